@@ -1,0 +1,16 @@
+//! Resources as users write them: types, default values, validation, and YAML with positions.
+//!
+//! This crate is the boundary to the outside: everything that a user, a file or an API server hands over
+//! passes through here and comes out either as typed objects or as [`Finding`]s that say what is wrong,
+//! where, and what to do. It does no I/O: callers bring the text.
+//!
+//! It knows single objects. Anything that needs two objects to decide (a missing gateway, a host that two
+//! rules claim) belongs to `serin-translate`.
+
+mod field_path;
+mod finding;
+mod object;
+
+pub use field_path::{FieldPath, Segment};
+pub use finding::{Code, Finding, Location, Position, Related, Severity, Span};
+pub use object::{Meta, Object, ObjectRef, OwnerReference, Printer, Resource, Scope};

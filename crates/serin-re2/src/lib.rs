@@ -1,0 +1,1 @@
+//! RE2 regular expressions as Envoy and Go read them.

@@ -1,0 +1,1 @@
+//! The runtime model and every decision made for a request.

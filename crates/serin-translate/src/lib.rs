@@ -1,0 +1,1 @@
+//! A snapshot of objects becomes the runtime model of one workload.
