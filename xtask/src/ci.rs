@@ -1,0 +1,42 @@
+//! The list of everything that CI checks, cheapest first.
+
+use crate::steps::{self, Outcome, Steps};
+use crate::workspace::Workspace;
+use crate::{generate, licences, testing, tidy, tiers};
+
+/// Runs all of it.
+pub(crate) fn run(workspace: &Workspace, steps: &mut Steps) {
+    steps.run("fmt", || steps::command(&mut workspace.cargo(&["fmt", "--all", "--check"])));
+    tidy(workspace, steps);
+    steps.run("generated files", || generate::run(workspace, true));
+    steps.run("clippy", || {
+        let arguments =
+            ["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"];
+        steps::command(&mut workspace.cargo(&arguments))
+    });
+    steps.run("doc", || {
+        let arguments = ["doc", "--locked", "--workspace", "--no-deps", "--document-private-items"];
+        steps::command(workspace.cargo(&arguments).env("RUSTDOCFLAGS", "-D warnings"))
+    });
+    testing::run(workspace, steps);
+}
+
+/// The checks that compile nothing.
+pub(crate) fn tidy(workspace: &Workspace, steps: &mut Steps) {
+    steps.run("tidy", || tidy::run(workspace).map(Outcome::from));
+    steps.run("tiers", || Ok(tiers::run(workspace).into()));
+    steps.run("licences", || licences::run(workspace).map(Outcome::from));
+    steps.run("cargo deny", || {
+        if workspace.has_subcommand("deny") {
+            steps::command(&mut workspace.cargo(&[
+                "deny",
+                "--offline",
+                "check",
+                "bans",
+                "licenses",
+            ]))
+        } else {
+            Ok(Outcome::Skipped("it is not installed; the step before covers licences".to_owned()))
+        }
+    });
+}
