@@ -30,6 +30,21 @@ pub enum Severity {
     Error,
 }
 
+/// What a code means apart from any one finding: a row of the reference in docs/check.md, and a rule in SARIF.
+///
+/// Each crate that makes findings lists its codes once; a finding's own severity may be lower than the listed one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CodeInfo {
+    /// The code.
+    pub code: Code,
+    /// The severity of most of its findings.
+    pub severity: Severity,
+    /// A short name in camel case: `ReferencedResourceNotFound`.
+    pub name: &'static str,
+    /// What it tells, in one sentence.
+    pub summary: &'static str,
+}
+
 /// A place in a text. Lines and columns count from 1, columns in characters; offsets count bytes from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 pub struct Position {

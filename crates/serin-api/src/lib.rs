@@ -12,5 +12,5 @@ mod finding;
 mod object;
 
 pub use field_path::{FieldPath, Segment};
-pub use finding::{Code, Finding, Location, Position, Related, Severity, Span};
+pub use finding::{Code, CodeInfo, Finding, Location, Position, Related, Severity, Span};
 pub use object::{Meta, Object, ObjectRef, OwnerReference, Printer, Resource, Scope};
