@@ -97,7 +97,8 @@ impl fmt::Display for FieldPath {
 }
 
 fn is_identifier(key: &str) -> bool {
-    !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '$'))
+    !key.is_empty()
+        && key.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '$'))
 }
 
 #[cfg(test)]
@@ -107,7 +108,10 @@ mod tests {
     #[test]
     fn is_written_as_kubernetes_writes_it() {
         let route = FieldPath::spec().key("http").index(0).key("route").index(1);
-        assert_eq!(route.keys("destination.host").to_string(), "spec.http[0].route[1].destination.host");
+        assert_eq!(
+            route.keys("destination.host").to_string(),
+            "spec.http[0].route[1].destination.host"
+        );
         let label = FieldPath::root().keys("metadata.labels").key("app.kubernetes.io/name");
         assert_eq!(label.to_string(), "metadata.labels[app.kubernetes.io/name]");
         assert_eq!(FieldPath::root().to_string(), "");

@@ -137,7 +137,12 @@ impl Finding {
 
     /// The same finding pointing at one more place.
     #[must_use]
-    pub fn with_related(mut self, object: &ObjectRef, field: FieldPath, label: impl Into<String>) -> Self {
+    pub fn with_related(
+        mut self,
+        object: &ObjectRef,
+        field: FieldPath,
+        label: impl Into<String>,
+    ) -> Self {
         self.related.push(Related { object: object.clone(), field, label: label.into() });
         self
     }

@@ -7,10 +7,20 @@
 //! It knows single objects. Anything that needs two objects to decide (a missing gateway, a host that two
 //! rules claim) belongs to `serin-translate`.
 
+#[macro_use]
+mod message;
+
+mod decode;
+pub mod extensions;
 mod field_path;
 mod finding;
+pub mod networking;
 mod object;
+pub mod security;
+pub mod telemetry;
+pub mod values;
 
+pub use decode::{DecodeError, decode};
 pub use field_path::{FieldPath, Segment};
 pub use finding::{Code, CodeInfo, Finding, Location, Position, Related, Severity, Span};
 pub use object::{Meta, Object, ObjectRef, OwnerReference, Printer, Resource, Scope};
