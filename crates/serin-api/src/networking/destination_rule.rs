@@ -333,6 +333,8 @@ message! {
         pub percent: Option<f64>,
         /// Retries under way that are always allowed.
         pub min_retry_concurrency: u32,
+        /// How long a request counts after it began. Absent counts requests that are under way only.
+        pub budget_interval: Option<Duration>,
     }
 }
 

@@ -77,6 +77,8 @@ message! {
         /// Several pairs of certificate and key files, for different key types.
         #[schemars(length(max = 2))]
         pub tls_certificates: Vec<TlsCertificate>,
+        /// Accept any certificate that a client shows, whoever issued it.
+        pub insecure_skip_verify: Option<bool>,
         /// Names one of which a client's certificate must have.
         pub subject_alt_names: Vec<String>,
         /// Base64 SHA-256 hashes of public keys, one of which a client's certificate must have.

@@ -221,6 +221,9 @@ message! {
     pub struct HttpRedirect {
         /// Path of the new address; the query stays. Absent keeps the path.
         pub uri: String,
+        /// Replaces the prefix of the path that was matched; the rest of the path and the query stay. Not together with
+        /// `uri`.
+        pub prefix_rewrite: String,
         /// Authority of the new address. Absent keeps it.
         pub authority: String,
         /// Port of the new address.
