@@ -1,1 +1,27 @@
-//! A snapshot of objects becomes the runtime model of one workload.
+//! A snapshot of objects becomes the runtime model of one workload, and messages about it.
+//!
+//! [`translate`] is a pure function of a [`Snapshot`] and a [`Proxy`]: the same objects give the same model whatever their
+//! order in the snapshot, apart from Istio's documented order rules (creation time, then name, then namespace). A bad or
+//! conflicting object never removes a good one; it yields a finding.
+//!
+//! The way through: objects are indexed (`snapshot`), what serves is collected (`registry`), what this proxy may see is cut
+//! out (`visibility`, `scope`), rules are resolved (`virtual_service`, `destination_rule`), and listeners, route tables, clusters
+//! and endpoints are made (`mesh` for sidecars, `gateway` for gateways). Objects of the Gateway API become Istio objects with
+//! their own semantics first (`gateway_api`), as istiod does it. `analysis` judges a snapshot as a whole, for people.
+
+pub mod analysis;
+pub mod gateway_api;
+pub mod host;
+mod cluster;
+mod destination_rule;
+mod gateway;
+mod mesh;
+mod proxy;
+mod registry;
+mod route;
+mod scope;
+mod snapshot;
+mod virtual_service;
+mod visibility;
+
+pub use proxy::{Proxy, ProxyKind};

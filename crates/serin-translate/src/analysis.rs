@@ -1,0 +1,1 @@
+//! Findings about a snapshot as a whole: Istio's analysis codes (IST…) and ours (SRN…).

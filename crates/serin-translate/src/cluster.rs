@@ -1,0 +1,1 @@
+//! Clusters and endpoints of the services that a proxy sees.

@@ -1,0 +1,1 @@
+//! DestinationRules: merging, choosing the one for a host, and inheriting traffic policies.

@@ -1,0 +1,1 @@
+//! Gateway proxies: merging Gateways, listeners and route tables.

@@ -1,0 +1,1 @@
+//! Host names as rules use them: exact, `*.suffix`, `*`; matching, covering, intersecting, resolving short names.

@@ -1,0 +1,1 @@
+//! Sidecar proxies: outbound and inbound listeners and route tables.

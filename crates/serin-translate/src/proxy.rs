@@ -1,0 +1,35 @@
+//! The proxy a model is made for.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use serin_routing::model::Locality;
+
+/// A proxy: its place in the mesh decides what it sees.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Proxy {
+    /// What it does.
+    pub kind: ProxyKind,
+    /// Namespace of its workload.
+    pub namespace: String,
+    /// Labels of its workload: they select Sidecars, Gateways, `sourceLabels`…
+    pub labels: BTreeMap<String, String>,
+    /// Its addresses; inbound listeners and its own services are found by them. May be empty, then the services are found by
+    /// labels.
+    pub addresses: Vec<IpAddr>,
+    /// Service account of its workload.
+    pub service_account: String,
+    /// Where it runs, for locality rules.
+    pub locality: Locality,
+    /// Ports below 1024 cannot be bound (a gateway that does not run as root).
+    pub unprivileged: bool,
+}
+
+/// What a proxy does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProxyKind {
+    /// Beside a workload, for its traffic in and out.
+    Sidecar,
+    /// On its own, at the edge.
+    Gateway,
+}

@@ -1,0 +1,1 @@
+//! What serves: Services, ServiceEntries, workloads and their endpoints.

@@ -1,0 +1,1 @@
+//! Rules of a VirtualService become routes of the model.

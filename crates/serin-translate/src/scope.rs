@@ -1,0 +1,1 @@
+//! What a Sidecar object lets a proxy see.

@@ -1,0 +1,1 @@
+//! The objects a translation works on, indexed and in Istio's order.

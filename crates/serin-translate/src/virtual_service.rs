@@ -1,0 +1,1 @@
+//! VirtualServices: names resolved, delegates merged, rules chosen for a proxy.

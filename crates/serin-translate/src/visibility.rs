@@ -1,0 +1,1 @@
+//! Which namespaces may see an object (`exportTo`).
