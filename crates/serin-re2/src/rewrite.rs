@@ -18,6 +18,12 @@ enum Part {
     Group(usize),
 }
 
+impl serde::Serialize for Rewrite {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.text)
+    }
+}
+
 impl Rewrite {
     /// Checks a rewrite string against the number of groups of its pattern ([`Regex::groups`](crate::Regex::groups)).
     ///

@@ -16,17 +16,20 @@ use std::sync::Arc;
 use serde::Serialize;
 
 pub use cluster::{
-    Cluster, ClusterTls, Discovery, Endpoint, EndpointAddress, EndpointTls, Endpoints, Health, KeepAlive, Locality,
-    LocalityEndpoints, Tls, WorkloadIdentity, UpstreamProtocol, UpstreamTlsMode,
+    Cluster, ClusterTls, Discovery, Endpoint, EndpointAddress, EndpointTls, Endpoints, Health,
+    KeepAlive, Locality, LocalityEndpoints, Tls, UpstreamProtocol, UpstreamTlsMode,
+    WorkloadIdentity,
 };
 pub use listener::{
-    Bind, CertificateSource, ClientCertificates, Codec, Direction, DownstreamTls, FilterChain, FilterChainMatch, HttpConnection, Inspect,
-    Listener, MutualMode, NetworkFilter, TcpProxy, TlsVersion, TransportProtocol,
+    Bind, CertificateSource, ClientCertificates, Codec, Direction, DownstreamTls, FilterChain,
+    FilterChainMatch, HttpConnection, Inspect, Listener, MutualMode, NetworkFilter, TcpProxy,
+    TlsVersion, TransportProtocol,
 };
 pub use route::{
-    Abort, AbortStatus, Action, RedirectPort, Claim, Cors, Delay, Destination, Destinations, DirectResponse, Fault, Forward,
-    HashKey, HashPolicy, HeaderMatch, HeaderOps, HeaderValue, Mirror, Origin, PathMatch, PathRedirect, PathRewrite, QueryMatch,
-    Redirect, Route, RouteMatch, RouteTable, ValueMatch, VirtualHost,
+    Abort, AbortStatus, Action, Claim, Cors, Delay, Destination, Destinations, DirectResponse,
+    Fault, Forward, HashKey, HashPolicy, HeaderMatch, HeaderOps, HeaderValue, Mirror, Origin,
+    PathMatch, PathRedirect, PathRewrite, QueryMatch, Redirect, RedirectPort, Route, RouteMatch,
+    RouteTable, ValueMatch, VirtualHost,
 };
 
 /// Requests for destinations outside the registry, sent on to where they were meant for.
@@ -63,7 +66,11 @@ impl PerMillion {
     /// A share given in percent: cut (not rounded) to the resolution, as Istio does, and to 0–100.
     pub fn from_percent(percent: f64) -> Self {
         let millionths = (percent * 10_000.0).clamp(0.0, 1_000_000.0);
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 0–1,000,000 above")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "clamped to 0–1,000,000 above"
+        )]
         Self(millionths as u32)
     }
 

@@ -10,11 +10,11 @@
 //! their own semantics first (`gateway_api`), as istiod does it. `analysis` judges a snapshot as a whole, for people.
 
 pub mod analysis;
-pub mod gateway_api;
-pub mod host;
 mod cluster;
 mod destination_rule;
 mod gateway;
+pub mod gateway_api;
+pub mod host;
 mod mesh;
 mod proxy;
 mod registry;

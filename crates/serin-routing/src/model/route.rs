@@ -438,4 +438,3 @@ impl Origin {
         Self { kind: Arc::from("builtin"), name: Arc::from(name), ..Self::default() }
     }
 }
-
