@@ -1,5 +1,6 @@
 //! House rules that neither the compiler nor clippy checks. Each rule is a function from a file to problems.
 
+mod dependencies;
 mod documents;
 mod rust;
 mod text;
@@ -18,5 +19,6 @@ pub(crate) fn run(workspace: &Workspace) -> anyhow::Result<Vec<String>> {
         problems.extend(text::check(&file, &content));
     }
     problems.extend(documents::check(workspace)?);
+    problems.extend(dependencies::check(workspace)?);
     Ok(problems)
 }
