@@ -10,13 +10,24 @@ use cargo_metadata::{DependencyKind, PackageId};
 
 use crate::workspace::Workspace;
 
-/// Every crate of the workspace and its tier.
+/// The crates and their tiers. A crate that is planned may stand here before it exists.
 const TIERS: &[(&str, Tier)] = &[
     ("serin-re2", Tier::Pure),
     ("serin-api", Tier::Pure),
     ("serin-routing", Tier::Pure),
     ("serin-translate", Tier::Pure),
+    ("serin-xds", Tier::Pure),
+    ("serin-rollout", Tier::Pure),
+    ("serin-proxy", Tier::Effects),
+    ("serin-control", Tier::Effects),
+    ("serin-operator", Tier::Effects),
+    ("serin-apiserver", Tier::Effects),
+    ("serin-node", Tier::Effects),
+    ("serin-dashboard", Tier::Effects),
+    ("serin-telemetry", Tier::Effects),
+    ("serin-samples", Tier::Effects),
     ("serin", Tier::Binary),
+    ("serin-testkit", Tier::Tool),
     ("xtask", Tier::Tool),
 ];
 
@@ -46,12 +57,16 @@ enum Tier {
     /// Tier 0: decides; no input, output, clock, randomness or environment.
     Pure,
     /// Tier 1: does; drives the pure crates.
-    #[expect(dead_code, reason = "no crate of this tier exists yet")]
     Effects,
     /// Tier 2: the binary that puts everything together.
     Binary,
     /// Development only; may use anything.
     Tool,
+}
+
+/// Whether a crate is one that only decides.
+pub(crate) fn is_pure(name: &str) -> bool {
+    TIERS.contains(&(name, Tier::Pure))
 }
 
 /// The edges that must not be, one sentence each.

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use crate::tiers::is_pure;
+
 /// Lines of a file before its tests.
 const MAX_LINES: usize = 500;
 /// Lines of tests inside the file that they test; longer ones go to `foo/tests.rs`.
@@ -9,9 +11,7 @@ const MAX_INLINE_TESTS: usize = 150;
 /// States, with a reason, that a file is longer on purpose: a table does not get better by being cut.
 const LONG_MARKER: &str = "// tidy: long because ";
 
-/// The crates that read no clock, no environment, no files and no sockets.
-const PURE: &[&str] = &["serin-re2", "serin-api", "serin-routing", "serin-translate"];
-/// What gives such a reading away.
+/// What gives away that a source reads a clock, the environment, files or sockets.
 const IMPURE: &[&str] = &[
     "Instant::now",
     "SystemTime::now",
@@ -57,7 +57,7 @@ pub(super) fn check(file: &Path, source: &str) -> Vec<String> {
             format!("{inline_tests} lines of tests: move them to a file tests.rs of their own"),
         );
     }
-    let pure = PURE.iter().any(|name| file.starts_with(Path::new("crates").join(name).join("src")));
+    let pure = pure_source(file);
     for (index, line) in source.lines().enumerate() {
         let words = line.split("//").next().unwrap_or_default();
         if pure && index < code && !only_tests {
@@ -75,6 +75,12 @@ pub(super) fn check(file: &Path, source: &str) -> Vec<String> {
         }
     }
     problems
+}
+
+/// Whether the file is part of a crate that only decides.
+fn pure_source(file: &Path) -> bool {
+    let parts: Vec<_> = file.iter().map(|part| part.to_string_lossy()).collect();
+    matches!(&parts[..], [crates, name, src, ..] if crates == "crates" && src == "src" && is_pure(name))
 }
 
 /// This file names what it forbids.
