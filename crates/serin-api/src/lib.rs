@@ -10,10 +10,13 @@
 #[macro_use]
 mod message;
 
+pub mod core;
 mod decode;
 pub mod extensions;
 mod field_path;
 mod finding;
+pub mod gateway_api;
+pub mod mesh_config;
 pub mod networking;
 mod object;
 pub mod security;

@@ -75,8 +75,10 @@ macro_rules! choice {
 
 /// Makes a structure the fields of a kind.
 macro_rules! resource {
+    (@name $kind:ident) => { stringify!($kind) };
+    (@name $kind:ident $name:literal) => { $name };
     (
-        $kind:ident: $group:expr, [$($version:literal),+], $plural:literal
+        $kind:ident $(as $name:literal)?: $group:expr, [$($version:literal),+], $plural:literal
         $(short [$($short:literal),*])?
         $(columns [$(($column:literal, $type:literal, $path:literal, $description:literal)),* $(,)?])?
         $(scope $scope:ident)?
@@ -85,7 +87,7 @@ macro_rules! resource {
         impl crate::Resource for $kind {
             const GROUP: &'static str = $group;
             const VERSIONS: &'static [&'static str] = &[$($version),+];
-            const KIND: &'static str = stringify!($kind);
+            const KIND: &'static str = resource!(@name $kind $($name)?);
             const PLURAL: &'static str = $plural;
             $(const SHORT_NAMES: &'static [&'static str] = &[$($short),*];)?
             $(const SCOPE: crate::Scope = crate::Scope::$scope;)?
