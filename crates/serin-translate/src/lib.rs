@@ -17,11 +17,11 @@ pub mod gateway_api;
 pub mod host;
 mod mesh;
 mod proxy;
-mod registry;
+pub mod registry;
 mod route;
 mod scope;
 mod snapshot;
 mod virtual_service;
-mod visibility;
+pub mod visibility;
 
 pub use proxy::{Proxy, ProxyKind};

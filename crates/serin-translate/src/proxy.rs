@@ -21,8 +21,12 @@ pub struct Proxy {
     pub service_account: String,
     /// Where it runs, for locality rules.
     pub locality: Locality,
+    /// The node it runs on, for services that stay on the node; empty if unknown.
+    pub node: String,
     /// Ports below 1024 cannot be bound (a gateway that does not run as root).
     pub unprivileged: bool,
+    /// It answers its workload's DNS queries, so that hosts without addresses get automatic ones.
+    pub answers_dns: bool,
 }
 
 /// What a proxy does.
@@ -32,4 +36,26 @@ pub enum ProxyKind {
     Sidecar,
     /// On its own, at the edge.
     Gateway,
+}
+
+impl Proxy {
+    /// A proxy of which only its namespace and its workload's labels are known.
+    pub fn new(kind: ProxyKind, namespace: &str, labels: BTreeMap<String, String>) -> Self {
+        Self {
+            kind,
+            namespace: namespace.to_owned(),
+            labels,
+            addresses: Vec::new(),
+            service_account: String::new(),
+            locality: Locality::default(),
+            node: String::new(),
+            unprivileged: false,
+            answers_dns: false,
+        }
+    }
+
+    /// Whether its workload carries all these labels.
+    pub fn has_labels(&self, labels: &BTreeMap<String, String>) -> bool {
+        labels.iter().all(|(key, value)| self.labels.get(key) == Some(value))
+    }
 }
