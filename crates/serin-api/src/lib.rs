@@ -13,6 +13,8 @@ mod message;
 pub mod core;
 mod decode;
 pub mod extensions;
+pub mod codes;
+
 mod field_path;
 mod finding;
 pub mod gateway_api;
@@ -22,6 +24,8 @@ mod object;
 pub mod security;
 pub mod telemetry;
 pub mod values;
+pub mod yaml;
+
 
 pub use decode::{DecodeError, decode};
 pub use field_path::{FieldPath, Segment};
