@@ -10,10 +10,10 @@
 #[macro_use]
 mod message;
 
+pub mod codes;
 pub mod core;
 mod decode;
 pub mod extensions;
-pub mod codes;
 
 mod field_path;
 mod finding;
@@ -25,7 +25,6 @@ pub mod security;
 pub mod telemetry;
 pub mod values;
 pub mod yaml;
-
 
 pub use decode::{DecodeError, decode};
 pub use field_path::{FieldPath, Segment};

@@ -9,6 +9,7 @@
 //! Knows nothing of Kubernetes objects; that begins with [`crate::load`].
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -27,8 +28,8 @@ mod tree;
 use build::{RawContent, RawNode};
 use mend::Mended;
 use position::LineIndex;
-pub use problem::Problem;
 use problem::Fault;
+pub use problem::Problem;
 pub use tree::{Content, Entry, Node};
 
 /// How much text is read before giving up.
@@ -116,7 +117,9 @@ pub fn decode(bytes: &[u8]) -> Result<Cow<'_, str>, Problem> {
             severity: Severity::Error,
             span: LineIndex::new(&valid).span(at, at),
             message: "the bytes from here on are not text in UTF-8 or UTF-16".to_owned(),
-            help: Some("save the file as UTF-8, or leave it out if it is not a manifest".to_owned()),
+            help: Some(
+                "save the file as UTF-8, or leave it out if it is not a manifest".to_owned(),
+            ),
         }
     })
 }
@@ -151,22 +154,33 @@ impl Chunk<'_> {
                 break built;
             }
             let edits = found.edits.clone();
-            faults.push(diagnose::Diagnosis { fault: mended.to_origin(found.fault), edits: Vec::new() });
+            faults.push(diagnose::Diagnosis {
+                fault: mended.to_origin(found.fault),
+                edits: Vec::new(),
+            });
             if edits.is_empty() || faults.len() > Self::MENDS {
                 break built;
             }
             mended.apply(&edits);
         };
+        // What the parser saw after the place it could not get past is not the author's.
+        let stop = built.stop.as_ref().and(faults.last()).map(|last| last.fault.range.start);
         let sound = faults.is_empty() && built.faults.is_empty() && built.stop.is_none();
         let mut problems: Vec<Problem> = faults
             .into_iter()
             .map(|found| found.fault)
-            .chain(built.faults.into_iter().map(|fault| mended.to_origin(fault)))
+            .chain(
+                built
+                    .faults
+                    .into_iter()
+                    .map(|fault| mended.to_origin(fault))
+                    .filter(|fault| stop.is_none_or(|stop| fault.range.start < stop)),
+            )
             .map(|fault| self.problem(fault))
             .collect();
         problems.sort_by_key(|problem| problem.span.start);
         stream.problems.append(&mut problems);
-        let places = Places { chunk: self, mended: &mended };
+        let mut places = Places { chunk: self, mended: &mended, shared: HashMap::new() };
         stream.documents.extend(built.roots.iter().flatten().filter_map(|root| {
             let empty = matches!(root.content, RawContent::Scalar(serde_json::Value::Null));
             (!empty).then(|| Document { root: places.node(root), sound })
@@ -194,20 +208,34 @@ impl Chunk<'_> {
 struct Places<'c> {
     chunk: &'c Chunk<'c>,
     mended: &'c Mended,
+    /// Values that aliases share are turned once.
+    shared: HashMap<*const RawNode, Arc<Node>>,
 }
 
 impl Places<'_> {
     fn span(&self, range: &Range<usize>) -> Span {
         let base = self.chunk.range.start;
-        let (start, end) = (self.mended.origin(range.start), self.mended.origin(range.end));
-        self.chunk.index.span(base + start, base + end)
+        let origin = self.mended.origin_range(range);
+        self.chunk.index.span(base + origin.start, base + origin.end)
     }
 
-    fn node(&self, raw: &RawNode) -> Node {
+    fn child(&mut self, raw: &Arc<RawNode>) -> Arc<Node> {
+        let key = Arc::as_ptr(raw);
+        if let Some(known) = self.shared.get(&key) {
+            return Arc::clone(known);
+        }
+        let node = Arc::new(self.node(raw));
+        if Arc::strong_count(raw) > 1 {
+            self.shared.insert(key, Arc::clone(&node));
+        }
+        node
+    }
+
+    fn node(&mut self, raw: &RawNode) -> Node {
         let content = match &raw.content {
             RawContent::Scalar(value) => Content::Scalar(value.clone()),
             RawContent::List(items) => {
-                Content::List(items.iter().map(|item| Arc::new(self.node(item))).collect())
+                Content::List(items.iter().map(|item| self.child(item)).collect())
             }
             RawContent::Map(entries) => Content::Map(
                 entries
@@ -215,7 +243,7 @@ impl Places<'_> {
                     .map(|entry| Entry {
                         key: entry.key.clone(),
                         key_span: self.span(&entry.key_range),
-                        value: Arc::new(self.node(&entry.value)),
+                        value: self.child(&entry.value),
                     })
                     .collect(),
             ),
@@ -223,3 +251,6 @@ impl Places<'_> {
         Node { span: self.span(&raw.range), content }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,12 +5,17 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use base64::Engine as _;
-use granit_parser::{Event, ParseResult, Parser, ScalarStyle, ScanError, Span as Mark, StrInput, Tag};
+use granit_parser::{
+    Event, ParseResult, Parser, ScalarStyle, ScanError, Span as Mark, StrInput, Tag,
+};
 use serde_json::Value;
 
 use super::scalar::{Plain, float_key, float_to_json, resolve};
 use super::{Limits, problem::Fault};
 use crate::codes;
+
+/// The namespace of the tags that YAML itself defines (`!!str`, `!!int`…).
+const CORE: &str = "tag:yaml.org,2002:";
 
 /// A tree whose positions are byte offsets into the text that was parsed.
 #[derive(Debug)]
@@ -120,7 +125,11 @@ impl Builder<'_> {
         let range = mark_range(&mark, self.text);
         self.nodes += usize::from(event.is_node());
         if self.nodes > self.limits.nodes {
-            self.fault(range, codes::LIMIT, format!("the text has more than {} values", self.limits.nodes));
+            self.fault(
+                range,
+                codes::LIMIT,
+                format!("the text has more than {} values", self.limits.nodes),
+            );
             return false;
         }
         match event {
@@ -129,7 +138,9 @@ impl Builder<'_> {
                 self.out.roots.push(root);
                 self.anchors.clear();
             }
-            Event::Scalar(text, style, anchor, tag) => self.scalar(&text, style, anchor, tag.as_deref(), range),
+            Event::Scalar(text, style, anchor, tag) => {
+                self.scalar(&text, style, anchor, tag.as_deref(), range)
+            }
             Event::SequenceStart(_, anchor, _) => {
                 self.frames.push(Frame::List { anchor, start: range.start, items: Vec::new() });
             }
@@ -167,7 +178,9 @@ impl Builder<'_> {
             (None, ScalarStyle::Plain) => resolve(text),
             (Some(tag), _) => match self.tagged(text, tag, &range) {
                 Tagged::Plain(plain) => plain,
-                Tagged::Decoded(value) => return self.place(leaf(Value::String(value), range), anchor),
+                Tagged::Decoded(value) => {
+                    return self.place(leaf(Value::String(value), range), anchor);
+                }
             },
             (None, _) => Plain::Text,
         };
@@ -191,25 +204,36 @@ impl Builder<'_> {
 
     /// What a tag makes of a scalar. Tags of an application's own leave it a text.
     fn tagged(&mut self, text: &str, tag: &Tag, range: &Range<usize>) -> Tagged {
-        if tag.is_yaml_core_schema_tag("binary") {
+        let is = |name: &str| tag.suffix_in_namespace(CORE).is_some_and(|suffix| suffix == name);
+        if is("binary") {
             let packed: String = text.split_ascii_whitespace().collect();
             let decoded = base64::engine::general_purpose::STANDARD.decode(packed).ok();
             if let Some(value) = decoded.and_then(|bytes| String::from_utf8(bytes).ok()) {
                 return Tagged::Decoded(value);
             }
-            self.fault(range.clone(), codes::TAG, "the value tagged `!!binary` is not base64 of a text".into());
+            self.fault(
+                range.clone(),
+                codes::TAG,
+                "the value tagged `!!binary` is not base64 of a text".into(),
+            );
             return Tagged::Plain(Plain::Text);
         }
-        let wanted = ["bool", "int", "float", "null"].into_iter().find(|name| tag.is_yaml_core_schema_tag(name));
+        let wanted = ["bool", "int", "float", "null"].into_iter().find(|name| is(name));
         let Some(wanted) = wanted else { return Tagged::Plain(Plain::Text) };
         let plain = resolve(text);
-        let fits = match (&plain, wanted) {
-            (Plain::Bool(_), "bool") | (Plain::Int(_) | Plain::Uint(_), "int" | "float") => true,
-            (Plain::Float(_), "float") | (Plain::Null, "null") => true,
-            _ => false,
+        let fits = match plain {
+            Plain::Bool(_) => wanted == "bool",
+            Plain::Int(_) | Plain::Uint(_) => wanted == "int" || wanted == "float",
+            Plain::Float(_) => wanted == "float",
+            Plain::Null => wanted == "null",
+            Plain::Merge | Plain::Text => false,
         };
         if !fits {
-            self.fault(range.clone(), codes::TAG, format!("`{text}` is tagged `!!{wanted}` but is none"));
+            self.fault(
+                range.clone(),
+                codes::TAG,
+                format!("`{text}` is tagged `!!{wanted}` but is none"),
+            );
         }
         Tagged::Plain(plain)
     }
@@ -225,8 +249,12 @@ impl Builder<'_> {
                 return;
             }
             Plain::Null => {
-                self.fault(range, codes::KEY, "a key is missing: null cannot be the name of a field".into())
-                    .help("write the name before the colon, or in quotes if it is meant as text");
+                self.fault(
+                    range,
+                    codes::KEY,
+                    "a key is missing: null cannot be the name of a field".into(),
+                )
+                .help("write the name before the colon, or in quotes if it is meant as text");
                 self.set_key(Key::Unusable);
                 return;
             }
@@ -259,11 +287,18 @@ impl Builder<'_> {
             Frame::Map(map) => {
                 let (anchor, start) = (map.anchor, map.start);
                 let entries = self.merged(map);
-                let last = entries.iter().map(|entry| entry.value.range.end.max(entry.key_range.end)).max();
+                let last = entries
+                    .iter()
+                    .map(|entry| entry.value.range.end.max(entry.key_range.end))
+                    .max();
                 (RawContent::Map(entries), anchor, start, last)
             }
         };
-        let end = if end.is_empty() { last.unwrap_or(start).clamp(start, end.end.max(start)) } else { end.end };
+        let end = if end.is_empty() {
+            last.unwrap_or(start).clamp(start, end.end.max(start))
+        } else {
+            end.end
+        };
         let node = self.measured(content, start..end);
         if self.frames.len() + node.height > self.limits.depth {
             let message = format!("values are nested more than {} levels deep", self.limits.depth);
@@ -297,8 +332,12 @@ impl Builder<'_> {
             };
             for source in sources {
                 let RawContent::Map(merged) = &source.content else {
-                    self.fault(range.clone(), codes::KEY, "`<<` merges mappings, and this is none".into())
-                        .help("give it an alias of a mapping, or a list of such aliases");
+                    self.fault(
+                        range.clone(),
+                        codes::KEY,
+                        "`<<` merges mappings, and this is none".into(),
+                    )
+                    .help("give it an alias of a mapping, or a list of such aliases");
                     continue;
                 };
                 for entry in merged {
@@ -315,7 +354,11 @@ impl Builder<'_> {
     fn alias(&mut self, id: usize, range: Range<usize>) -> bool {
         let Some(target) = self.anchors.get(&id).cloned() else {
             let name = self.text.get(range.clone()).unwrap_or("*").to_owned();
-            self.fault(range.clone(), codes::ANCHOR, format!("`{name}` stands inside the value it refers to"));
+            self.fault(
+                range.clone(),
+                codes::ANCHOR,
+                format!("`{name}` stands inside the value it refers to"),
+            );
             self.place(leaf(Value::Null, range), 0);
             return true;
         };
@@ -330,7 +373,9 @@ impl Builder<'_> {
         }
         if self.awaits_key() {
             match &target.content {
-                RawContent::Scalar(Value::String(name)) => self.set_key(Key::Named(name.clone(), range)),
+                RawContent::Scalar(Value::String(name)) => {
+                    self.set_key(Key::Named(name.clone(), range))
+                }
                 _ => self.complex_key(range),
             }
         } else {
@@ -343,7 +388,9 @@ impl Builder<'_> {
         let fault = self.fault(
             range.clone(),
             codes::ANCHOR,
-            format!("`*{name}` refers to an anchor `&{name}` that this document does not set before it"),
+            format!(
+                "`*{name}` refers to an anchor `&{name}` that this document does not set before it"
+            ),
         );
         fault.help(format!("if `*{name}` is meant as text, put it in quotes: \"*{name}\""));
         self.place(leaf(Value::String(format!("*{name}")), range), 0);
@@ -355,7 +402,8 @@ impl Builder<'_> {
         let fault = self.fault(
             range,
             codes::KEY,
-            "a list or mapping stands where a key is expected; the keys of an object are texts".into(),
+            "a list or mapping stands where a key is expected; the keys of an object are texts"
+                .into(),
         );
         if template {
             fault.help("`{{ … }}` looks like a template: render it first (`helm template`), then check the result");
@@ -390,7 +438,8 @@ impl Builder<'_> {
             Some(Key::Merge(range)) => map.merges.push((range, node)),
             Some(Key::Named(key, key_range)) => {
                 if let Some(first) = map.seen.get(&key) {
-                    let (first, message) = (first.clone(), format!("the key `{key}` stands twice in this mapping"));
+                    let (first, message) =
+                        (first.clone(), format!("the key `{key}` stands twice in this mapping"));
                     self.fault(key_range, codes::DUPLICATE_KEY, message).earlier(first);
                     return;
                 }
@@ -414,6 +463,8 @@ fn leaf(value: Value, range: Range<usize>) -> RawNode {
 /// The bytes of an event without the line end after it, which the parser counts to block scalars.
 fn mark_range(mark: &Mark, text: &str) -> Range<usize> {
     let range = mark.byte_range().unwrap_or(0..0);
-    let Some(slice) = text.get(range.clone()) else { return range.start.min(text.len())..range.start.min(text.len()) };
+    let Some(slice) = text.get(range.clone()) else {
+        return range.start.min(text.len())..range.start.min(text.len());
+    };
     range.start..range.start + slice.trim_end_matches(['\n', '\r', ' ', '\t']).len()
 }

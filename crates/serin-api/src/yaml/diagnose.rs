@@ -76,7 +76,10 @@ pub(super) fn syntax_error(text: &str, stop: &ScanError, first_line: usize) -> D
     let offset = stop.marker().byte_offset().unwrap_or(text.len()).min(text.len());
     if matches!(stop.kind(), ErrorKind::RecursionLimitExceeded) {
         let message = "the values are nested too deeply".to_owned();
-        return Diagnosis { fault: Fault::new(codes::LIMIT, offset..offset, message), edits: Vec::new() };
+        return Diagnosis {
+            fault: Fault::new(codes::LIMIT, offset..offset, message),
+            edits: Vec::new(),
+        };
     }
     let outline = Outline::new(text);
     if outline.lines.is_empty() {
@@ -103,8 +106,16 @@ fn plain(text: &str, offset: usize, kind: &ErrorKind) -> Diagnosis {
     } else {
         format!("`{shown}` cannot stand here: {reason}")
     };
-    Diagnosis { fault: Fault::new(codes::SYNTAX, offset..offset + word.len(), message), edits: Vec::new() }
+    let mut fault = Fault::new(codes::SYNTAX, offset..offset + word.len(), message);
+    if reason == BAD_ESCAPE {
+        fault.help(
+            "write `\\\\` for a backslash, or put the text in single quotes, which know no escapes",
+        );
+    }
+    Diagnosis { fault, edits: Vec::new() }
 }
+
+const BAD_ESCAPE: &str = "a `\\` in double quotes begins an escape, and this is none";
 
 fn reason(kind: &ErrorKind) -> &'static str {
     use ErrorKind as E;
@@ -127,14 +138,16 @@ fn reason(kind: &ErrorKind) -> &'static str {
             "the line is indented less than the value it continues"
         }
         E::InvalidBlockScalarHeader => "after `|` or `>` the text begins on the next line",
-        E::InvalidBlockScalarIndent => "the first lines of the text are indented more than the others",
-        E::UnknownQuotedScalarEscape => "a text in double quotes has no such escape; write `\\\\` for a backslash",
-        E::InvalidQuotedScalarHexEscape
+        E::InvalidBlockScalarIndent => {
+            "the first lines of the text are indented more than the others"
+        }
+        E::UnknownQuotedScalarEscape
+        | E::InvalidQuotedScalarHexEscape
         | E::InvalidLowSurrogateHexEscape
         | E::InvalidLowSurrogate
         | E::MissingLowSurrogate
         | E::UnpairedLowSurrogate
-        | E::InvalidUnicodeEscape => "the escape stands for no character",
+        | E::InvalidUnicodeEscape => BAD_ESCAPE,
         E::CommentInterceptedScalar => "a comment interrupts the value",
         E::CommentNotSeparated => "a comment needs a space before its `#`",
         E::InvalidDocumentEnd => "nothing may follow `...` on its line",
@@ -153,8 +166,12 @@ fn reason(kind: &ErrorKind) -> &'static str {
         | E::InvalidTagTerminator
         | E::MissingTagUri
         | E::InvalidTagEscape
-        | E::InvalidGlobalTagCharacter => "the tag cannot be read; put the value in quotes if it is text",
-        E::MissingAnchorOrAliasName => "`&` or `*` needs a name; put the value in quotes if it is text",
+        | E::InvalidGlobalTagCharacter => {
+            "the tag cannot be read; put the value in quotes if it is text"
+        }
+        E::MissingAnchorOrAliasName => {
+            "`&` or `*` needs a name; put the value in quotes if it is text"
+        }
         E::UnexpectedEof
         | E::UnexpectedEofBlockMapping
         | E::UnexpectedEofBlockSequence

@@ -75,10 +75,13 @@ impl Mended {
 
     /// The same fault with its places as written.
     pub(super) fn to_origin(&self, mut fault: Fault) -> Fault {
-        let map = |range: Range<usize>| self.origin(range.start)..self.origin(range.end);
-        fault.range = map(fault.range);
-        fault.earlier = fault.earlier.map(map);
+        fault.range = self.origin_range(&fault.range);
+        fault.earlier = fault.earlier.map(|range| self.origin_range(&range));
         fault
+    }
+
+    pub(super) fn origin_range(&self, range: &Range<usize>) -> Range<usize> {
+        self.origin(range.start)..self.origin(range.end)
     }
 }
 
@@ -89,7 +92,10 @@ mod tests {
     #[test]
     fn offsets_lead_back_to_the_text_as_written() {
         let mut mended = Mended::new("abcdef");
-        mended.apply(&[Edit { range: 1..2, with: "xyz".into() }, Edit { range: 4..5, with: String::new() }]);
+        mended.apply(&[
+            Edit { range: 1..2, with: "xyz".into() },
+            Edit { range: 4..5, with: String::new() },
+        ]);
         assert_eq!(mended.text(), "axyzcdf");
         mended.apply(&[Edit { range: 0..0, with: "__".into() }]);
         assert_eq!(mended.text(), "__axyzcdf");

@@ -27,7 +27,9 @@ pub(super) fn resolve(text: &str) -> Plain {
             return Plain::Bool(false);
         }
         ".nan" | ".NaN" | ".NAN" => return Plain::Float(f64::NAN),
-        ".inf" | ".Inf" | ".INF" | "+.inf" | "+.Inf" | "+.INF" => return Plain::Float(f64::INFINITY),
+        ".inf" | ".Inf" | ".INF" | "+.inf" | "+.Inf" | "+.INF" => {
+            return Plain::Float(f64::INFINITY);
+        }
         "-.inf" | "-.Inf" | "-.INF" => return Plain::Float(f64::NEG_INFINITY),
         "<<" => return Plain::Merge,
         _ => {}
@@ -85,18 +87,23 @@ fn decimal(text: &str) -> Option<f64> {
     };
     let all_digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-    let has_digits = all_digits(whole) && all_digits(fraction) && !(whole.is_empty() && fraction.is_empty());
+    let has_digits =
+        all_digits(whole) && all_digits(fraction) && !(whole.is_empty() && fraction.is_empty());
     let exponent_fits = exponent.is_none_or(|exponent| {
         let digits = exponent.strip_prefix(['+', '-']).unwrap_or(exponent);
         !digits.is_empty() && all_digits(digits)
     });
-    if has_digits && exponent_fits { text.parse().ok().filter(|value: &f64| value.is_finite()) } else { None }
+    if has_digits && exponent_fits {
+        text.parse().ok().filter(|value: &f64| value.is_finite())
+    } else {
+        None
+    }
 }
 
 /// A finite number as JSON carries it on to Kubernetes: whole numbers lose their fraction (`1.0` is `1`).
 pub(super) fn float_to_json(value: f64) -> Option<Value> {
     const EXACT: f64 = 9_223_372_036_854_775_807.0;
-    if value.fract() == 0.0 && value >= -EXACT && value < EXACT {
+    if value.fract() == 0.0 && (-EXACT..EXACT).contains(&value) {
         return Some(Value::from(value as i64));
     }
     Number::from_f64(value).map(Value::Number)
@@ -180,7 +187,9 @@ mod tests {
 
     #[test]
     fn keys_that_are_fractions_are_printed_in_single_precision() {
-        for (value, expect) in [(1.5, "1.5"), (1e6, "1e+06"), (0.1, "0.1"), (1e-5, "1e-05"), (2.0, "2")] {
+        for (value, expect) in
+            [(1.5, "1.5"), (1e6, "1e+06"), (0.1, "0.1"), (1e-5, "1e-05"), (2.0, "2")]
+        {
             assert_eq!(float_key(value), expect);
         }
     }

@@ -30,7 +30,7 @@ pub(super) fn documents(text: &str) -> Vec<Range<usize>> {
             continue;
         }
         let trimmed = content.trim();
-        if content.starts_with('%') {
+        if ["%YAML 1.", "%TAG !"].iter().any(|name| content.starts_with(name)) {
             directives = true;
         } else if !trimmed.is_empty() && !trimmed.starts_with('#') {
             prelude_only = false;
@@ -51,7 +51,8 @@ fn lines(text: &str, start: usize) -> impl Iterator<Item = Range<usize>> {
 }
 
 fn is_marker(line: &str) -> bool {
-    line.strip_prefix("---").is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '\n', '\r']))
+    line.strip_prefix("---")
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '\n', '\r']))
 }
 
 /// Cuts a document that is a row of JSON values into one range for each value.
@@ -120,13 +121,19 @@ mod tests {
     #[test]
     fn directives_stay_with_their_document() {
         check("%YAML 1.1\n---\na: 1\n", &["%YAML 1.1\n---\na: 1\n"]);
-        check("a: 1\n---\n# c\n%YAML 1.1\n---\nb: 2\n", &["a: 1\n", "---\n# c\n%YAML 1.1\n---\nb: 2\n"]);
+        check(
+            "a: 1\n---\n# c\n%YAML 1.1\n---\nb: 2\n",
+            &["a: 1\n", "---\n# c\n%YAML 1.1\n---\nb: 2\n"],
+        );
         check("# only a comment\n---\na: 1\n", &["# only a comment\n", "---\na: 1\n"]);
     }
 
     #[test]
     fn json_values_in_a_row_are_documents() {
-        check("{\"a\": \"}{\"}{\"b\": [1]}\n[2]\n", &["{\"a\": \"}{\"}", "{\"b\": [1]}", "\n[2]\n"]);
+        check(
+            "{\"a\": \"}{\"}{\"b\": [1]}\n[2]\n",
+            &["{\"a\": \"}{\"}", "{\"b\": [1]}", "\n[2]\n"],
+        );
         check("{a: {{ b }}\n", &["{a: {{ b }}\n"]);
         check("{}\n", &["{}\n"]);
     }

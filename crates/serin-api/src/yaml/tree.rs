@@ -62,7 +62,9 @@ impl Node {
         for segment in path.segments() {
             match (segment, &node.content) {
                 (Segment::Key(name), Content::Map(entries)) => {
-                    let Some(entry) = entries.iter().find(|entry| entry.key == *name) else { break };
+                    let Some(entry) = entries.iter().find(|entry| entry.key == *name) else {
+                        break;
+                    };
                     node = &entry.value;
                     key = entry.key_span;
                 }

@@ -38,7 +38,8 @@ pub(super) fn unclosed_quote(scene: &Scene<'_>) -> Option<Diagnosis> {
     let end = line.start + value_end(line.text);
     let quote = open.character;
     let message = format!("the text that begins with `{quote}` here is not closed on this line");
-    let mut fault = Fault::new(codes::UNCLOSED_QUOTE, open.offset..end.max(open.offset + 1), message);
+    let mut fault =
+        Fault::new(codes::UNCLOSED_QUOTE, open.offset..end.max(open.offset + 1), message);
     fault.help(format!("close it with `{quote}` after its last character"));
     let edits = vec![Edit { range: end..end, with: quote.to_string() }];
     Some(Diagnosis { fault, edits })
@@ -126,18 +127,19 @@ pub(super) fn unclosed_bracket(scene: &Scene<'_>) -> Option<Diagnosis> {
     let end = line.start + value_end(line.text);
     let message = format!("the `{}` here is not closed", last.character);
     let closers: String = open.iter().rev().map(|opening| closing(opening.character)).collect();
-    let mut fault = Fault::new(codes::UNCLOSED_BRACKET, last.offset..end.max(last.offset + 1), message);
+    let mut fault =
+        Fault::new(codes::UNCLOSED_BRACKET, last.offset..end.max(last.offset + 1), message);
     fault.help(format!("write `{closers}` at the end of the line"));
     Some(Diagnosis { fault, edits: vec![Edit { range: end..end, with: closers }] })
 }
 
+/// The bracket nearest to where the parser stopped: at it, later on the line, or before.
 fn bracket_at(scene: &Scene<'_>, bracket: char) -> Option<std::ops::Range<usize>> {
-    let from = scene.offset.min(scene.text.len());
-    let start = if scene.text[from..].starts_with(bracket) {
-        from
-    } else {
-        scene.text[..from].rfind(bracket)?
-    };
+    let line = scene.line();
+    let end = line.start + line.text.len();
+    let from = scene.offset.clamp(line.start, end);
+    let after = scene.text.get(from..end)?.find(bracket).map(|at| from + at);
+    let start = after.or_else(|| scene.text.get(..from)?.rfind(bracket))?;
     Some(start..start + bracket.len_utf8())
 }
 
@@ -148,9 +150,14 @@ pub(super) fn no_comma(scene: &Scene<'_>) -> Option<Diagnosis> {
         ErrorKind::ExpectedFlowSequenceSeparator => ('[', ']'),
         _ => return None,
     };
-    let rest = scene.text[scene.offset..].lines().next().unwrap_or("").trim_end();
+    let mut start = scene.offset;
+    if scene.text[start..].starts_with(':') {
+        // The parser took the next key for a part of the value before it.
+        let separates = |c: char| c.is_whitespace() || matches!(c, ',' | '[' | '{');
+        start = scene.text[..start].trim_end_matches(|c| !separates(c)).len();
+    }
+    let rest = scene.text[start..].lines().next().unwrap_or("").trim_end();
     let message = format!("`{rest}` follows a value inside of `{open}{close}` without a comma");
-    let start = scene.offset;
     let mut fault = Fault::new(codes::SYNTAX, start..start + rest.len(), message);
     fault.help(format!("write `,` before it, or `{close}` if the values end there"));
     Some(Diagnosis { fault, edits: Vec::new() })

@@ -89,9 +89,13 @@ pub(super) fn key_among_items(scene: &Scene<'_>) -> Option<Diagnosis> {
     let levels = scene.outline.levels_before(scene.line);
     let at = levels.iter().position(|level| level.column == column && level.list)?;
     let line = scene.number(levels[at].last);
-    let message = format!("a key begins here, but the lines beside it (line {line}) are the items of a list");
-    let mut fault =
-        Fault::new(codes::INDENTATION, place(scene, column, scene.line().text.len() - column), message);
+    let message =
+        format!("a key begins here, but the lines beside it (line {line}) are the items of a list");
+    let mut fault = Fault::new(
+        codes::INDENTATION,
+        place(scene, column, scene.line().text.len() - column),
+        message,
+    );
     match levels.get(at + 1) {
         Some(inner) => {
             fault.help(format!(

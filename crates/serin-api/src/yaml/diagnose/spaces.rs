@@ -42,7 +42,8 @@ pub(in crate::yaml) fn odd_spaces(text: &str) -> Vec<Diagnosis> {
         let Some(first) = edits.first() else { continue };
         lines += 1;
         let diagnosis = found.get_or_insert_with(|| {
-            let name = odd_space(&text[first.range.start..]).map_or_else(String::new, |(_, name)| name);
+            let name =
+                odd_space(&text[first.range.start..]).map_or_else(String::new, |(_, name)| name);
             let message = format!("{name} stands where YAML needs an ordinary space");
             let range = first.range.clone();
             Diagnosis { fault: Fault::new(codes::ODD_SPACE, range, message), edits: Vec::new() }
@@ -72,22 +73,26 @@ fn odd_places(line: &str, start: usize) -> Vec<Edit> {
         if let Some((length, _)) = odd_space(rest) {
             edits.push(Edit { range: start + at..start + at + length, with: " ".to_owned() });
             at += length;
-        } else if rest.starts_with(' ') || (rest.starts_with('-') && !key_seen && dash_ends(&rest[1..])) {
+        } else if rest.starts_with(' ')
+            || (rest.starts_with('-') && !key_seen && dash_ends(&rest[1..]))
+        {
             at += 1;
         } else {
             // A key before an odd space: the value begins after it.
-            let colon = rest.find(':').filter(|&colon| {
-                let word = &rest[..colon];
-                !key_seen
-                    && !word.is_empty()
-                    && word.chars().all(|c| c.is_ascii_alphanumeric() || "-_./\"'".contains(c))
-            });
+            let colon = rest.find(':').filter(|&colon| !key_seen && is_key(&rest[..colon]));
             let Some(colon) = colon else { break };
             key_seen = true;
             at += colon + 1;
         }
     }
     edits
+}
+
+fn is_key(word: &str) -> bool {
+    let unquoted =
+        ['"', '\''].iter().find_map(|&quote| word.strip_prefix(quote)?.strip_suffix(quote));
+    let word = unquoted.unwrap_or(word);
+    !word.is_empty() && word.chars().all(|c| c.is_ascii_alphanumeric() || "-_./".contains(c))
 }
 
 fn dash_ends(rest: &str) -> bool {
@@ -117,6 +122,7 @@ pub(super) fn tab(scene: &Scene<'_>) -> Option<Diagnosis> {
     let lines = (first..scene.outline.lines.len()).filter(indented_by_tab).count();
     fault.help(match lines {
         1 => "replace the tab by spaces".to_owned(),
+        2 => "replace the tabs by spaces, here and in 1 more line".to_owned(),
         _ => format!("replace the tabs by spaces, here and in {} more lines", lines - 1),
     });
     Some(Diagnosis { fault, edits })

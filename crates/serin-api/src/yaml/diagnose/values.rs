@@ -19,8 +19,11 @@ pub(super) fn conflict_marker(scene: &Scene<'_>) -> Option<Diagnosis> {
     })?;
     let line = &scene.outline.lines[index];
     let message = "the text holds both sides of a merge conflict".to_owned();
-    let mut fault =
-        Fault::new(codes::CONFLICT_MARKER, line.start..line.start + line.text.trim_end().len(), message);
+    let mut fault = Fault::new(
+        codes::CONFLICT_MARKER,
+        line.start..line.start + line.text.trim_end().len(),
+        message,
+    );
     fault.help("decide for one side and remove the markers");
     Some(Diagnosis { fault, edits: Vec::new() })
 }
@@ -34,7 +37,8 @@ pub(super) fn template(scene: &Scene<'_>) -> Option<Diagnosis> {
         let end = line.text[at..].find("}}").map_or(line.text.len(), |end| at + end + 2);
         Some((line.start + at, &line.text[at..end]))
     })?;
-    let message = format!("`{text}` looks like a template, which is not YAML before it is rendered");
+    let message =
+        format!("`{text}` looks like a template, which is not YAML before it is rendered");
     let mut fault = Fault::new(codes::TEMPLATE, start..start + text.len(), message);
     fault.help("render it first (`helm template`) and check the result; put it in quotes if it is meant as text");
     Some(Diagnosis { fault, edits: Vec::new() })
@@ -42,7 +46,9 @@ pub(super) fn template(scene: &Scene<'_>) -> Option<Diagnosis> {
 
 /// The fence of a code block in Markdown.
 pub(super) fn code_fence(scene: &Scene<'_>) -> Option<Diagnosis> {
-    let line = scene.outline.lines[..=scene.line].iter().find(|line| line.text.trim().starts_with("```"))?;
+    let line = scene.outline.lines[..=scene.line]
+        .iter()
+        .find(|line| line.text.trim().starts_with("```"))?;
     let message = "this line is the fence of a Markdown code block, not YAML".to_owned();
     let start = line.start + line.text.len() - line.text.trim_start().len();
     let mut fault =
@@ -93,7 +99,9 @@ pub(super) fn colon_in_value(scene: &Scene<'_>) -> Option<Diagnosis> {
     let range = value_range(line.start, line.text, value);
     let shown = &scene.text[range.clone()];
     let key = &shown[..inner.min(shown.len())];
-    let message = format!("the value holds a colon followed by a space, which makes `{key}` a key of its own");
+    let message = format!(
+        "the value holds a colon followed by a space, which makes `{key}` a key of its own"
+    );
     let mut fault = Fault::new(codes::NEEDS_QUOTES, range.clone(), message);
     fault.help(format!(
         "put the value in quotes if it is one text: {}; or begin the inner key on a line of its own",
@@ -132,8 +140,9 @@ pub(super) fn no_colon(scene: &Scene<'_>) -> Option<Diagnosis> {
     let line = &scene.outline.lines[index];
     let column = line.marks.last()?.column();
     let is_item = line.marks.len() > 1;
-    let next = scene.outline.lines.get(index + 1..here + 1)?.iter().find_map(|next| next.marks.first());
-    if is_item && !next.is_some_and(|next| next.column() >= column) {
+    let next =
+        scene.outline.lines.get(index + 1..here + 1)?.iter().find_map(|next| next.marks.first());
+    if is_item && next.is_none_or(|next| next.column() < column) {
         return None;
     }
     let word = line.text[column..].trim_end();
