@@ -150,9 +150,9 @@ spec:
         - sourceLabels:
             app: appa
             version: v2
-            
+
      - route:
-         - destination: 
+         - destination:
            host: appb
            subset: v1
 ";
