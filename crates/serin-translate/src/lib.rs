@@ -11,6 +11,7 @@
 
 pub mod analysis;
 mod cluster;
+pub mod codes;
 mod destination_rule;
 mod gateway;
 pub mod gateway_api;
@@ -18,9 +19,11 @@ pub mod host;
 mod mesh;
 mod proxy;
 pub mod registry;
+#[allow(dead_code, unused_imports, reason = "the listeners and route tables are built on it")]
 mod route;
 mod scope;
 mod snapshot;
+#[allow(dead_code, unused_imports, reason = "the listeners and route tables are built on it")]
 mod virtual_service;
 pub mod visibility;
 
