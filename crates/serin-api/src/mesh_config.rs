@@ -16,7 +16,7 @@ pub use proxy::*;
 
 use crate::networking::{
     Destination, H2UpgradePolicy, HttpRetry, LocalityLbSetting, OutboundTrafficPolicyMode,
-    TcpKeepalive, TlsProtocol,
+    TcpKeepalive, TlsProtocol, ZoneAwareLbSetting,
 };
 use crate::values::{Duration, LabelSelector};
 use crate::{DecodeError, decode};
@@ -81,6 +81,8 @@ pub struct MeshConfig {
     pub root_namespace: String,
     /// Preference of localities.
     pub locality_lb_setting: Option<LocalityLbSetting>,
+    /// Keeping traffic in the client's zone as far as load allows.
+    pub zone_aware_lb_setting: Option<ZoneAwareLbSetting>,
     /// How often names of endpoints are resolved.
     pub dns_refresh_rate: Duration,
     /// Whether HTTP/1.1 requests to mesh services are sent as HTTP/2.
@@ -150,6 +152,7 @@ impl Default for MeshConfig {
                 enabled: Some(true),
                 ..LocalityLbSetting::default()
             }),
+            zone_aware_lb_setting: None,
             dns_refresh_rate: Duration::from_secs(60),
             h2_upgrade_policy: H2UpgradePolicy::DoNotUpgrade,
             inbound_cluster_stat_name: String::new(),

@@ -4,12 +4,14 @@
 
 mod duration;
 mod int_or_string;
+mod protocol;
 mod string_match;
 
 use std::collections::BTreeMap;
 
 pub use duration::{Duration, ParseDurationError};
 pub use int_or_string::IntOrString;
+pub use protocol::Protocol;
 pub use string_match::StringMatch;
 
 /// Whether a field holds what an absent field means, so that writing it out says nothing.

@@ -5,14 +5,13 @@
 //! decided by the clusters.
 
 mod endpoint;
-mod protocol;
 mod service;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 pub use endpoint::{EndpointSource, ServiceEndpoint, Workload};
-pub use protocol::Protocol;
+pub use serin_api::values::Protocol;
 pub use service::{Alias, Resolution, Service, ServicePort, ServiceRegistry, TrafficDistribution};
 
 use crate::host::Host;

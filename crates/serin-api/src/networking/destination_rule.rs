@@ -88,6 +88,8 @@ message! {
         pub consistent_hash: Option<ConsistentHashLb>,
         /// Preference of localities; replaces the mesh default.
         pub locality_lb_setting: Option<LocalityLbSetting>,
+        /// Keeping traffic in the client's zone as far as load allows. Not together with `localityLbSetting`.
+        pub zone_aware_lb_setting: Option<ZoneAwareLbSetting>,
         /// Deprecated: how long a new endpoint is spared. Use `warmup`.
         pub warmup_duration_secs: Option<Duration>,
         /// How load on a new endpoint rises.
@@ -188,6 +190,16 @@ message! {
         pub enabled: Option<bool>,
     }
 
+    /// Keeping traffic in the client's zone as far as load allows.
+    pub struct ZoneAwareLbSetting {
+        /// Whether it is done. Absent is yes.
+        pub enabled: Option<bool>,
+        /// To which region traffic of a region goes when its own is unhealthy.
+        pub failover: Vec<LocalityFailover>,
+        /// Labels in order of importance: endpoints that agree with the client on more of the first labels come first.
+        pub failover_priority: Vec<String>,
+    }
+
     /// How traffic of one locality is spread.
     pub struct LocalityDistribute {
         /// The client's locality, `region/zone/subzone`, with `*` at the end for all below.
@@ -259,6 +271,18 @@ message! {
         pub use_client_protocol: bool,
         /// Streams that may be open on one HTTP/2 connection. 0 is unlimited.
         pub max_concurrent_streams: i32,
+        /// Pings on HTTP/2 connections.
+        pub http2_keep_alive: Option<Http2KeepAlive>,
+    }
+
+    /// Pings on HTTP/2 connections.
+    pub struct Http2KeepAlive {
+        /// Time between pings.
+        #[schemars(required)]
+        pub interval: Option<Duration>,
+        /// How long an answer may take before the connection is closed.
+        #[schemars(required)]
+        pub timeout: Option<Duration>,
     }
 
     /// When an endpoint is taken out of balancing.

@@ -47,7 +47,8 @@ message! {
         pub bind: String,
         /// How traffic reaches the listener.
         pub capture_mode: CaptureMode,
-        /// Services: `namespace/host`, with `*`, `.` and `~` for all, this and no namespace.
+        /// Services: `namespace/host`, with `*`, `.` and `~` for all, this and no namespace. `~` before a namespace, or
+        /// before `/host`, takes services out again.
         #[schemars(required)]
         pub hosts: Vec<String>,
     }

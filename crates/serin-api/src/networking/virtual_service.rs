@@ -357,7 +357,7 @@ message! {
     pub struct FaultAbort {
         /// Status code to answer with.
         pub http_status: Option<i32>,
-        /// gRPC status to answer with, by name or number.
+        /// gRPC status to answer with, by name: `UNAVAILABLE`.
         pub grpc_status: Option<String>,
         /// Not supported.
         pub http2_error: Option<String>,
