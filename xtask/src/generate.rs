@@ -8,8 +8,13 @@ use std::path::Path;
 
 use anyhow::{Context, bail};
 
+use serin_api::{CodeInfo, Severity};
+
 use crate::steps::Outcome;
 use crate::workspace::Workspace;
+
+/// The codes of the crates that make findings.
+const CODES: &[&[CodeInfo]] = &[serin_api::codes::ALL, serin_translate::codes::ALL];
 
 /// One generated file, or the generated part of one.
 struct Output {
@@ -23,7 +28,24 @@ struct Output {
 
 /// Everything that is generated.
 fn outputs() -> Vec<Output> {
-    Vec::new()
+    vec![Output { file: "docs/check.md", part: Some("findings"), text: findings_table() }]
+}
+
+/// The reference of all codes.
+fn findings_table() -> String {
+    let mut codes: Vec<CodeInfo> = CODES.iter().flat_map(|codes| codes.iter().copied()).collect();
+    codes.sort_by_key(|info| info.code);
+    let mut table = String::from("\n| code | severity | name | meaning |\n|---|---|---|---|\n");
+    for CodeInfo { code, severity, name, summary } in codes {
+        let severity = match severity {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+            Severity::Info => "info",
+        };
+        table.push_str(&format!("| {code} | {severity} | {name} | {summary} |\n"));
+    }
+    table.push('\n');
+    table
 }
 
 /// Writes what differs, or with `check` says what would be written.
