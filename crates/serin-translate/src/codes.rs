@@ -8,7 +8,12 @@ pub(crate) struct Kind(&'static CodeInfo);
 
 impl Kind {
     /// A finding of this kind, of its usual severity.
-    pub(crate) fn finding(self, object: &ObjectRef, field: FieldPath, message: impl Into<String>) -> Finding {
+    pub(crate) fn finding(
+        self,
+        object: &ObjectRef,
+        field: FieldPath,
+        message: impl Into<String>,
+    ) -> Finding {
         Finding::new(self.0.code, self.0.severity, object, field, message)
     }
 }
@@ -39,4 +44,18 @@ codes! {
         "A match of a delegate's rule is not plainly narrower than the root's; the rule has no effect.";
     RULE_UNUSABLE = "SRN0313" Error "RuleUnusable"
         "A rule holds something that proxies cannot carry out; it has no effect.";
+    ROUTE_NOT_ATTACHED = "SRN0401" Error "RouteNotAttached"
+        "A route of the Gateway API is attached to none of the parents that it names, so it routes nothing.";
+    ROUTE_PARTLY_ATTACHED = "SRN0402" Warning "RoutePartlyAttached"
+        "A route of the Gateway API is not attached to one of the parents that it names.";
+    ROUTE_UNRESOLVED = "SRN0403" Error "RouteReferenceUnresolved"
+        "A route of the Gateway API names something that does not exist or may not be used; requests for it are answered with 500.";
+    LISTENER_NOT_SERVING = "SRN0404" Error "ListenerNotServing"
+        "A listener of a Gateway or a ListenerSet cannot serve.";
+    GATEWAY_NOT_PROGRAMMED = "SRN0405" Warning "GatewayNotProgrammed"
+        "The service that a Gateway is bound to does not serve all of its ports.";
+    NOT_IN_FORCE = "SRN0406" Error "NotInForce"
+        "An object of the Gateway API is not in force as written.";
+    FIELD_WITHOUT_EFFECT = "SRN0407" Warning "FieldWithoutEffect"
+        "A field of the Gateway API has no effect here.";
 }
