@@ -1,8 +1,35 @@
-//! Choosing an endpoint of a cluster.
+//! Choosing an endpoint of a cluster, as Envoy does.
+//!
+//! An [`EndpointSet`] is immutable and made once for each version of a cluster's endpoints. A [`ClusterState`] belongs
+//! to one core and holds what changes: turns, requests under way, ejections. A choice goes from the priority (health,
+//! overprovisioning, panic) to the place (weights of localities) to the endpoint (the policy).
+//!
+//! For each try of a request the owner calls [`ClusterState::choose`], notes it in the request's [`Attempts`], holds the
+//! [`Active`] of [`ClusterState::begin`] while the try is under way, and [`reports`](ClusterState::report) what became of
+//! it. It calls [`ClusterState::sweep`] when due. Connections, limits (`breaker`) and names to resolve are not its
+//! business.
+
+mod attempts;
+mod endpoints;
+mod level;
+pub mod locality;
+mod pool;
+mod priority;
+mod schedule;
+mod slots;
+mod state;
+mod table;
+#[cfg(test)]
+pub(crate) mod testing;
 
 use std::time::Duration;
 
 use serde::Serialize;
+
+pub use attempts::Attempts;
+pub use endpoints::EndpointSet;
+pub use slots::{Active, EndpointId};
+pub use state::{Choice, ClusterState};
 
 /// How a cluster chooses among its endpoints.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]

@@ -10,9 +10,12 @@
 pub mod balancer;
 pub mod breaker;
 pub mod cohort;
+mod hash;
 pub mod model;
 pub mod outlier;
 pub mod retry;
+#[cfg(test)]
+mod test_rng;
 pub mod time;
 
 pub use model::Model;
