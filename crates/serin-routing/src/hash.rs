@@ -1,4 +1,8 @@
-//! xxHash64: the hash that Envoy's consistent hashing is built on.
+//! xxHash64: the hash that Envoy's consistent hashing is built on, and that tables here use too.
+//!
+//! Tables are filled from configuration and only looked up with what clients send, so that a keyed hash is not needed.
+
+use std::hash::{BuildHasher, Hasher};
 
 const PRIME_1: u64 = 0x9E37_79B1_85EB_CA87;
 const PRIME_2: u64 = 0xC2B2_AE3D_27D4_EB4F;
@@ -57,6 +61,48 @@ fn stripe_hash(stripes: &[[u8; 32]], seed: u64) -> u64 {
 
 const fn round(lane: u64, input: u64) -> u64 {
     lane.wrapping_add(input.wrapping_mul(PRIME_2)).rotate_left(31).wrapping_mul(PRIME_1)
+}
+
+/// Hashes the keys of tables by xxHash64.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct TextHash;
+
+impl BuildHasher for TextHash {
+    type Hasher = TextHasher;
+
+    fn build_hasher(&self) -> TextHasher {
+        TextHasher(0)
+    }
+}
+
+/// The state of [`TextHash`].
+pub(crate) struct TextHasher(u64);
+
+impl Hasher for TextHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = xxh64(bytes, self.0);
+    }
+
+    // Lengths and discriminants, which come with every text.
+    fn write_u8(&mut self, value: u8) {
+        self.write_u64(u64::from(value));
+    }
+
+    fn write_u64(&mut self, value: u64) {
+        self.0 = round(self.0, value);
+    }
+
+    fn write_usize(&mut self, value: usize) {
+        self.write_u64(value as u64);
+    }
+
+    fn write_isize(&mut self, value: isize) {
+        self.write_u64(value.cast_unsigned() as u64);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 #[cfg(test)]

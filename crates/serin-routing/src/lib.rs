@@ -10,12 +10,26 @@
 pub mod balancer;
 pub mod breaker;
 pub mod cohort;
+pub mod compiled;
+pub mod connection;
+pub mod decide;
+pub mod explain;
+pub mod format;
 mod hash;
+pub mod headers;
+mod index;
+mod matching;
 pub mod model;
 pub mod outlier;
+pub mod request;
+pub mod response;
 pub mod retry;
+pub mod simulate;
 #[cfg(test)]
 mod test_rng;
+#[cfg(test)]
+mod testing;
 pub mod time;
 
+pub use index::Scratch;
 pub use model::Model;

@@ -219,8 +219,13 @@ impl Destinations {
 
     /// The destination that a number in `[0, total_weight)` falls on; `None` if there is none.
     pub fn at(&self, ticket: u64) -> Option<&Destination> {
+        self.list.get(self.position(ticket)?)
+    }
+
+    /// Its place in the [list](Self::list).
+    pub fn position(&self, ticket: u64) -> Option<usize> {
         let mut rest = ticket;
-        self.list.iter().find(|destination| {
+        self.list.iter().position(|destination| {
             let weight = u64::from(destination.weight);
             let here = rest < weight;
             rest = rest.saturating_sub(weight);

@@ -1,0 +1,231 @@
+//! The first of many rules that a request meets, without asking each.
+//!
+//! Every rule is filed under one of its conditions, the one that the fewest other rules share: an exact text, a prefix,
+//! a text contained somewhere (for regular expressions), or that a header or parameter is there at all. A
+//! request looks up what its path, headers and parameters select, and asks the rules it finds in the order of the table
+//! ([`crate::matching`] says what a rule's conditions mean). Rules without such a condition are asked always.
+//!
+//! The index can only narrow down: a rule is never left out that would match. Nothing is allocated per request beyond
+//! the caller's [`Scratch`], which keeps its size.
+
+mod hosts;
+mod keys;
+mod texts;
+mod trie;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::hash::TextHash;
+use crate::matching;
+use crate::model::{PathMatch, Route, RouteMatch};
+use crate::request::{Request, View, parameters};
+
+pub(crate) use hosts::HostIndex;
+
+use keys::{Filing, Subject};
+use texts::TextIndex;
+
+/// Up to this many lists are merged as they are; more are copied together and sorted.
+const MERGE_LISTS: usize = 8;
+
+/// Buffers for one request at a time, kept between requests so that none is allocated.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    pub(crate) buffer: Vec<u8>,
+    folded: Vec<u8>,
+    lists: Vec<List>,
+    candidates: Vec<u32>,
+}
+
+/// A part of [`RuleIndex::order`]: rules in ascending order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct List {
+    start: u32,
+    length: u32,
+}
+
+impl List {
+    const fn is_empty(self) -> bool {
+        self.length == 0
+    }
+
+    fn of(self, order: &[u32]) -> &[u32] {
+        &order[self.start as usize..][..self.length as usize]
+    }
+}
+
+/// The rules of a virtual host, filed.
+#[derive(Debug, Default)]
+pub(crate) struct RuleIndex {
+    path: TextIndex,
+    /// Conditions without regard to case, for the path in lower case.
+    folded_path: Option<TextIndex>,
+    headers: Named,
+    /// Pseudo headers in a request are few and not listed among its headers.
+    pseudo_headers: Named,
+    parameters: Named,
+    always: List,
+    /// The lists, one behind the other.
+    order: Vec<u32>,
+}
+
+impl RuleIndex {
+    pub(crate) fn new(routes: &[Arc<Route>]) -> Self {
+        let mut filing = Filing::new(reachable(routes).iter().map(|route| &route.condition));
+        let mut index = Self { always: filing.always(), ..Self::default() };
+        for (subject, keys) in filing.by_subject() {
+            let texts = TextIndex::new(keys);
+            match subject {
+                Subject::Path => index.path = texts,
+                Subject::FoldedPath => index.folded_path = Some(texts),
+                Subject::Header(name) if name.starts_with(':') => {
+                    index.pseudo_headers.insert(name, texts)
+                }
+                Subject::Header(name) => index.headers.insert(name, texts),
+                Subject::Parameter(name) => index.parameters.insert(name, texts),
+            }
+        }
+        index.order = filing.into_order();
+        index
+    }
+
+    /// The number of the first rule that the request meets.
+    pub(crate) fn find<R: Request>(
+        &self,
+        routes: &[Arc<Route>],
+        view: &View<'_, R>,
+        scratch: &mut Scratch,
+    ) -> Option<usize> {
+        scratch.lists.clear();
+        if !self.always.is_empty() {
+            scratch.lists.push(self.always);
+        }
+        self.select_by_path(view, scratch);
+        self.select_by_headers(view, scratch);
+        self.select_by_parameters(view, &mut scratch.lists);
+        let Scratch { buffer, lists, candidates, .. } = scratch;
+        let mut holds = |rule: u32| {
+            let route = routes.get(rule as usize);
+            route.is_some_and(|route| matching::holds(&route.condition, view, buffer))
+        };
+        let found = if lists.len() <= MERGE_LISTS {
+            first_merged(lists, &self.order, &mut holds)
+        } else {
+            first_sorted(lists, &self.order, candidates, &mut holds)
+        };
+        found.map(|rule| rule as usize)
+    }
+
+    fn select_by_path<R: Request>(&self, view: &View<'_, R>, scratch: &mut Scratch) {
+        self.path.select(view.path, &mut scratch.lists);
+        if let Some(folded_path) = &self.folded_path {
+            scratch.folded.clear();
+            scratch.folded.extend(view.path.iter().map(u8::to_ascii_lowercase));
+            folded_path.select(&scratch.folded, &mut scratch.lists);
+        }
+    }
+
+    fn select_by_headers<R: Request>(&self, view: &View<'_, R>, scratch: &mut Scratch) {
+        let Scratch { buffer, lists, .. } = scratch;
+        let mut select = |(name, texts): &(Box<str>, TextIndex)| {
+            if let Some(value) = view.header(name, buffer) {
+                texts.select(value, lists);
+            }
+        };
+        self.pseudo_headers.texts.iter().for_each(&mut select);
+        if self.headers.are_few() {
+            self.headers.texts.iter().for_each(select);
+            return;
+        }
+        for (position, (name, _)) in view.request.headers().enumerate() {
+            let Some(named) = self.headers.get(name) else { continue };
+            let is_repeated = view.request.headers().take(position).any(|(other, _)| other == name);
+            if !is_repeated {
+                select(named);
+            }
+        }
+    }
+
+    fn select_by_parameters<R: Request>(&self, view: &View<'_, R>, lists: &mut Vec<List>) {
+        if self.parameters.texts.is_empty() {
+            return;
+        }
+        for (position, (name, value)) in parameters(view.query).enumerate() {
+            let Some((_, texts)) = self.parameters.get(name) else { continue };
+            let is_repeated = parameters(view.query).take(position).any(|(other, _)| other == name);
+            if !is_repeated {
+                texts.select(value, lists);
+            }
+        }
+    }
+}
+
+/// Indexes of headers or parameters, by name.
+#[derive(Debug, Default)]
+struct Named {
+    texts: Vec<(Box<str>, TextIndex)>,
+    places: HashMap<Box<[u8]>, usize, TextHash>,
+}
+
+impl Named {
+    fn insert(&mut self, name: &str, texts: TextIndex) {
+        self.places.insert(name.as_bytes().into(), self.texts.len());
+        self.texts.push((name.into(), texts));
+    }
+
+    fn get(&self, name: &[u8]) -> Option<&(Box<str>, TextIndex)> {
+        self.places.get(name).and_then(|place| self.texts.get(*place))
+    }
+
+    /// Whether it is quicker to look for each in a request than to look up all that a request has.
+    const fn are_few(&self) -> bool {
+        self.texts.len() <= 4
+    }
+}
+
+/// The rules up to the first that takes every request.
+fn reachable(routes: &[Arc<Route>]) -> &[Arc<Route>] {
+    let takes_all = |route: &Arc<Route>| {
+        let RouteMatch { path, ignore_case: _, headers, query, claims } = &route.condition;
+        *path == PathMatch::Any && headers.is_empty() && query.is_empty() && claims.is_empty()
+    };
+    let end = routes.iter().position(takes_all).map_or(routes.len(), |last| last + 1);
+    &routes[..end]
+}
+
+/// The first rule of several lists that holds, in ascending order. The lists become shorter.
+fn first_merged(
+    lists: &mut [List],
+    order: &[u32],
+    holds: &mut impl FnMut(u32) -> bool,
+) -> Option<u32> {
+    loop {
+        let heads = lists.iter_mut().filter_map(|list| Some((*list.of(order).first()?, list)));
+        let (rule, list) = heads.min_by_key(|(rule, _)| *rule)?;
+        list.start += 1;
+        list.length -= 1;
+        if holds(rule) {
+            return Some(rule);
+        }
+    }
+}
+
+fn first_sorted(
+    lists: &mut Vec<List>,
+    order: &[u32],
+    candidates: &mut Vec<u32>,
+    holds: &mut impl FnMut(u32) -> bool,
+) -> Option<u32> {
+    lists.sort_unstable_by_key(|list| list.start);
+    lists.dedup();
+    candidates.clear();
+    for list in &*lists {
+        candidates.extend_from_slice(list.of(order));
+    }
+    candidates.sort_unstable();
+    candidates.iter().copied().find(|rule| holds(*rule))
+}
+
+#[cfg(test)]
+mod tests;

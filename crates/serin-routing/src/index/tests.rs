@@ -1,0 +1,117 @@
+use proptest::prelude::*;
+use serin_re2::Regex;
+
+use super::*;
+use crate::model::{HeaderMatch, QueryMatch, ValueMatch};
+use crate::request::RequestParts;
+use crate::testing::{self, numbered_route};
+
+fn find(routes: &[Arc<Route>], request: &RequestParts) -> Option<usize> {
+    RuleIndex::new(routes).find(routes, &View::new(request), &mut Scratch::default())
+}
+
+fn scan(routes: &[Arc<Route>], request: &RequestParts) -> Option<usize> {
+    let mut buffer = Vec::new();
+    routes
+        .iter()
+        .position(|route| matching::holds(&route.condition, &View::new(request), &mut buffer))
+}
+
+fn table(conditions: impl IntoIterator<Item = RouteMatch>) -> Vec<Arc<Route>> {
+    conditions
+        .into_iter()
+        .enumerate()
+        .map(|(number, condition)| numbered_route(number, condition))
+        .collect()
+}
+
+fn path(path: PathMatch) -> RouteMatch {
+    RouteMatch { path, ..RouteMatch::default() }
+}
+
+fn header(name: &str, value: ValueMatch) -> RouteMatch {
+    let header = HeaderMatch { name: name.into(), value, invert: false, missing_is_empty: false };
+    RouteMatch { headers: vec![header], ..RouteMatch::default() }
+}
+
+fn regex(pattern: &str) -> Regex {
+    Regex::new(pattern).unwrap()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1000))]
+
+    #[test]
+    fn the_index_finds_the_rule_that_a_scan_finds(
+        routes in testing::routes(),
+        requests in prop::collection::vec(testing::request(), 1..6),
+    ) {
+        let index = RuleIndex::new(&routes);
+        let mut scratch = Scratch::default();
+        for request in &requests {
+            let found = index.find(&routes, &View::new(request), &mut scratch);
+            prop_assert_eq!(found, scan(&routes, request), "{:?}", request);
+        }
+    }
+}
+
+#[test]
+fn the_first_of_overlapping_rules_is_found_whatever_it_is_filed_under() {
+    let routes = table([
+        header("x", ValueMatch::Exact("1".into())),
+        path(PathMatch::Prefix("/api".into())),
+        path(PathMatch::Exact("/api/v1".into())),
+        path(PathMatch::Regex(regex(".*/v2/.*"))),
+        RouteMatch {
+            query: vec![QueryMatch { name: "k".into(), value: ValueMatch::Present }],
+            ..RouteMatch::default()
+        },
+        RouteMatch::default(),
+        path(PathMatch::Exact("/never".into())),
+    ]);
+    let check = |target: &str, header: &str, expected: usize| {
+        let request = RequestParts::get("a", target).with_header("x", header);
+        assert_eq!(find(&routes, &request), Some(expected), "{target} {header}");
+    };
+    check("/api/v1", "1", 0);
+    check("/api/v1", "2", 1);
+    check("/x/v2/y", "2", 3);
+    check("/x?k", "2", 4);
+    check("/never", "2", 5);
+}
+
+#[test]
+fn thousands_of_header_names_are_told_apart() {
+    let routes = table(
+        (0..2000).map(|number| header(&format!("x-{number}"), ValueMatch::Exact("1".into()))),
+    );
+    let request = RequestParts::get("a", "/")
+        .with_header("x-1999", "1")
+        .with_header("x-77", "0")
+        .with_header("x-700", "1");
+    assert_eq!(find(&routes, &request), Some(700));
+}
+
+#[test]
+fn many_texts_contained_in_one_path_are_merged_in_order() {
+    let patterns =
+        (0..50).map(|number| path(PathMatch::Regex(regex(&format!(".*/s{}/.*", 99 - number)))));
+    let routes = table(patterns);
+    let all: String = (50..100).map(|number| format!("/s{number}/s{number}/s{number}")).collect();
+    assert_eq!(find(&routes, &RequestParts::get("a", &format!("{all}/"))), Some(0));
+    assert_eq!(find(&routes, &RequestParts::get("a", "/s60/s60/s61/")), Some(38));
+}
+
+#[test]
+fn a_rule_is_filed_under_the_condition_that_few_share() {
+    let many = |number: usize| RouteMatch {
+        path: PathMatch::Exact("/same".into()),
+        ..header("x", ValueMatch::Exact(number.to_string().into()))
+    };
+    let routes = table((0..1000).map(many));
+    let index = RuleIndex::new(&routes);
+    let mut scratch = Scratch::default();
+    let request = RequestParts::get("a", "/same").with_header("x", "999");
+    assert_eq!(index.find(&routes, &View::new(&request), &mut scratch), Some(999));
+    assert_eq!(scratch.lists.len(), 1, "only the rule's own list is looked at");
+}

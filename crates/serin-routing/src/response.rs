@@ -1,0 +1,350 @@
+//! Answers that the proxy gives itself: status, response flags, details, and what gRPC clients get.
+//!
+//! One table for everybody: decisions, the data plane and the access log. Flags and details are those of Envoy's access
+//! log (`%RESPONSE_FLAGS%`, `%RESPONSE_CODE_DETAILS%`), which dashboards and scripts read.
+
+use std::fmt;
+
+/// Why a request was not answered by an upstream, or how it went wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Flag {
+    /// The client went away.
+    DownstreamConnectionTermination,
+    /// The client broke the protocol.
+    DownstreamProtocolError,
+    /// The request took longer than allowed, or than its stream may.
+    DurationTimeout,
+    /// A delay was injected.
+    DelayInjected,
+    /// An abort was injected.
+    FaultInjected,
+    /// A header made no sense.
+    InvalidEnvoyHeader,
+    /// This side reset the stream.
+    LocalReset,
+    /// The cluster does not exist.
+    NoClusterFound,
+    /// No endpoint is healthy.
+    NoHealthyUpstream,
+    /// No rule takes the request.
+    NoRouteFound,
+    /// Over a rate limit.
+    RateLimited,
+    /// The stream was idle for too long.
+    StreamIdleTimeout,
+    /// An external service denied it.
+    UnauthorizedExternalService,
+    /// The upstream closed the connection.
+    UpstreamConnectionTermination,
+    /// No connection to the upstream.
+    UpstreamConnectionFailure,
+    /// The circuit breaker is open.
+    UpstreamOverflow,
+    /// The upstream broke the protocol.
+    UpstreamProtocolError,
+    /// The upstream reset the stream.
+    UpstreamRemoteReset,
+    /// The upstream took too long.
+    UpstreamRequestTimeout,
+    /// All retries were used up, or a retry was not allowed.
+    UpstreamRetryLimitExceeded,
+    /// The stream lasted longer than allowed.
+    UpstreamMaxStreamDurationReached,
+    /// The overload manager refused it.
+    OverloadManager,
+}
+
+impl Flag {
+    /// All flags, in the order in which Envoy lists them.
+    pub const ALL: [Self; 22] = [
+        Self::NoHealthyUpstream,
+        Self::UpstreamRequestTimeout,
+        Self::LocalReset,
+        Self::UpstreamRemoteReset,
+        Self::UpstreamConnectionFailure,
+        Self::UpstreamConnectionTermination,
+        Self::UpstreamOverflow,
+        Self::NoRouteFound,
+        Self::DelayInjected,
+        Self::FaultInjected,
+        Self::RateLimited,
+        Self::UnauthorizedExternalService,
+        Self::DownstreamConnectionTermination,
+        Self::UpstreamRetryLimitExceeded,
+        Self::StreamIdleTimeout,
+        Self::InvalidEnvoyHeader,
+        Self::DownstreamProtocolError,
+        Self::UpstreamMaxStreamDurationReached,
+        Self::NoClusterFound,
+        Self::DurationTimeout,
+        Self::UpstreamProtocolError,
+        Self::OverloadManager,
+    ];
+
+    /// As the access log shows it.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::DownstreamConnectionTermination => "DC",
+            Self::DownstreamProtocolError => "DPE",
+            Self::DurationTimeout => "DT",
+            Self::DelayInjected => "DI",
+            Self::FaultInjected => "FI",
+            Self::InvalidEnvoyHeader => "IH",
+            Self::LocalReset => "LR",
+            Self::NoClusterFound => "NC",
+            Self::NoHealthyUpstream => "UH",
+            Self::NoRouteFound => "NR",
+            Self::RateLimited => "RL",
+            Self::StreamIdleTimeout => "SI",
+            Self::UnauthorizedExternalService => "UAEX",
+            Self::UpstreamConnectionTermination => "UC",
+            Self::UpstreamConnectionFailure => "UF",
+            Self::UpstreamOverflow => "UO",
+            Self::UpstreamProtocolError => "UPE",
+            Self::UpstreamRemoteReset => "UR",
+            Self::UpstreamRequestTimeout => "UT",
+            Self::UpstreamRetryLimitExceeded => "URX",
+            Self::UpstreamMaxStreamDurationReached => "UMSDR",
+            Self::OverloadManager => "OM",
+        }
+    }
+}
+
+/// The flags of one request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Flags(u32);
+
+impl Flags {
+    /// None.
+    pub const NONE: Self = Self(0);
+
+    /// These flags and one more.
+    #[must_use]
+    pub const fn with(self, flag: Flag) -> Self {
+        Self(self.0 | 1 << flag as u32)
+    }
+
+    /// Whether a flag is among them.
+    pub const fn contains(self, flag: Flag) -> bool {
+        self.0 >> flag as u32 & 1 == 1
+    }
+
+    /// The flags, in Envoy's order.
+    pub fn iter(self) -> impl Iterator<Item = Flag> {
+        Flag::ALL.into_iter().filter(move |flag| self.contains(*flag))
+    }
+}
+
+impl fmt::Display for Flags {
+    /// `UF,URX`; `-` for none.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (position, flag) in self.iter().enumerate() {
+            let comma = if position == 0 { "" } else { "," };
+            write!(f, "{comma}{}", flag.code())?;
+        }
+        if *self == Self::NONE { f.write_str("-") } else { Ok(()) }
+    }
+}
+
+/// What kept a request from being answered by an upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// No virtual host for the authority, or no rule for the request.
+    RouteNotFound,
+    /// The chosen cluster does not exist; with the status of its rule.
+    ClusterNotFound(u16),
+    /// No endpoint of the cluster can be used.
+    NoHealthyUpstream,
+    /// The circuit breaker is open.
+    Overflow,
+    /// No connection could be made.
+    ConnectFailure,
+    /// The connection broke before a response.
+    ConnectionTermination,
+    /// The upstream reset the stream before a response.
+    RemoteReset,
+    /// The upstream's response made no sense.
+    UpstreamProtocolError,
+    /// The whole request took too long.
+    ResponseTimeout,
+    /// A try took too long.
+    PerTryTimeout,
+    /// Nothing moved for too long, before a response.
+    StreamIdleTimeout,
+    /// The request lasted longer than allowed, before a response.
+    DurationTimeout,
+    /// A fault was injected.
+    FaultAbort {
+        /// The status.
+        status: u16,
+        /// The gRPC status, if the fault names one.
+        grpc_status: Option<u8>,
+    },
+    /// Over a rate limit.
+    RateLimited,
+    /// An authorization policy denied it.
+    AccessDenied,
+    /// An upgrade that the rule does not pass on.
+    UpgradeFailed,
+    /// The request's head is over the limits.
+    HeadersTooLarge,
+    /// The request's body does not fit in the buffer.
+    PayloadTooLarge,
+}
+
+/// An answer of the proxy's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// The HTTP status, for clients that do not speak gRPC.
+    pub status: u16,
+    /// The flag for the log, if there is one.
+    pub flag: Option<Flag>,
+    /// `%RESPONSE_CODE_DETAILS%`.
+    pub details: &'static str,
+    /// The body, which gRPC clients get as their message.
+    pub body: &'static str,
+    /// The gRPC status, for clients that speak it; their HTTP status is 200.
+    pub grpc_status: u8,
+}
+
+impl Failure {
+    /// The answer.
+    pub const fn reply(self) -> Reply {
+        let (status, flag, details, body) = self.row();
+        let grpc_status = match self {
+            Self::FaultAbort { grpc_status: Some(grpc_status), .. } => grpc_status,
+            _ => grpc_status_of(status),
+        };
+        Reply { status, flag, details, body, grpc_status }
+    }
+
+    const fn row(self) -> (u16, Option<Flag>, &'static str, &'static str) {
+        match self {
+            Self::RouteNotFound => (404, Some(Flag::NoRouteFound), "route_not_found", ""),
+            Self::ClusterNotFound(status) => {
+                (status, Some(Flag::NoClusterFound), "cluster_not_found", "")
+            }
+            Self::NoHealthyUpstream => {
+                (503, Some(Flag::NoHealthyUpstream), "no_healthy_upstream", "no healthy upstream")
+            }
+            Self::Overflow => (
+                503,
+                Some(Flag::UpstreamOverflow),
+                "upstream_reset_before_response_started{overflow}",
+                "too many requests or connections to the upstream (circuit breaker)",
+            ),
+            Self::ConnectFailure => (
+                503,
+                Some(Flag::UpstreamConnectionFailure),
+                "upstream_reset_before_response_started{connection_failure}",
+                "no connection to the upstream",
+            ),
+            Self::ConnectionTermination => (
+                503,
+                Some(Flag::UpstreamConnectionTermination),
+                "upstream_reset_before_response_started{connection_termination}",
+                "the upstream closed the connection before it answered",
+            ),
+            Self::RemoteReset => (
+                503,
+                Some(Flag::UpstreamRemoteReset),
+                "upstream_reset_before_response_started{remote_reset}",
+                "the upstream reset the request before it answered",
+            ),
+            Self::UpstreamProtocolError => (
+                502,
+                Some(Flag::UpstreamProtocolError),
+                "upstream_reset_before_response_started{protocol_error}",
+                "the upstream's answer is malformed",
+            ),
+            Self::ResponseTimeout => (
+                504,
+                Some(Flag::UpstreamRequestTimeout),
+                "response_timeout",
+                "upstream request timeout",
+            ),
+            Self::PerTryTimeout => (
+                504,
+                Some(Flag::UpstreamRequestTimeout),
+                "upstream_per_try_timeout",
+                "upstream request timeout",
+            ),
+            Self::StreamIdleTimeout => {
+                (408, Some(Flag::StreamIdleTimeout), "stream_idle_timeout", "stream timeout")
+            }
+            Self::DurationTimeout => (
+                504,
+                Some(Flag::DurationTimeout),
+                "duration_timeout",
+                "the request took longer than it may",
+            ),
+            Self::FaultAbort { status, .. } => {
+                (status, Some(Flag::FaultInjected), "fault_filter_abort", "fault filter abort")
+            }
+            Self::RateLimited => (429, Some(Flag::RateLimited), "request_rate_limited", ""),
+            Self::AccessDenied => (403, None, "rbac_access_denied", "RBAC: access denied"),
+            Self::UpgradeFailed => (403, None, "upgrade_failed", ""),
+            Self::HeadersTooLarge => {
+                (431, Some(Flag::DownstreamProtocolError), "http1.headers_too_large", "")
+            }
+            Self::PayloadTooLarge => {
+                (413, None, "request_payload_too_large", "the request's body is too large")
+            }
+        }
+    }
+}
+
+/// The gRPC status for an HTTP status (gRPC's "HTTP to gRPC status code mapping").
+pub const fn grpc_status_of(status: u16) -> u8 {
+    match status {
+        400 => 13,
+        401 => 16,
+        403 => 7,
+        404 => 12,
+        429 | 502 | 503 | 504 => 14,
+        _ => 2,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_flag_has_its_place_and_code() {
+        for flag in Flag::ALL {
+            let only = Flags::NONE.with(flag);
+            assert_eq!(only.to_string(), flag.code());
+            assert!(Flag::ALL.into_iter().all(|other| only.contains(other) == (other == flag)));
+        }
+    }
+
+    #[test]
+    fn several_flags_are_listed_in_envoys_order() {
+        let flags = Flags::NONE
+            .with(Flag::UpstreamRetryLimitExceeded)
+            .with(Flag::UpstreamConnectionFailure);
+        assert_eq!(flags.to_string(), "UF,URX");
+        assert_eq!(Flags::NONE.to_string(), "-");
+    }
+
+    #[test]
+    fn failures_answer_as_envoy_does() {
+        let check = |failure: Failure, status: u16, flag: &str, details: &str, grpc_status: u8| {
+            let reply = failure.reply();
+            let code = reply.flag.map_or("-", Flag::code);
+            assert_eq!(
+                (reply.status, code, reply.details, reply.grpc_status),
+                (status, flag, details, grpc_status)
+            );
+        };
+        check(Failure::RouteNotFound, 404, "NR", "route_not_found", 12);
+        check(Failure::ClusterNotFound(503), 503, "NC", "cluster_not_found", 14);
+        check(Failure::ClusterNotFound(500), 500, "NC", "cluster_not_found", 2);
+        check(Failure::NoHealthyUpstream, 503, "UH", "no_healthy_upstream", 14);
+        check(Failure::ResponseTimeout, 504, "UT", "response_timeout", 14);
+        let abort = |status, grpc_status| Failure::FaultAbort { status, grpc_status };
+        check(abort(418, None), 418, "FI", "fault_filter_abort", 2);
+        check(abort(200, Some(5)), 200, "FI", "fault_filter_abort", 5);
+    }
+}
