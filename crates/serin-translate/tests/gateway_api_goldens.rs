@@ -12,11 +12,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
-use serin_api::core::{ConfigMap, Namespace, Secret, Service};
-use serin_api::gateway_api as api;
-use serin_api::networking::{DestinationRule, Gateway, ServiceEntry, VirtualService};
-use serin_api::{Object, Resource, yaml};
-use serin_translate::gateway_api::{Converted, Features, Input, ServiceView, convert};
+use serin_api::networking::{DestinationRule, Gateway, VirtualService};
+use serin_api::{Object, Resource};
+use serin_translate::gateway_api::{Converted, ServiceView};
+
+#[path = "support/gateway_api.rs"]
+mod support;
+
+use support::{Environment, documents, run};
 
 /// What differs from the goldens on purpose: scenario, object, reason.
 const DEVIATIONS: &[(&str, &str, &str)] = &[];
@@ -30,50 +33,26 @@ fn scenarios() -> Option<PathBuf> {
     root.is_dir().then_some(root)
 }
 
-fn documents(text: &str) -> Vec<Value> {
-    let stream = yaml::read(text);
-    assert!(stream.problems.is_empty(), "{:?}", stream.problems);
-    stream.documents.iter().map(|it| it.root.to_json()).collect()
-}
-
-fn of_kind<T: Resource>(documents: &[Value]) -> Vec<Object<T>> {
-    let group = |it: &Value| {
-        let version = it["apiVersion"].as_str().unwrap_or_default();
-        version.split_once('/').map_or("", |(group, _)| group).to_owned()
-    };
-    let wanted = documents.iter().filter(|it| it["kind"] == T::KIND && group(it) == T::GROUP);
-    wanted.map(|it| Object::from_value(it).expect("readable")).collect()
-}
-
-/// The services and objects that exist before a scenario.
-struct Environment {
-    domain: String,
-    registry: Vec<ServiceView>,
-    documents: Vec<Value>,
-}
-
-impl Environment {
-    fn read(root: &Path) -> Self {
-        let text = std::fs::read_to_string(root.join("environment.json")).expect("environment");
-        let all: Value = serde_json::from_str(&text).expect("JSON");
-        let domain = all["domainSuffix"].as_str().unwrap().to_owned();
-        let mut documents = all["objects"].as_array().unwrap().clone();
-        let mut registry = Vec::new();
-        for service in all["services"].as_array().unwrap() {
-            if service["hostname"].as_str().unwrap().ends_with(&domain) {
-                documents.push(json!({
-                    "apiVersion": "v1",
-                    "kind": "Service",
-                    "metadata": {"name": service["name"], "namespace": service["namespace"]},
-                    "spec": {"ports": service["ports"].as_array().unwrap().iter()
-                        .map(|it| json!({"name": it["name"], "port": it["port"], "protocol": "TCP"}))
-                        .collect::<Value>()},
-                }));
-            }
-            registry.push(view(service));
+fn environment(root: &Path) -> Environment {
+    let text = std::fs::read_to_string(root.join("environment.json")).expect("environment");
+    let all: Value = serde_json::from_str(&text).expect("JSON");
+    let domain = all["domainSuffix"].as_str().unwrap().to_owned();
+    let mut documents = all["objects"].as_array().unwrap().clone();
+    let mut registry = Vec::new();
+    for service in all["services"].as_array().unwrap() {
+        if service["hostname"].as_str().unwrap().ends_with(&domain) {
+            documents.push(json!({
+                "apiVersion": "v1",
+                "kind": "Service",
+                "metadata": {"name": service["name"], "namespace": service["namespace"]},
+                "spec": {"ports": service["ports"].as_array().unwrap().iter()
+                    .map(|it| json!({"name": it["name"], "port": it["port"], "protocol": "TCP"}))
+                    .collect::<Value>()},
+            }));
         }
-        Self { domain, registry, documents }
+        registry.push(view(service));
     }
+    Environment { domain, registry, documents }
 }
 
 fn view(service: &Value) -> ServiceView {
@@ -91,52 +70,6 @@ fn view(service: &Value) -> ServiceView {
         endpoint_ports: ports.iter().enumerate().map(|(at, port)| (*port, workload(at))).collect(),
         ports,
         ..ServiceView::default()
-    }
-}
-
-fn run(environment: &Environment, text: &str) -> Converted {
-    let input_documents = documents(text);
-    let names = input_documents.iter().filter_map(|it| it["metadata"]["namespace"].as_str());
-    let names: BTreeSet<_> = names.collect();
-    let namespace = |name: &&str| {
-        let part = name.split('-').next().unwrap();
-        json!({"metadata": {"name": name, "labels": {"istio.io/test-name-part": part}}})
-    };
-    let namespaces: Vec<Object<Namespace>> =
-        names.iter().map(|it| Object::from_value(&namespace(it)).unwrap()).collect();
-    let mut all = environment.documents.clone();
-    all.extend(input_documents);
-    macro_rules! input {
-        ($($field:ident: $type:ty),* $(,)?) => {{
-            $(let $field = of_kind::<$type>(&all);)*
-            convert(&Input {
-                $($field: $field.iter().collect(),)*
-                namespaces: namespaces.iter().collect(),
-                registry: environment.registry.clone(),
-                domain: &environment.domain,
-                now: "fake",
-                features: Features::default(),
-            })
-        }};
-    }
-    input! {
-        gateway_classes: api::GatewayClass,
-        gateways: api::Gateway,
-        listener_sets: api::ListenerSet,
-        x_listener_sets: api::XListenerSet,
-        http_routes: api::HttpRoute,
-        grpc_routes: api::GrpcRoute,
-        tls_routes: api::TlsRoute,
-        tcp_routes: api::TcpRoute,
-        reference_grants: api::ReferenceGrant,
-        backend_tls_policies: api::BackendTlsPolicy,
-        backend_traffic_policies: api::XBackendTrafficPolicy,
-        backends: api::XBackend,
-        inference_pools: api::InferencePool,
-        service_entries: ServiceEntry,
-        services: Service,
-        secrets: Secret,
-        config_maps: ConfigMap,
     }
 }
 
@@ -260,7 +193,7 @@ fn scenarios_of_istio_give_the_same_objects_and_statuses() {
         println!("skipped: the scenarios are not there");
         return;
     };
-    let environment = Environment::read(&root);
+    let environment = environment(&root);
     let mut names: Vec<_> = std::fs::read_dir(&root)
         .expect("scenarios")
         .filter_map(|it| {

@@ -187,3 +187,6 @@ fn element(input: &[u8]) -> Option<(u8, &[u8], &[u8])> {
 fn unsigned(number: &[u8]) -> &[u8] {
     number.strip_prefix(&[0]).unwrap_or(number)
 }
+
+#[cfg(test)]
+mod tests;
