@@ -38,6 +38,12 @@ macro_rules! codes {
 }
 
 codes! {
+    SUBSET_TWICE = "SRN0301" Warning "SubsetTwice"
+        "Two DestinationRules of a namespace define the same subset of a host; the later one has no effect.";
+    POLICY_TWICE = "SRN0302" Warning "TrafficPolicyTwice"
+        "Two DestinationRules of a namespace have a traffic policy for a host; the later one has no effect.";
+    SIDECAR_TWICE = "SRN0303" Warning "SidecarTwice"
+        "Two Sidecars without a workload selector in a namespace; the later one has no effect.";
     DELEGATE_UNUSABLE = "SRN0311" Error "DelegateUnusable"
         "The delegate of a rule is missing, not exported to the root's namespace, or delegates further; the rule has no effect.";
     DELEGATE_CONFLICT = "SRN0312" Error "DelegateConflict"

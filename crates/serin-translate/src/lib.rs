@@ -12,6 +12,7 @@
 pub mod analysis;
 mod cluster;
 pub mod codes;
+#[allow(dead_code, reason = "the clusters are built on it")]
 mod destination_rule;
 mod gateway;
 pub mod gateway_api;
@@ -21,10 +22,16 @@ mod proxy;
 pub mod registry;
 #[allow(dead_code, unused_imports, reason = "the listeners and route tables are built on it")]
 mod route;
+#[allow(dead_code, reason = "listeners, route tables and clusters are built on it")]
 mod scope;
+#[allow(dead_code, unused_imports, reason = "listeners, route tables and clusters are built on it")]
 mod snapshot;
 #[allow(dead_code, unused_imports, reason = "the listeners and route tables are built on it")]
 mod virtual_service;
 pub mod visibility;
 
+#[cfg(test)]
+mod testing;
+
 pub use proxy::{Proxy, ProxyKind};
+pub use snapshot::{Kind, Objects, Settings, Snapshot, SnapshotBuilder};

@@ -1,1 +1,189 @@
 //! The objects a translation works on, indexed and in Istio's order.
+//!
+//! A [`Snapshot`] is immutable and shared; the next one is made from all objects again, but what depends on objects that are
+//! the same (by address, not by comparison) is taken over from the last one. So a change costs what depends on it.
+
+mod objects;
+mod virtual_services;
+
+use std::sync::Arc;
+
+use serin_api::mesh_config::MeshConfig;
+use serin_api::networking::{DestinationRule, Gateway, VirtualService};
+use serin_api::{Finding, Object};
+
+use crate::destination_rule::{self, DestinationRules};
+use crate::registry::Registry;
+use crate::scope::Sidecars;
+use crate::virtual_service::{NameSettings, Resolver};
+
+pub(crate) use objects::same;
+pub use objects::{Kind, Objects};
+pub(crate) use virtual_services::VirtualServices;
+
+/// What holds for the whole mesh.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// Istio's mesh configuration.
+    pub mesh: Arc<MeshConfig>,
+    /// Domain of Kubernetes services.
+    pub cluster_domain: Arc<str>,
+    /// The objects are manifests rather than what a cluster holds: pods that a Deployment will make count as endpoints.
+    pub expects_pods: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            mesh: Arc::default(),
+            cluster_domain: Arc::from("cluster.local"),
+            expects_pods: false,
+        }
+    }
+}
+
+/// All objects of a mesh at one time, and what is known from them for every proxy.
+#[derive(Debug)]
+pub struct Snapshot {
+    settings: Settings,
+    objects: Objects,
+    registry: Arc<Registry>,
+    virtual_services: Arc<VirtualServices>,
+    destination_rules: Arc<DestinationRules>,
+    sidecars: Arc<Sidecars>,
+    /// Objects that users wrote, before those that were made from them joined.
+    written: Written,
+}
+
+/// The lists that made objects join.
+#[derive(Clone, Debug, Default)]
+struct Written {
+    gateways: Vec<Arc<Object<Gateway>>>,
+    virtual_services: Vec<Arc<Object<VirtualService>>>,
+    destination_rules: Vec<Arc<Object<DestinationRule>>>,
+}
+
+impl Snapshot {
+    /// A snapshot of `objects`, in whatever order they come.
+    pub fn new(objects: Objects, settings: Settings) -> Self {
+        SnapshotBuilder::default().build_owned(objects, settings)
+    }
+
+    /// What holds for the whole mesh.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Every object, those made from the Gateway API's among them.
+    pub fn objects(&self) -> &Objects {
+        &self.objects
+    }
+
+    /// The VirtualServices that users wrote.
+    pub fn written_virtual_services(&self) -> &[Arc<Object<VirtualService>>] {
+        &self.written.virtual_services
+    }
+
+    /// What serves.
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// VirtualServices by gateway and by who sees them.
+    pub(crate) fn virtual_services(&self) -> &VirtualServices {
+        &self.virtual_services
+    }
+
+    /// DestinationRules by host.
+    pub(crate) fn destination_rules(&self) -> &Arc<DestinationRules> {
+        &self.destination_rules
+    }
+
+    /// Sidecars by namespace.
+    pub(crate) fn sidecars(&self) -> &Sidecars {
+        &self.sidecars
+    }
+
+    /// What was found about objects, whatever proxy they are for.
+    pub fn findings(&self) -> impl Iterator<Item = &Finding> {
+        let rules = self.virtual_services.findings().chain(&self.destination_rules.findings);
+        rules.chain(&self.sidecars.findings)
+    }
+}
+
+/// Makes snapshots one after the other.
+#[derive(Debug, Default)]
+pub struct SnapshotBuilder {
+    resolver: Resolver,
+    last: Option<Arc<Snapshot>>,
+}
+
+impl SnapshotBuilder {
+    /// The snapshot of `objects`, in whatever order they come.
+    pub fn build(&mut self, objects: Objects, settings: Settings) -> Arc<Snapshot> {
+        let snapshot = Arc::new(self.build_owned(objects, settings));
+        self.last = Some(Arc::clone(&snapshot));
+        snapshot
+    }
+
+    fn build_owned(&mut self, mut objects: Objects, settings: Settings) -> Snapshot {
+        objects.sort();
+        let last = self.last.as_deref().filter(|last| last.settings == settings);
+        let registry = match last {
+            Some(last) if Registry::depends_on_same(&last.objects, &objects) => {
+                Arc::clone(&last.registry)
+            }
+            _ => Arc::new(Registry::new(&objects, &settings)),
+        };
+        let written = Written {
+            gateways: objects.gateways.clone(),
+            virtual_services: objects.virtual_services.clone(),
+            destination_rules: objects.destination_rules.clone(),
+        };
+        let virtual_services = {
+            let names = NameSettings {
+                cluster_domain: settings.cluster_domain.to_string(),
+                export_to: settings.mesh.default_virtual_service_export_to.clone(),
+            };
+            let resolved = self.resolver.resolve(&objects.virtual_services, &names);
+            match last {
+                Some(last) if last.virtual_services.is_of(&resolved) => {
+                    Arc::clone(&last.virtual_services)
+                }
+                _ => Arc::new(VirtualServices::new(resolved)),
+            }
+        };
+        let destination_rules = match last {
+            Some(last) if same(&last.objects.destination_rules, &objects.destination_rules) => {
+                Arc::clone(&last.destination_rules)
+            }
+            _ => Arc::new(DestinationRules::new(
+                &objects.destination_rules,
+                destination_rule_defaults(&settings),
+            )),
+        };
+        let sidecars = match last {
+            Some(last) if same(&last.objects.sidecars, &objects.sidecars) => {
+                Arc::clone(&last.sidecars)
+            }
+            _ => Arc::new(Sidecars::new(&objects.sidecars, &settings.mesh.root_namespace)),
+        };
+        Snapshot {
+            settings,
+            objects,
+            registry,
+            virtual_services,
+            destination_rules,
+            sidecars,
+            written,
+        }
+    }
+}
+
+fn destination_rule_defaults(settings: &Settings) -> destination_rule::Defaults<'_> {
+    destination_rule::Defaults {
+        cluster_domain: &settings.cluster_domain,
+        root_namespace: &settings.mesh.root_namespace,
+        export_to: &settings.mesh.default_destination_rule_export_to,
+    }
+}

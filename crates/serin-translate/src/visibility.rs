@@ -101,13 +101,21 @@ impl<T> VisibilityIndex<T> {
         &self.all
     }
 
-    /// The objects that `namespace` sees in istiod's order of preference: its own private ones, those exported to it by
-    /// name, and the public ones.
+    /// The objects that `namespace` sees in istiod's order of preference: narrow ones, then public ones.
     pub fn seen_by(&self, namespace: &str) -> impl Iterator<Item = &T> {
-        let list =
-            |map: &HashMap<Arc<str>, Vec<usize>>| map.get(namespace).cloned().unwrap_or_default();
-        let narrow = list(&self.own).into_iter().chain(list(&self.exported));
-        narrow.chain(self.public.iter().copied()).map(|position| &self.all[position])
+        self.narrow(namespace).chain(self.public())
+    }
+
+    /// The objects that `namespace` sees and not every other: its own private ones, then those exported to it by name.
+    pub fn narrow(&self, namespace: &str) -> impl Iterator<Item = &T> {
+        let own = self.own.get(namespace).into_iter().flatten();
+        own.chain(self.exported.get(namespace).into_iter().flatten())
+            .map(|&position| &self.all[position])
+    }
+
+    /// The objects that every namespace sees.
+    pub fn public(&self) -> impl Iterator<Item = &T> {
+        self.public.iter().map(|&position| &self.all[position])
     }
 }
 

@@ -86,8 +86,17 @@ pub struct ServicePort {
     pub number: u16,
     /// What it speaks.
     pub protocol: Protocol,
-    /// Number at the endpoints of a ServiceEntry that passes connections on to where they were meant for.
-    pub override_number: Option<u16>,
+    /// The workloads' port, if the object says which: an endpoint may have another one.
+    pub target: Option<TargetPort>,
+}
+
+/// A port of workloads as a service names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TargetPort {
+    /// By its number.
+    Number(u16),
+    /// By the name that workloads give it.
+    Name(Arc<str>),
 }
 
 /// How the endpoints of a service are found.

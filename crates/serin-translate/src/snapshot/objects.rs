@@ -1,0 +1,170 @@
+//! Objects by kind, in Istio's order.
+
+use std::sync::Arc;
+
+use serin_api::{Object, Resource, core, extensions, gateway_api, networking, security, telemetry};
+
+/// A kind of object that a snapshot holds.
+pub trait Kind: Resource {
+    /// The objects of the kind.
+    fn list(objects: &mut Objects) -> &mut Vec<Arc<Object<Self>>>;
+}
+
+macro_rules! kinds {
+    ($($(#[$meta:meta])* $list:ident: $kind:ty,)+) => {
+        /// Objects by kind. Within a [`Snapshot`](super::Snapshot) each list is in Istio's order: by creation, then name,
+        /// then namespace.
+        #[derive(Clone, Debug, Default)]
+        pub struct Objects {
+            $($(#[$meta])* pub $list: Vec<Arc<Object<$kind>>>,)+
+        }
+
+        impl Objects {
+            /// Puts every list in order.
+            pub(super) fn sort(&mut self) {
+                $(sort(&mut self.$list);)+
+            }
+
+            /// Adds the object that `value` describes; `false` for kinds that a snapshot does not hold.
+            #[cfg(test)]
+            pub(crate) fn add_value(&mut self, value: &serde_json::Value) -> bool {
+                let group = |it: &str| it.split_once('/').map_or("", |(group, _)| group).to_owned();
+                let written = (group(value["apiVersion"].as_str().unwrap()), value["kind"].as_str().unwrap());
+                $(if written == (<$kind>::GROUP.to_owned(), <$kind>::KIND) {
+                    self.$list.push(Arc::new(Object::from_value(value).unwrap()));
+                    return true;
+                })+
+                false
+            }
+        }
+
+        $(impl Kind for $kind {
+            fn list(objects: &mut Objects) -> &mut Vec<Arc<Object<Self>>> {
+                &mut objects.$list
+            }
+        })+
+    };
+}
+
+kinds! {
+    /// VirtualServices.
+    virtual_services: networking::VirtualService,
+    /// DestinationRules.
+    destination_rules: networking::DestinationRule,
+    /// Istio's Gateways.
+    gateways: networking::Gateway,
+    /// ServiceEntries.
+    service_entries: networking::ServiceEntry,
+    /// WorkloadEntries.
+    workload_entries: networking::WorkloadEntry,
+    /// WorkloadGroups.
+    workload_groups: networking::WorkloadGroup,
+    /// Sidecars.
+    sidecars: networking::Sidecar,
+    /// ProxyConfigs.
+    proxy_configs: networking::ProxyConfig,
+    /// EnvoyFilters.
+    envoy_filters: networking::EnvoyFilter,
+    /// PeerAuthentications.
+    peer_authentications: security::PeerAuthentication,
+    /// RequestAuthentications.
+    request_authentications: security::RequestAuthentication,
+    /// AuthorizationPolicies.
+    authorization_policies: security::AuthorizationPolicy,
+    /// Telemetries.
+    telemetries: telemetry::Telemetry,
+    /// WasmPlugins.
+    wasm_plugins: extensions::WasmPlugin,
+    /// TrafficExtensions.
+    traffic_extensions: extensions::TrafficExtension,
+    /// GatewayClasses.
+    gateway_classes: gateway_api::GatewayClass,
+    /// The Gateway API's Gateways.
+    kubernetes_gateways: gateway_api::Gateway,
+    /// ListenerSets.
+    listener_sets: gateway_api::ListenerSet,
+    /// ListenerSets of the experimental group.
+    x_listener_sets: gateway_api::XListenerSet,
+    /// HTTPRoutes.
+    http_routes: gateway_api::HttpRoute,
+    /// GRPCRoutes.
+    grpc_routes: gateway_api::GrpcRoute,
+    /// TLSRoutes.
+    tls_routes: gateway_api::TlsRoute,
+    /// TCPRoutes.
+    tcp_routes: gateway_api::TcpRoute,
+    /// ReferenceGrants.
+    reference_grants: gateway_api::ReferenceGrant,
+    /// BackendTLSPolicies.
+    backend_tls_policies: gateway_api::BackendTlsPolicy,
+    /// XBackendTrafficPolicies.
+    x_backend_traffic_policies: gateway_api::XBackendTrafficPolicy,
+    /// XBackends.
+    x_backends: gateway_api::XBackend,
+    /// InferencePools.
+    inference_pools: gateway_api::InferencePool,
+    /// Services.
+    services: core::Service,
+    /// EndpointSlices.
+    endpoint_slices: core::EndpointSlice,
+    /// Endpoints objects.
+    endpoints: core::Endpoints,
+    /// Pods.
+    pods: core::Pod,
+    /// Namespaces.
+    namespaces: core::Namespace,
+    /// Nodes.
+    nodes: core::Node,
+    /// Secrets.
+    secrets: core::Secret,
+    /// ConfigMaps.
+    config_maps: core::ConfigMap,
+    /// ServiceAccounts.
+    service_accounts: core::ServiceAccount,
+    /// Deployments.
+    deployments: core::Deployment,
+    /// ReplicaSets.
+    replica_sets: core::ReplicaSet,
+    /// StatefulSets.
+    stateful_sets: core::StatefulSet,
+    /// DaemonSets.
+    daemon_sets: core::DaemonSet,
+    /// Jobs.
+    jobs: core::Job,
+    /// CronJobs.
+    cron_jobs: core::CronJob,
+    /// Ingresses.
+    ingresses: core::Ingress,
+    /// IngressClasses.
+    ingress_classes: core::IngressClass,
+    /// MutatingWebhookConfigurations.
+    mutating_webhooks: core::MutatingWebhookConfiguration,
+    /// ValidatingWebhookConfigurations.
+    validating_webhooks: core::ValidatingWebhookConfiguration,
+    /// CustomResourceDefinitions.
+    custom_resource_definitions: core::CustomResourceDefinition,
+}
+
+impl Objects {
+    /// Adds an object.
+    pub fn add<T: Kind>(&mut self, object: Arc<Object<T>>) {
+        T::list(self).push(object);
+    }
+}
+
+/// By creation, then name, then namespace (`sortConfigByCreationTime`). Objects without a time, such as manifests, are
+/// oldest. Times are compared as text, which is right for the form in which Kubernetes writes them.
+fn sort<T>(list: &mut [Arc<Object<T>>]) {
+    list.sort_by(|one, other| {
+        let (one, other) = (&one.meta, &other.meta);
+        one.creation_timestamp
+            .cmp(&other.creation_timestamp)
+            .then_with(|| one.name.cmp(&other.name))
+            .then_with(|| one.namespace.cmp(&other.namespace))
+    });
+}
+
+/// Whether two lists hold the same objects, by address.
+pub(crate) fn same<T>(one: &[Arc<T>], other: &[Arc<T>]) -> bool {
+    one.len() == other.len() && one.iter().zip(other).all(|(one, other)| Arc::ptr_eq(one, other))
+}
