@@ -21,6 +21,7 @@ pub mod gateway_api;
 pub mod mesh_config;
 pub mod networking;
 mod object;
+pub mod schema;
 pub mod security;
 pub mod telemetry;
 pub mod values;

@@ -17,3 +17,71 @@ fn reading_yaml_survives_any_bytes() {
         }
     });
 }
+
+/// No expression makes the compiler of rules or their evaluation panic.
+#[test]
+fn rules_survive_any_expression() {
+    const WORDS: [&str; 48] = [
+        "self",
+        "oldSelf",
+        ".a",
+        ".b",
+        "[0]",
+        "['k']",
+        "(",
+        ")",
+        "[",
+        "]",
+        "{",
+        "}",
+        ",",
+        ":",
+        "?",
+        " == ",
+        " in ",
+        " && ",
+        " || ",
+        "!",
+        "-",
+        " + ",
+        " * ",
+        " / ",
+        " % ",
+        "1",
+        "-9223372036854775808",
+        "18446744073709551615u",
+        "1.5",
+        "'x'",
+        "\"\\u00e4\"",
+        "true",
+        "null",
+        "has(self.a)",
+        ".size()",
+        ".all(x, ",
+        ".map(x, ",
+        ".exists_one(x, ",
+        "x",
+        "matches",
+        ".matches('[')",
+        "duration('1h')",
+        "timestamp('x')",
+        "url('x')",
+        "quantity('1')",
+        ".orValue(",
+        "b'\\xff'",
+        "\n",
+    ];
+    bolero::check!().with_type::<Vec<u8>>().for_each(|choice| {
+        let rule: String =
+            choice.iter().map(|&byte| WORDS[usize::from(byte) % WORDS.len()]).collect();
+        let schema = serde_json::json!({
+            "type": "object",
+            "properties": {"a": {"type": "integer"}, "b": {"type": "array", "items": {"type": "string"}}},
+            "x-kubernetes-validations": [{"rule": rule, "messageExpression": rule}],
+        });
+        if let Ok(schema) = serin_api::schema::Schema::parse(&schema) {
+            let value = serde_json::json!({"a": i64::MAX, "b": ["", "ä"]});
+            schema.validate(&value, Some(&value));
+        }
+    });
+}

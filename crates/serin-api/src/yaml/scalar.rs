@@ -118,15 +118,7 @@ pub(super) fn float_key(value: f64) -> String {
         return if value > 0.0 { ".inf" } else { "-.inf" }.to_owned();
     }
     let single = value as f32;
-    let shortest = format!("{single:e}");
-    let (mantissa, exponent) = shortest.split_once('e').unwrap_or((&shortest, "0"));
-    let exponent: i32 = exponent.parse().unwrap_or(0);
-    if !(-4..6).contains(&exponent) {
-        let sign = if exponent < 0 { '-' } else { '+' };
-        format!("{mantissa}e{sign}{:02}", exponent.abs())
-    } else {
-        single.to_string()
-    }
+    crate::schema::float_g(&format!("{single:e}"))
 }
 
 #[cfg(test)]
