@@ -1,6 +1,6 @@
-//! The codes of the findings that reading and schema validation give, each with its meaning.
+//! The codes of the findings that reading, schema validation and admission give, each with its meaning.
 //!
-//! `SRN00..` are about reading a text, `SRN01..` about the schema of a kind. The codes are stable: scripts and
+//! `IST01..` are Istio's own, for what its admission says. `SRN00..` are about reading a text, `SRN01..` about the schema of a kind. The codes are stable: scripts and
 //! suppressions name them.
 
 use crate::{Code, CodeInfo, Severity};
@@ -20,6 +20,10 @@ macro_rules! codes {
 }
 
 codes! {
+    INVALID = "IST0106" Error "SchemaValidationError", "The object breaks a rule of its kind and is refused.";
+    UNREACHABLE_RULE = "IST0130" Warning "VirtualServiceUnreachableRule", "A rule of a VirtualService never applies: earlier rules take its requests.";
+    INEFFECTIVE_MATCH = "IST0131" Info "VirtualServiceIneffectiveMatch", "A condition of a VirtualService never decides: an earlier one takes its requests.";
+    DUBIOUS = "IST0133" Warning "SchemaWarning", "Something is deprecated, without effect or probably a mistake.";
     SYNTAX = "SRN0001" Error "Syntax", "The text does not follow the grammar of YAML.";
     INDENTATION = "SRN0002" Error "Indentation", "A line is indented unlike the lines it belongs to.";
     TAB = "SRN0003" Error "Tab", "A line is indented with a tab.";

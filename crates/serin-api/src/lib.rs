@@ -24,6 +24,7 @@ mod object;
 pub mod schema;
 pub mod security;
 pub mod telemetry;
+pub mod validation;
 pub mod values;
 pub mod yaml;
 
