@@ -7,6 +7,14 @@ use crate::ast::{MAX_RUNE, Rune};
 /// The range of code points that UTF-8 has no encoding for.
 pub(crate) const SURROGATES: (Rune, Rune) = (0xD800, 0xDFFF);
 
+/// Which of the code points above ASCII are in a set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Above {
+    None,
+    Some,
+    All,
+}
+
 /// How many ranges a set may collect before they are joined; keeps `[\pL\pL…]` small.
 const MANY: usize = 10_000;
 
@@ -125,6 +133,15 @@ impl RuneSet {
             let up_to = u128::MAX >> (127 - high.min(0x7F));
             bits | up_to & (u128::MAX << low)
         })
+    }
+
+    /// Which code points above ASCII are members.
+    pub(crate) fn above(&self) -> Above {
+        match self.ranges.last() {
+            Some(_) if self.has_all_above_ascii() => Above::All,
+            Some(&(_, high)) if high > 0x7F => Above::Some,
+            _ => Above::None,
+        }
     }
 
     /// Whether every code point above ASCII is a member.

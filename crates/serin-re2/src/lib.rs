@@ -18,6 +18,8 @@ use regex_automata::{Input, meta};
 mod analysis;
 mod ast;
 mod class;
+mod covers;
+mod dfa;
 mod error;
 mod matcher;
 mod parse;
@@ -60,13 +62,9 @@ impl Regex {
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// Builds now what a full match would otherwise build at its first use, if that would take long.
-    ///
-    /// A full match of an ASCII text by a common pattern needs nothing of the kind.
+    /// Builds now what a full match of an ASCII text would otherwise build at its first use.
     pub fn warm(&self) {
-        if self.inner.matcher.needs_engine() {
-            self.inner.matcher.engine(&self.inner.node);
-        }
+        self.inner.matcher.warm(&self.inner.node);
     }
 
     /// The pattern as it was written.
@@ -145,6 +143,12 @@ impl Regex {
     /// UTF-8 characters, for these two RE2's `.` does not take.
     pub fn matches_everything(&self) -> bool {
         Spine::new(&self.inner.node).takes_everything()
+    }
+
+    /// Whether every full match of `other` is one of this pattern too; `None` if that cannot be told: when one of the
+    /// patterns is very large, asks for word boundaries or lines, or tells characters above ASCII apart.
+    pub fn covers(&self, other: &Self) -> Option<bool> {
+        covers::covers(&self.inner.node, &other.inner.node)
     }
 
     fn searcher(&self) -> Option<&meta::Regex> {

@@ -1,5 +1,5 @@
-//! The choice of means for a full match: plain comparisons where they suffice, the position automaton for the rest
-//! of ASCII, the general engine for everything else.
+//! The choice of means for a full match: plain comparisons where they suffice, a small automaton for the rest of
+//! ASCII, the general engine for everything else.
 
 use std::sync::OnceLock;
 
@@ -9,7 +9,8 @@ use regex_syntax::hir::{Hir, Look as HirLook};
 
 use crate::analysis::{Spine, required_literal};
 use crate::ast::Node;
-use crate::positions::{Answer, Edges, Positions};
+use crate::dfa::Dfa;
+use crate::positions::{Edges, Graph};
 use crate::translate::translate;
 
 /// Below this length, looking for a required literal first does not pay.
@@ -23,6 +24,15 @@ pub(crate) struct Matcher {
     engine: OnceLock<Option<meta::Regex>>,
 }
 
+/// What can be said about a text by its ASCII characters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    Match,
+    NoMatch,
+    /// A byte above ASCII decides.
+    Unknown,
+}
+
 /// What lies between the literal start and end of a pattern.
 #[derive(Debug)]
 enum Middle {
@@ -30,27 +40,31 @@ enum Middle {
     Nothing,
     /// One class of characters again and again.
     Run { members: [u64; 2], min: usize, max: usize },
-    /// Anything with few enough positions.
-    Positions { required: Option<Box<Finder<'static>>>, positions: Positions },
-    /// The rest.
-    Engine,
+    /// Anything else: an automaton that is built at its first use, if it can be had.
+    Other(OnceLock<Option<Automaton>>),
+}
+
+#[derive(Debug)]
+struct Automaton {
+    /// A literal to look for before anything else.
+    required: Option<Finder<'static>>,
+    dfa: Dfa,
 }
 
 impl Matcher {
     pub(crate) fn new(node: &Node) -> Self {
         let (prefix, middle, suffix) = Spine::new(node).peel();
-        let edges = Edges { start: prefix.is_empty(), end: suffix.is_empty() };
-        Self {
-            prefix: prefix.into(),
-            suffix: suffix.into(),
-            middle: Middle::new(middle, edges),
-            engine: OnceLock::new(),
-        }
+        let (prefix, suffix, middle) = (prefix.into(), suffix.into(), Middle::new(middle));
+        Self { prefix, suffix, middle, engine: OnceLock::new() }
     }
 
-    /// Whether the general engine decides every text that has the literal start and end.
-    pub(crate) fn needs_engine(&self) -> bool {
-        matches!(self.middle, Middle::Engine)
+    /// Builds what a match would need.
+    pub(crate) fn warm(&self, node: &Node) {
+        if let Middle::Other(automaton) = &self.middle
+            && automaton.get_or_init(|| Automaton::new(node)).is_none()
+        {
+            self.engine(node);
+        }
     }
 
     pub(crate) fn is_full_match(&self, node: &Node, text: &[u8]) -> bool {
@@ -59,7 +73,16 @@ impl Matcher {
         else {
             return false;
         };
-        match self.middle.run(middle) {
+        let answer = match &self.middle {
+            Middle::Nothing if middle.is_empty() => Answer::Match,
+            Middle::Nothing => Answer::NoMatch,
+            Middle::Run { members, min, max } => run(*members, *min, *max, middle),
+            Middle::Other(automaton) => {
+                let automaton = automaton.get_or_init(|| Automaton::new(node));
+                automaton.as_ref().map_or(Answer::Unknown, |automaton| automaton.run(middle))
+            }
+        };
+        match answer {
             Answer::Match => true,
             Answer::NoMatch => false,
             Answer::Unknown => self
@@ -87,7 +110,7 @@ pub(crate) fn build(hir: &Hir) -> Option<meta::Regex> {
 }
 
 impl Middle {
-    fn new(nodes: &[Node], edges: Edges) -> Self {
+    fn new(nodes: &[Node]) -> Self {
         if nodes.is_empty() {
             return Self::Nothing;
         }
@@ -102,30 +125,30 @@ impl Middle {
                 max,
             };
         }
-        let Some(positions) = Positions::build(nodes, edges) else { return Self::Engine };
+        Self::Other(OnceLock::new())
+    }
+}
+
+impl Automaton {
+    /// The automaton of what lies between the literal start and end of a pattern.
+    fn new(node: &Node) -> Option<Self> {
+        let (prefix, middle, suffix) = Spine::new(node).peel();
+        let edges = Edges { start: prefix.is_empty(), end: suffix.is_empty() };
+        let dfa = Dfa::new(&Graph::of(middle, edges)?)?;
         // An automaton that can leave a text early needs no help.
         let starts_open =
-            matches!(nodes, [Node::Repeat(repeat), ..] if repeat.max.is_none_or(|max| max == 1));
-        let required = if starts_open { required_literal(nodes) } else { Vec::new() };
-        let required = (required.len() > 1).then(|| Box::new(Finder::new(&required).into_owned()));
-        Self::Positions { required, positions }
+            matches!(middle, [Node::Repeat(repeat), ..] if repeat.max.is_none_or(|max| max == 1));
+        let required = if starts_open { required_literal(middle) } else { Vec::new() };
+        let required = (required.len() > 1).then(|| Finder::new(&required).into_owned());
+        Some(Self { required, dfa })
     }
 
     fn run(&self, text: &[u8]) -> Answer {
-        match self {
-            Self::Nothing if text.is_empty() => Answer::Match,
-            Self::Nothing => Answer::NoMatch,
-            Self::Run { members, min, max } => run(*members, *min, *max, text),
-            Self::Positions { required, positions } => {
-                if text.len() >= WORTH_SEARCHING
-                    && required.as_ref().is_some_and(|literal| literal.find(text).is_none())
-                {
-                    return Answer::NoMatch;
-                }
-                positions.run(text)
-            }
-            Self::Engine => Answer::Unknown,
+        let required = self.required.as_ref().filter(|_| text.len() >= WORTH_SEARCHING);
+        if required.is_some_and(|literal| literal.find(text).is_none()) {
+            return Answer::NoMatch;
         }
+        self.dfa.run(text)
     }
 }
 

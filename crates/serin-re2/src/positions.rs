@@ -1,141 +1,97 @@
-//! Full matches of ASCII texts, by the position automaton: each character of the pattern is a state, and a state is
-//! entered by reading that character. It is built in one walk over the tree and needs no memory to run, which is what
-//! matters with thousands of patterns that are each tried a few times.
+//! The position automaton of a pattern: each character of the pattern is a state, and a state is entered by reading
+//! that character. It is built in one walk over the tree.
 //!
-//! A text that has bytes above ASCII, and a pattern with conditions on places in its middle or with too many
-//! positions, are left to the general engine.
+//! Patterns with conditions on places in their middle, or with too many positions, have none.
 
 use crate::ast::{Look, Node};
+use crate::class::Above;
 
-/// What the automaton can say about a text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Answer {
-    Match,
-    NoMatch,
-    /// A byte above ASCII decides.
-    Unknown,
-}
-
-/// An automaton of the smallest width that holds its positions.
-#[derive(Debug)]
-pub(crate) enum Positions {
-    Narrow(Automaton<1>),
-    Medium(Automaton<2>),
-    Wide(Automaton<4>),
-}
-
-impl Positions {
-    /// Builds the automaton of a sequence, or nothing if it cannot be had.
-    pub(crate) fn build(nodes: &[Node], edges: Edges) -> Option<Self> {
-        let mut builder = Builder { states: Vec::new() };
-        let whole = builder.sequence(nodes, edges)?;
-        let Builder { states } = builder;
-        Some(match states.len() {
-            0..=64 => Self::Narrow(Automaton::new(&states, &whole)),
-            65..=128 => Self::Medium(Automaton::new(&states, &whole)),
-            _ => Self::Wide(Automaton::new(&states, &whole)),
-        })
-    }
-
-    pub(crate) fn run(&self, text: &[u8]) -> Answer {
-        match self {
-            Self::Narrow(automaton) => automaton.run(text),
-            Self::Medium(automaton) => automaton.run(text),
-            Self::Wide(automaton) => automaton.run(text),
-        }
-    }
-}
-
-/// The most positions of an automaton.
+/// The most positions.
 const MAX_STATES: usize = 256;
 const WORDS: usize = MAX_STATES / 64;
 
 /// A set of positions.
-type Set = [u64; WORDS];
+pub(crate) type Set = [u64; WORDS];
 
-#[derive(Debug)]
-pub(crate) struct Automaton<const W: usize> {
+/// Adds the members of a set to another.
+pub(crate) fn unite(into: &mut Set, other: &Set) {
+    for (into, other) in into.iter_mut().zip(other) {
+        *into |= other;
+    }
+}
+
+pub(crate) fn insert(set: &mut Set, state: usize) {
+    set[state / 64] |= 1 << (state % 64);
+}
+
+pub(crate) fn contains(set: &Set, state: usize) -> bool {
+    set[state / 64] >> (state % 64) & 1 == 1
+}
+
+pub(crate) fn members(set: &Set) -> impl Iterator<Item = usize> {
+    set.iter().enumerate().flat_map(|(block, &bits)| {
+        let mut left = bits;
+        std::iter::from_fn(move || {
+            let offset = (left != 0).then(|| left.trailing_zeros() as usize)?;
+            left &= left - 1;
+            Some(block * 64 + offset)
+        })
+    })
+}
+
+/// The positions of a pattern and what follows what.
+pub(crate) struct Graph {
+    pub(crate) states: Vec<State>,
     /// The positions that a text can start at.
-    first: [u64; W],
+    pub(crate) first: Set,
     /// The positions that a text can end at.
-    last: [u64; W],
+    pub(crate) last: Set,
     /// Whether the empty text matches.
-    takes_empty: bool,
-    states: Box<[State<W>]>,
+    pub(crate) takes_empty: bool,
 }
 
-#[derive(Debug)]
-struct State<const W: usize> {
-    /// The ASCII characters that enter this position.
-    entry: [u64; 2],
-    /// The positions that can come next.
-    follow: [u64; W],
-}
-
-impl<const W: usize> Automaton<W> {
-    fn new(states: &[BuiltState], whole: &Fragment) -> Self {
-        let narrow = |set: &Set| std::array::from_fn(|word| set[word]);
-        let states = states.iter().map(|state| State {
-            entry: [state.entry as u64, (state.entry >> 64) as u64],
-            follow: narrow(&state.follow),
-        });
-        Self {
-            first: narrow(&whole.first),
-            last: narrow(&whole.last),
-            takes_empty: whole.takes_empty,
-            states: states.collect(),
-        }
+impl Graph {
+    /// The graph of a whole pattern, or nothing if it cannot be had.
+    pub(crate) fn build(node: &Node) -> Option<Self> {
+        Self::of(std::slice::from_ref(node), Edges { start: true, end: true })
     }
 
-    fn run(&self, text: &[u8]) -> Answer {
-        let Some((&first, rest)) = text.split_first() else {
-            return if self.takes_empty { Answer::Match } else { Answer::NoMatch };
-        };
-        let mut candidates = self.first;
-        let mut byte = first;
-        let mut rest = rest.iter();
-        loop {
-            if byte >= 0x80 {
-                return Answer::Unknown;
-            }
-            let (word, bit) = (usize::from(byte >> 6), byte & 63);
-            let mut entered = [0; W];
-            let mut next = [0; W];
-            for block in 0..W {
-                let mut left = candidates[block];
-                while left != 0 {
-                    let offset = left.trailing_zeros() as usize;
-                    left &= left - 1;
-                    let state = &self.states[block * 64 + offset];
-                    if state.entry[word] >> bit & 1 == 1 {
-                        entered[block] |= 1 << offset;
-                        for (next, follow) in next.iter_mut().zip(&state.follow) {
-                            *next |= follow;
-                        }
-                    }
-                }
-            }
-            match rest.next() {
-                Some(&following) if next != [0; W] => byte = following,
-                Some(_) => return Answer::NoMatch,
-                None => {
-                    let ends =
-                        entered.iter().zip(&self.last).any(|(entered, last)| entered & last != 0);
-                    return if ends { Answer::Match } else { Answer::NoMatch };
-                }
-            }
-            candidates = next;
+    /// The positions that a letter enters, wherever they are.
+    pub(crate) fn entered_by(&self, letter: u8) -> Set {
+        let mut entered = Set::default();
+        for (index, _) in self.states.iter().enumerate().filter(|(_, state)| state.takes(letter)) {
+            insert(&mut entered, index);
         }
+        entered
+    }
+
+    /// The graph of a sequence.
+    pub(crate) fn of(nodes: &[Node], edges: Edges) -> Option<Self> {
+        let mut builder = Builder { states: Vec::new() };
+        let Fragment { first, last, takes_empty } = builder.sequence(nodes, edges)?;
+        Some(Self { states: builder.states, first, last, takes_empty })
     }
 }
 
 struct Builder {
-    states: Vec<BuiltState>,
+    states: Vec<State>,
 }
 
-struct BuiltState {
-    entry: u128,
-    follow: Set,
+/// A position.
+pub(crate) struct State {
+    /// The ASCII characters that enter it.
+    pub(crate) entry: u128,
+    /// The other characters that enter it.
+    pub(crate) above: Above,
+    /// The positions that can come next.
+    pub(crate) follow: Set,
+}
+
+impl State {
+    /// Whether a letter enters the position: an ASCII character, or 128 for any other.
+    pub(crate) fn takes(&self, letter: u8) -> bool {
+        if letter > 0x7F { self.above == Above::All } else { self.entry >> letter & 1 == 1 }
+    }
 }
 
 /// The automaton of a part of the pattern.
@@ -148,7 +104,7 @@ struct Fragment {
 
 impl Fragment {
     fn empty() -> Self {
-        Self { first: [0; WORDS], last: [0; WORDS], takes_empty: true }
+        Self { first: Set::default(), last: Set::default(), takes_empty: true }
     }
 }
 
@@ -161,12 +117,6 @@ pub(crate) struct Edges {
 
 impl Edges {
     const NONE: Self = Self { start: false, end: false };
-}
-
-fn unite(into: &mut Set, other: &Set) {
-    for (into, other) in into.iter_mut().zip(other) {
-        *into |= other;
-    }
 }
 
 impl Builder {
@@ -189,9 +139,10 @@ impl Builder {
     fn node(&mut self, node: &Node, edges: Edges) -> Option<Fragment> {
         match node {
             Node::Empty => Some(Fragment::empty()),
-            Node::Literal(rune) => self.state(if *rune <= 0x7F { 1 << rune } else { 0 }),
-            Node::Class(set) => self.state(set.ascii()),
-            Node::AnyByte => self.state(u128::MAX),
+            Node::Literal(rune @ 0..=0x7F) => self.state(1 << rune, Above::None),
+            Node::Literal(_) => self.state(0, Above::Some),
+            Node::Class(set) => self.state(set.ascii(), set.above()),
+            Node::AnyByte => self.state(u128::MAX, Above::Some),
             Node::Look(Look::TextStart | Look::LineStart) if edges.start => Some(Fragment::empty()),
             Node::Look(Look::TextEnd | Look::LineEnd) if edges.end => Some(Fragment::empty()),
             Node::Look(_) => None,
@@ -217,7 +168,7 @@ impl Builder {
         let copies = max.unwrap_or(min.max(1));
         for copy in 1..=copies {
             let mut part = self.node(node, Edges::NONE)?;
-            if part.first == [0; WORDS] {
+            if part.first == Set::default() {
                 // Neither the number of empty texts nor of impossible ones matters.
                 part.takes_empty |= min == 0;
                 return Some(part);
@@ -231,14 +182,14 @@ impl Builder {
         Some(whole)
     }
 
-    fn state(&mut self, entry: u128) -> Option<Fragment> {
+    fn state(&mut self, entry: u128, above: Above) -> Option<Fragment> {
         let index = self.states.len();
         if index == MAX_STATES {
             return None;
         }
-        self.states.push(BuiltState { entry, follow: [0; WORDS] });
-        let mut set = [0; WORDS];
-        set[index / 64] = 1 << (index % 64);
+        self.states.push(State { entry, above, follow: Set::default() });
+        let mut set = Set::default();
+        insert(&mut set, index);
         Some(Fragment { first: set, last: set, takes_empty: false })
     }
 
@@ -260,13 +211,8 @@ impl Builder {
 
     /// Lets every position of `to` follow every one of `from`.
     fn connect(&mut self, from: &Set, to: &Set) {
-        for (block, &bits) in from.iter().enumerate() {
-            let mut left = bits;
-            while left != 0 {
-                let offset = left.trailing_zeros() as usize;
-                left &= left - 1;
-                unite(&mut self.states[block * 64 + offset].follow, to);
-            }
+        for state in members(from) {
+            unite(&mut self.states[state].follow, to);
         }
     }
 }

@@ -216,6 +216,8 @@ fn braces_that_are_no_repetition_stand_for_themselves() {
     check("((a{10}){100})", &[&"a".repeat(1000)], &["a"]);
     check("(?P<a>x)(?<b>y)(?:z)()", &["xyz"], &[]);
     check("(?)a(?i-s:b)", &["aB"], &[]);
+    check("a(?i)*", &["", "aa"], &["A", "a("]);
+    check(r"^*\b+a$?", &["a"], &["aa"]);
 }
 
 #[test]
@@ -319,6 +321,32 @@ fn patterns_that_take_everything_are_recognised() {
     assert_eq!(regex("/api").as_prefix(), None);
 }
 
+#[test]
+fn one_pattern_covers_another_if_it_takes_all_its_texts() {
+    for (wide, narrow, expect) in [
+        ("/api/.*", "/api/v1/[a-z]+", Some(true)),
+        (".*", "^(.*?;)?(user=jason)(;.*)?$", Some(true)),
+        ("^(.*?;)?(user=jason)(;.*)?$", ".*", Some(false)),
+        ("/api/v[0-9]+", "/api/v1", Some(true)),
+        ("/api/v[0-9]+", "/api/v1/", Some(false)),
+        ("(a|b)*", "(ab|ba)+", Some(true)),
+        ("(ab|ba)+", "(a|b)*", Some(false)),
+        ("a*", "", Some(true)),
+        ("a+", "a*", Some(false)),
+        ("a{2,5}", "a{3}", Some(true)),
+        ("a{2,5}", "a{3,6}", Some(false)),
+        ("(?i)abc", "aBc", Some(true)),
+        (".*", r"[^/]*", Some(false)),
+        (r"[\s\S]*", "[^/]*", Some(true)),
+        (r"[\x00-\x7F]*", ".*", Some(false)),
+        ("a", "é", None),
+        (".*", "é.*", None),
+        (r"a\b", "a", None),
+    ] {
+        assert_eq!(regex(wide).covers(&regex(narrow)), expect, "{wide:?} covers {narrow:?}");
+    }
+}
+
 /// The general engine's answer, from the tree alone.
 fn by_engine(pattern: &str, text: &[u8]) -> bool {
     let (node, _) = parse::parse(pattern).unwrap();
@@ -374,6 +402,15 @@ proptest! {
                 prop_assert!(regex.as_prefix().is_none_or(|prefix| !text.starts_with(&prefix)));
             }
         }
+    }
+
+    #[test]
+    fn texts_agree_with_what_is_said_of_patterns_that_cover_others(wide in simple_pattern(), narrow in simple_pattern(), texts in prop::collection::vec("[abcA/\n]{0,5}", 16)) {
+        let (wide, narrow) = (Regex::new(&wide).unwrap(), Regex::new(&narrow).unwrap());
+        let exception = texts.iter().find(|text| narrow.is_full_match(text.as_bytes()) && !wide.is_full_match(text.as_bytes()));
+        prop_assert!(exception.is_none() || wide.covers(&narrow) != Some(true), "{:?}", exception);
+        let both = Regex::new(&format!("(?:{wide})|(?:{narrow})")).unwrap();
+        prop_assert_ne!(both.covers(&narrow), Some(false));
     }
 
     #[test]
