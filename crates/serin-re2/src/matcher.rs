@@ -41,7 +41,7 @@ enum Middle {
     /// One class of characters again and again.
     Run { members: [u64; 2], min: usize, max: usize },
     /// Anything else: an automaton that is built at its first use, if it can be had.
-    Other(OnceLock<Option<Automaton>>),
+    Other(OnceLock<Option<Box<Automaton>>>),
 }
 
 #[derive(Debug)]
@@ -131,7 +131,7 @@ impl Middle {
 
 impl Automaton {
     /// The automaton of what lies between the literal start and end of a pattern.
-    fn new(node: &Node) -> Option<Self> {
+    fn new(node: &Node) -> Option<Box<Self>> {
         let (prefix, middle, suffix) = Spine::new(node).peel();
         let edges = Edges { start: prefix.is_empty(), end: suffix.is_empty() };
         let dfa = Dfa::new(&Graph::of(middle, edges)?)?;
@@ -140,7 +140,7 @@ impl Automaton {
             matches!(middle, [Node::Repeat(repeat), ..] if repeat.max.is_none_or(|max| max == 1));
         let required = if starts_open { required_literal(middle) } else { Vec::new() };
         let required = (required.len() > 1).then(|| Finder::new(&required).into_owned());
-        Some(Self { required, dfa })
+        Some(Box::new(Self { required, dfa }))
     }
 
     fn run(&self, text: &[u8]) -> Answer {
