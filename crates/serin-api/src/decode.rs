@@ -64,6 +64,3 @@ impl<T: Resource> Object<T> {
         })
     }
 }
-
-#[cfg(test)]
-mod tests;

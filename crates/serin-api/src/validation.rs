@@ -133,6 +133,3 @@ pub fn validate(object: &Value) -> Option<Result<Vec<Problem>, DecodeError>> {
     };
     Some(check(object))
 }
-
-#[cfg(test)]
-mod tests;

@@ -50,6 +50,14 @@ codes! {
         "A match of a delegate's rule is not plainly narrower than the root's; the rule has no effect.";
     RULE_UNUSABLE = "SRN0313" Error "RuleUnusable"
         "A rule holds something that proxies cannot carry out; it has no effect.";
+    RULES_CUT = "SRN0314" Info "RulesNeverReached"
+        "A rule takes every request, so that the rules after it are left out.";
+    HOST_CLAIMED = "SRN0315" Warning "VirtualServiceHostClaimed"
+        "Two VirtualServices for sidecars have the same host; the later one has no effect for it.";
+    LISTENER_TAKEN = "SRN0316" Warning "ListenerTaken"
+        "Two services want the same port for protocols that cannot be told apart; the later one is not reached.";
+    LISTENER_IMPOSSIBLE = "SRN0317" Warning "ListenerImpossible"
+        "A listener of a Sidecar cannot be opened by the proxy and is left out.";
     ROUTE_NOT_ATTACHED = "SRN0401" Error "RouteNotAttached"
         "A route of the Gateway API is attached to none of the parents that it names, so it routes nothing.";
     ROUTE_PARTLY_ATTACHED = "SRN0402" Warning "RoutePartlyAttached"

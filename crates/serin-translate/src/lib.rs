@@ -17,6 +17,7 @@ mod destination_rule;
 mod gateway;
 pub mod gateway_api;
 pub mod host;
+#[allow(dead_code, unused_imports, reason = "translate is built on it")]
 mod mesh;
 mod proxy;
 pub mod registry;

@@ -1,1 +1,302 @@
 //! Sidecar proxies: outbound and inbound listeners and route tables.
+//!
+//! Outbound, listeners follow from the services in scope (`listeners`, `connections`), and the route table of a port from the services on
+//! it and the VirtualServices for them (`port_table`, `domains`). Inbound, listeners follow from the services that lead to the
+//! workload or from its Sidecar (`inbound`), and from who may speak to it how (`peer_authentication`). Clusters and
+//! endpoints are made elsewhere.
+//!
+//! [`Mesh::next`] makes the next version out of the last: what is equal is the same `Arc` again, and a change that only touches the rules
+//! of some VirtualServices costs what depends on those.
+
+mod chains;
+mod connections;
+mod domains;
+mod inbound;
+mod listeners;
+mod outbound;
+mod peer_authentication;
+mod port_table;
+mod rule_index;
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+
+use serin_api::Finding;
+use serin_routing::model::{Listener, RouteTable};
+
+use crate::proxy::Proxy;
+use crate::registry::Service;
+use crate::scope::{EgressListener, Scope};
+use crate::snapshot::{Snapshot, same};
+use crate::virtual_service::{GatewayName, ResolvedVirtualService};
+
+pub(crate) use inbound::inbound_cluster_name;
+pub(crate) use peer_authentication::{Mode, Modes};
+
+use inbound::Inbound;
+use listeners::{HTTP_PROXY_TABLE, Listeners, TableSource, outbound_listeners};
+use outbound::Outbound;
+use port_table::PortTable;
+use rule_index::RuleIndex;
+
+/// Listeners and route tables of a sidecar.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Mesh {
+    /// By name.
+    pub(crate) listeners: BTreeMap<Arc<str>, Arc<Listener>>,
+    /// By name.
+    pub(crate) route_tables: BTreeMap<Arc<str>, Arc<RouteTable>>,
+    /// What was found on the way.
+    pub(crate) findings: Vec<Finding>,
+    outbound: Arc<Listeners>,
+    inbound: Arc<Inbound>,
+    ports: BTreeMap<TableKey, PortTable>,
+    sources: Sources,
+}
+
+/// The port that the listeners of a table are looked up by, and the port whose virtual hosts it has.
+type TableKey = (u16, u16);
+
+/// What a version was made from, beside the snapshot's parts.
+#[derive(Clone, Debug, Default)]
+struct Sources {
+    services: Vec<Arc<Service>>,
+    egress: Vec<Imported>,
+}
+
+/// What an egress listener imports.
+#[derive(Clone, Debug)]
+struct Imported {
+    services: Vec<Arc<Service>>,
+    rules: Vec<Arc<ResolvedVirtualService>>,
+}
+
+impl Mesh {
+    /// The listeners and route tables of `proxy`, which sees `scope` of `snapshot`.
+    pub(crate) fn new(snapshot: &Snapshot, scope: &Scope, proxy: &Proxy) -> Self {
+        Self::default().rebuilt(snapshot, scope, proxy)
+    }
+
+    /// The next version for the same proxy; this one was made from `before`.
+    pub(crate) fn next(
+        &self,
+        before: &Snapshot,
+        snapshot: &Snapshot,
+        scope: &Scope,
+        proxy: &Proxy,
+    ) -> Self {
+        let changed =
+            if is_same_ground(before, snapshot) { self.sources.changed_rules(scope) } else { None };
+        match changed {
+            Some(changed) => self.with_rules(snapshot, scope, proxy, &changed),
+            None => self.rebuilt(snapshot, scope, proxy),
+        }
+    }
+
+    /// Everything made anew. What turns out to be equal is taken from this version.
+    fn rebuilt(&self, snapshot: &Snapshot, scope: &Scope, proxy: &Proxy) -> Self {
+        let mesh = [GatewayName::mesh()];
+        let outbound = Outbound { snapshot, scope, proxy, mesh: &mesh };
+        let listeners = Arc::new(outbound_listeners(&outbound));
+        let mut ports = BTreeMap::new();
+        let mut indexes = BTreeMap::<usize, RuleIndex<'_>>::new();
+        for key in listeners.tables.values().map(TableSource::key) {
+            let Some((place, listener)) = egress(scope, key) else { continue };
+            let index = indexes.entry(place).or_insert_with(|| http_index(listener));
+            let last = self.ports.get(&key);
+            ports.entry(key).or_insert_with(|| {
+                PortTable::new(&table_name(key), key.1, listener, index, &outbound, last)
+            });
+        }
+        let inbound = Arc::new(inbound::inbound(snapshot, scope, proxy));
+        self.assembled(listeners, inbound, ports, Sources::of(scope))
+    }
+
+    /// The same with new rules in the VirtualServices at `changed` places of each egress listener's list.
+    fn with_rules(
+        &self,
+        snapshot: &Snapshot,
+        scope: &Scope,
+        proxy: &Proxy,
+        changed: &Changed,
+    ) -> Self {
+        let mesh = [GatewayName::mesh()];
+        let outbound = Outbound { snapshot, scope, proxy, mesh: &mesh };
+        let listeners = if changed.connections {
+            Arc::new(outbound_listeners(&outbound))
+        } else {
+            Arc::clone(&self.outbound)
+        };
+        let mut ports = BTreeMap::new();
+        for (key, last) in &self.ports {
+            let Some((place, listener)) = egress(scope, *key) else { continue };
+            let places = changed.places.get(place).map_or(&[][..], Vec::as_slice);
+            let table = last.with_rules(key.1, listener, &outbound, places).unwrap_or_else(|| {
+                PortTable::new(
+                    &table_name(*key),
+                    key.1,
+                    listener,
+                    &http_index(listener),
+                    &outbound,
+                    Some(last),
+                )
+            });
+            ports.insert(*key, table);
+        }
+        self.assembled(listeners, Arc::clone(&self.inbound), ports, Sources::of(scope))
+    }
+
+    fn assembled(
+        &self,
+        outbound: Arc<Listeners>,
+        inbound: Arc<Inbound>,
+        ports: BTreeMap<TableKey, PortTable>,
+        sources: Sources,
+    ) -> Self {
+        let is_same =
+            Arc::ptr_eq(&outbound, &self.outbound) && Arc::ptr_eq(&inbound, &self.inbound);
+        let listeners = if is_same {
+            self.listeners.clone()
+        } else {
+            let inbound =
+                inbound.listeners.iter().map(|it| (Arc::clone(&it.name), Arc::new(it.clone())));
+            let all = outbound
+                .made
+                .iter()
+                .map(|(name, it)| (Arc::clone(name), Arc::clone(it)))
+                .chain(inbound);
+            all.map(|(name, it)| reuse(&self.listeners, name, it)).collect()
+        };
+        let mut route_tables: BTreeMap<_, _> = inbound
+            .tables
+            .iter()
+            .map(|it| reuse(&self.route_tables, Arc::clone(&it.name), Arc::new(it.clone())))
+            .collect();
+        for (name, source) in &outbound.tables {
+            let last = self.route_tables.get(name);
+            let table = match (ports.get(&source.key()), &source.service) {
+                (Some(port), None) => Arc::clone(&port.table),
+                (Some(port), Some(service)) => port.of_service(name, service, last),
+                (None, _) => {
+                    Arc::new(RouteTable { name: Arc::clone(name), virtual_hosts: Vec::new() })
+                }
+            };
+            route_tables.insert(Arc::clone(name), table);
+        }
+        let found = ports
+            .values()
+            .flat_map(PortTable::findings)
+            .chain(&outbound.findings)
+            .chain(&inbound.findings);
+        let findings = without_repetition(found);
+        Self { listeners, route_tables, findings, outbound, inbound, ports, sources }
+    }
+}
+
+/// Which VirtualServices have new rules.
+struct Changed {
+    /// By egress listener, places in its list.
+    places: Vec<Vec<usize>>,
+    /// Rules for TLS or TCP are among the changes.
+    connections: bool,
+}
+
+impl Sources {
+    fn of(scope: &Scope) -> Self {
+        let imported = |it: &EgressListener| Imported {
+            services: it.services().to_vec(),
+            rules: it.virtual_services().to_vec(),
+        };
+        Self {
+            services: scope.services().to_vec(),
+            egress: scope.egress.iter().map(imported).collect(),
+        }
+    }
+
+    /// What has changed if it is nothing but rules; `None` if more has.
+    fn changed_rules(&self, scope: &Scope) -> Option<Changed> {
+        if self.egress.len() != scope.egress.len() || !same(&self.services, scope.services()) {
+            return None;
+        }
+        let mut changed = Changed { places: Vec::new(), connections: false };
+        for (imported, listener) in self.egress.iter().zip(&scope.egress) {
+            let now = listener.virtual_services();
+            if !same(&imported.services, listener.services()) || imported.rules.len() != now.len() {
+                return None;
+            }
+            let mut places = Vec::new();
+            for (place, (one, other)) in imported.rules.iter().zip(now).enumerate() {
+                if !Arc::ptr_eq(one, other) {
+                    if !has_same_hosts(one, other) {
+                        return None;
+                    }
+                    changed.connections |= one.tls != other.tls || one.tcp != other.tcp;
+                    places.push(place);
+                }
+            }
+            changed.places.push(places);
+        }
+        Some(changed)
+    }
+}
+
+fn has_same_hosts(one: &ResolvedVirtualService, other: &ResolvedVirtualService) -> bool {
+    one.hosts == other.hosts
+        && one.gateways == other.gateways
+        && one.semantics == other.semantics
+        && one.namespace() == other.namespace()
+}
+
+/// Whether everything but VirtualServices is the same in two snapshots.
+fn is_same_ground(one: &Snapshot, other: &Snapshot) -> bool {
+    std::ptr::eq(one.registry(), other.registry())
+        && Arc::ptr_eq(one.destination_rules(), other.destination_rules())
+        && std::ptr::eq(one.sidecars(), other.sidecars())
+        && same(&one.objects().peer_authentications, &other.objects().peer_authentications)
+        && one.settings() == other.settings()
+}
+
+impl TableSource {
+    const fn key(&self) -> TableKey {
+        (self.listener_port, self.port)
+    }
+}
+
+fn table_name((listener_port, _): TableKey) -> String {
+    if listener_port == 0 { HTTP_PROXY_TABLE.to_owned() } else { listener_port.to_string() }
+}
+
+fn egress(scope: &Scope, (port, _): TableKey) -> Option<(usize, &EgressListener)> {
+    let listener = scope.egress_for(port, HTTP_PROXY_TABLE)?;
+    scope.egress.iter().position(|it| std::ptr::eq(it, listener)).map(|place| (place, listener))
+}
+
+fn http_index(listener: &EgressListener) -> RuleIndex<'_> {
+    RuleIndex::new(listener.virtual_services(), |it| !it.http.is_empty())
+}
+
+/// The value of `name` in `last` if it is equal, else `value`.
+fn reuse<T: PartialEq>(
+    last: &BTreeMap<Arc<str>, Arc<T>>,
+    name: Arc<str>,
+    value: Arc<T>,
+) -> (Arc<str>, Arc<T>) {
+    match last.get(&name) {
+        Some(last) if **last == *value => (name, Arc::clone(last)),
+        _ => (name, value),
+    }
+}
+
+/// A VirtualService that serves several ports yields its findings for each.
+fn without_repetition<'a>(findings: impl Iterator<Item = &'a Finding>) -> Vec<Finding> {
+    let mut seen = HashSet::new();
+    findings
+        .filter(|it| {
+            seen.insert((it.code, it.object.clone(), it.field.clone(), it.message.clone()))
+        })
+        .cloned()
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;

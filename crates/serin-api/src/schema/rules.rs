@@ -152,8 +152,7 @@ impl Rule {
     }
 }
 
-/// Compiles an expression, whatever it is.
-pub(crate) fn compile(expression: &str) -> Result<Program, String> {
+fn compile(expression: &str) -> Result<Program, String> {
     let Complexity { operators, nesting } = Complexity::of(expression);
     if operators > MAX_OPERATORS || nesting > MAX_NESTING {
         return Err(format!(
