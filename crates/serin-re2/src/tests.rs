@@ -1,3 +1,5 @@
+//! What RE2 accepts and matches, and what must hold of any pattern and text.
+
 use std::fmt::Write as _;
 
 use proptest::prelude::*;

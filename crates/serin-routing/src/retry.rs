@@ -2,7 +2,7 @@
 //!
 //! [`State`] belongs to one request: it is asked after every try that failed and remembers how many tries are left and
 //! how long the next wait may be. Which endpoint the next try goes to is the balancer's part
-//! ([`balancer::Retry`](crate::balancer::Retry)); that nothing was sent downstream yet, and that the request's body
+//! ([`balancer::Attempts`](crate::balancer::Attempts)); that nothing was sent downstream yet, and that the request's body
 //! can be sent again, is for the caller to know.
 
 use std::sync::Arc;

@@ -46,3 +46,22 @@ impl Sub<Duration> for Instant {
         Self(self.0.saturating_sub(nanos))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arithmetic_stops_at_both_ends() {
+        let end = Instant::from_nanos(u64::MAX);
+        assert_eq!(end + Duration::from_nanos(1), end);
+        assert_eq!(Instant::ZERO + Duration::MAX, end);
+        assert_eq!(Instant::ZERO - Duration::from_nanos(1), Instant::ZERO);
+        assert_eq!(end - Duration::MAX, Instant::ZERO);
+        assert_eq!(Instant::ZERO.since(end), Duration::ZERO);
+        assert_eq!(
+            (Instant::ZERO + Duration::from_secs(3)).since(Instant::ZERO),
+            Duration::from_secs(3)
+        );
+    }
+}

@@ -1,3 +1,5 @@
+//! Ejections and returns as Envoy's detector has them.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! What is retried, how often and when.
+
 use super::*;
 use crate::breaker::Limits;
 use crate::test_rng::Draws;

@@ -1,3 +1,5 @@
+//! Priorities and shares of places as Istio sets them.
+
 use super::*;
 use crate::balancer::testing::{endpoint, place};
 

@@ -1,3 +1,5 @@
+//! Choices over the life of a cluster.
+
 use std::time::Duration;
 
 use proptest::prelude::*;
