@@ -24,6 +24,7 @@ mod listener;
 mod merge;
 mod names;
 mod notice;
+mod of_snapshot;
 mod parent;
 mod route;
 mod route_status;
@@ -34,66 +35,37 @@ mod tls;
 mod world;
 mod x_backend;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use serde_json::Value;
-use serin_api::core::{ConfigMap, Namespace, Secret, Service};
-use serin_api::gateway_api::{
-    BackendTlsPolicy, Gateway, GatewayClass, GrpcRoute, HttpRoute, InferencePool, ListenerSet,
-    ReferenceGrant, TcpRoute, TlsRoute, XBackend, XBackendTrafficPolicy, XListenerSet,
-};
-use serin_api::networking::{self, DestinationRule, ServiceEntry, VirtualService};
+use serin_api::networking::{self, DestinationRule, VirtualService};
 use serin_api::{Finding, Object, ObjectRef};
 
+use crate::snapshot::Objects;
+pub(crate) use of_snapshot::{convert_objects, depends_on_same};
 use world::World;
 
 /// Everything that a conversion looks at.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Copy)]
 pub struct Input<'a> {
-    /// GatewayClasses.
-    pub gateway_classes: Vec<&'a Object<GatewayClass>>,
-    /// Gateways.
-    pub gateways: Vec<&'a Object<Gateway>>,
-    /// ListenerSets.
-    pub listener_sets: Vec<&'a Object<ListenerSet>>,
-    /// ListenerSets under their experimental name.
-    pub x_listener_sets: Vec<&'a Object<XListenerSet>>,
-    /// HTTPRoutes.
-    pub http_routes: Vec<&'a Object<HttpRoute>>,
-    /// GRPCRoutes.
-    pub grpc_routes: Vec<&'a Object<GrpcRoute>>,
-    /// TLSRoutes.
-    pub tls_routes: Vec<&'a Object<TlsRoute>>,
-    /// TCPRoutes.
-    pub tcp_routes: Vec<&'a Object<TcpRoute>>,
-    /// ReferenceGrants.
-    pub reference_grants: Vec<&'a Object<ReferenceGrant>>,
-    /// BackendTLSPolicies.
-    pub backend_tls_policies: Vec<&'a Object<BackendTlsPolicy>>,
-    /// XBackendTrafficPolicies.
-    pub backend_traffic_policies: Vec<&'a Object<XBackendTrafficPolicy>>,
-    /// XBackends.
-    pub backends: Vec<&'a Object<XBackend>>,
-    /// InferencePools.
-    pub inference_pools: Vec<&'a Object<InferencePool>>,
-    /// ServiceEntries.
-    pub service_entries: Vec<&'a Object<ServiceEntry>>,
-    /// Services of Kubernetes.
-    pub services: Vec<&'a Object<Service>>,
-    /// Secrets, for certificates.
-    pub secrets: Vec<&'a Object<Secret>>,
-    /// ConfigMaps, for authorities.
-    pub config_maps: Vec<&'a Object<ConfigMap>>,
-    /// Namespaces, for selectors.
-    pub namespaces: Vec<&'a Object<Namespace>>,
+    /// The Gateway API's objects, and of others Services, ServiceEntries, Namespaces, Secrets and ConfigMaps.
+    pub objects: &'a Objects,
     /// The services of the registry.
-    pub registry: Vec<ServiceView>,
+    pub services: &'a dyn Services,
     /// The cluster's domain: `cluster.local`.
     pub domain: &'a str,
-    /// The time at which a changed condition changes, in RFC 3339.
-    pub now: &'a str,
     /// What is switched on.
     pub features: Features,
+}
+
+/// The services of a registry.
+pub trait Services {
+    /// The service with this host name that belongs to `namespace`.
+    fn find(&self, hostname: &str, namespace: &str) -> Option<ServiceView>;
+
+    /// The namespaces that have a service with this host name, in order.
+    fn namespaces(&self, hostname: &str) -> Vec<String>;
 }
 
 /// Parts of the Gateway API that can be switched.
@@ -135,18 +107,43 @@ pub struct ServiceView {
 }
 
 /// What a conversion makes.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Converted {
     /// One Gateway for each listener.
-    pub gateways: Vec<Object<networking::Gateway>>,
+    pub gateways: Vec<Arc<Object<networking::Gateway>>>,
     /// The routes.
-    pub virtual_services: Vec<Object<VirtualService>>,
+    pub virtual_services: Vec<Arc<Object<VirtualService>>>,
     /// The policies of backends.
-    pub destination_rules: Vec<Object<DestinationRule>>,
-    /// The whole new status of each object that gets one.
-    pub statuses: Vec<(ObjectRef, Value)>,
+    pub destination_rules: Vec<Arc<Object<DestinationRule>>>,
     /// What the authors of the objects should know.
     pub findings: Vec<Finding>,
+    statuses: Vec<(ObjectRef, Value)>,
+}
+
+impl Converted {
+    /// The whole new status of each object that gets one. Conditions that change do so at `now`, in RFC 3339.
+    pub fn statuses(&self, now: &str) -> Vec<(ObjectRef, Value)> {
+        let mut statuses = self.statuses.clone();
+        statuses.iter_mut().for_each(|(_, status)| condition::set_time(status, now));
+        statuses
+    }
+
+    /// Takes from `last` the objects that are equal, so that what depends on them is known not to have changed.
+    pub(crate) fn reuse(&mut self, last: &Self) {
+        reuse(&mut self.gateways, &last.gateways);
+        reuse(&mut self.virtual_services, &last.virtual_services);
+        reuse(&mut self.destination_rules, &last.destination_rules);
+    }
+}
+
+fn reuse<T: PartialEq>(list: &mut [Arc<Object<T>>], last: &[Arc<Object<T>>]) {
+    let name = |it: &Arc<Object<T>>| (it.meta.namespace.clone(), it.meta.name.clone());
+    let by_name: HashMap<_, _> = last.iter().map(|it| (name(it), it)).collect();
+    for object in list {
+        if let Some(known) = by_name.get(&name(object)).filter(|known| ***known == *object) {
+            *object = Arc::clone(known);
+        }
+    }
 }
 
 /// Converts all Gateway API objects of `input`.
@@ -160,10 +157,10 @@ pub fn convert(input: &Input<'_>) -> Converted {
     statuses.report(&world, &routes, &mut outcome);
     inference::report(&world, &mut outcome);
     Converted {
-        gateways,
-        virtual_services: routes.virtual_services,
-        destination_rules,
-        statuses: outcome.statuses,
+        gateways: gateways.into_iter().map(Arc::new).collect(),
+        virtual_services: routes.virtual_services.into_iter().map(Arc::new).collect(),
+        destination_rules: destination_rules.into_iter().map(Arc::new).collect(),
         findings: outcome.findings,
+        statuses: outcome.statuses,
     }
 }

@@ -13,6 +13,7 @@ use serin_api::networking::{DestinationRule, Gateway, VirtualService};
 use serin_api::{Finding, Object};
 
 use crate::destination_rule::{self, DestinationRules};
+use crate::gateway_api::{self, Converted};
 use crate::registry::Registry;
 use crate::scope::Sidecars;
 use crate::virtual_service::{NameSettings, Resolver};
@@ -48,6 +49,7 @@ pub struct Snapshot {
     settings: Settings,
     objects: Objects,
     registry: Arc<Registry>,
+    pub(crate) gateway_api: Arc<Converted>,
     virtual_services: Arc<VirtualServices>,
     destination_rules: Arc<DestinationRules>,
     sidecars: Arc<Sidecars>,
@@ -89,6 +91,11 @@ impl Snapshot {
         &self.registry
     }
 
+    /// What the Gateway API's objects became, and the statuses they get.
+    pub fn gateway_api(&self) -> &Converted {
+        &self.gateway_api
+    }
+
     /// VirtualServices by gateway and by who sees them.
     pub(crate) fn virtual_services(&self) -> &VirtualServices {
         &self.virtual_services
@@ -107,7 +114,7 @@ impl Snapshot {
     /// What was found about objects, whatever proxy they are for.
     pub fn findings(&self) -> impl Iterator<Item = &Finding> {
         let rules = self.virtual_services.findings().chain(&self.destination_rules.findings);
-        rules.chain(&self.sidecars.findings)
+        rules.chain(&self.sidecars.findings).chain(&self.gateway_api.findings)
     }
 }
 
@@ -140,6 +147,11 @@ impl SnapshotBuilder {
             virtual_services: objects.virtual_services.clone(),
             destination_rules: objects.destination_rules.clone(),
         };
+        let gateway_api = gateway_api(last, &objects, &registry, &settings);
+        objects.gateways.extend_from_slice(&gateway_api.gateways);
+        objects.virtual_services.extend_from_slice(&gateway_api.virtual_services);
+        objects.destination_rules.extend_from_slice(&gateway_api.destination_rules);
+        objects.sort();
         let virtual_services = {
             let names = NameSettings {
                 cluster_domain: settings.cluster_domain.to_string(),
@@ -172,12 +184,34 @@ impl SnapshotBuilder {
             settings,
             objects,
             registry,
+            gateway_api,
             virtual_services,
             destination_rules,
             sidecars,
             written,
         }
     }
+}
+
+/// What the Gateway API's objects become; taken from `last` as far as it is the same.
+fn gateway_api(
+    last: Option<&Snapshot>,
+    objects: &Objects,
+    registry: &Arc<Registry>,
+    settings: &Settings,
+) -> Arc<Converted> {
+    let unchanged = last.filter(|last| {
+        Arc::ptr_eq(&last.registry, registry)
+            && gateway_api::depends_on_same(&last.objects, objects)
+    });
+    if let Some(last) = unchanged {
+        return Arc::clone(&last.gateway_api);
+    }
+    let mut converted = gateway_api::convert_objects(objects, registry, settings);
+    if let Some(last) = last {
+        converted.reuse(&last.gateway_api);
+    }
+    Arc::new(converted)
 }
 
 fn destination_rule_defaults(settings: &Settings) -> destination_rule::Defaults<'_> {

@@ -97,7 +97,7 @@ pub(super) fn bind(
     let mut binding = Binding::default();
     for host in hosts {
         match world.registered(host, namespace) {
-            Some(service) => ports.iter().for_each(|&port| binding.add(service, port)),
+            Some(service) => ports.iter().for_each(|&port| binding.add(&service, port)),
             None => binding.miss(world, host, namespace),
         }
     }
@@ -107,7 +107,8 @@ pub(super) fn bind(
 
 impl Binding {
     fn miss(&mut self, world: &World<'_>, host: &str, namespace: &str) {
-        let elsewhere: Vec<_> = world.namespaces_of(host).map(|it| format!("{it:?}")).collect();
+        let elsewhere: Vec<_> =
+            world.namespaces_of(host).iter().map(|it| format!("{it:?}")).collect();
         self.warnings.push(if elsewhere.is_empty() {
             format!("hostname {host:?} not found")
         } else {

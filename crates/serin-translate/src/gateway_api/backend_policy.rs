@@ -208,7 +208,7 @@ fn port_named(world: &World<'_>, target: &Target, port: &str) -> Result<u32, Str
 
 fn tls_policies<'a>(world: &World<'a>, routes: &Routes, outcome: &mut Outcome) -> Vec<Policy<'a>> {
     let mut policies = Vec::new();
-    for object in &world.input.backend_tls_policies {
+    for object in &world.input.objects.backend_tls_policies {
         policies.extend(tls_policy(world, object, routes, outcome));
     }
     policies
@@ -306,7 +306,7 @@ fn conflict(
 ) -> Option<Refusal> {
     let age =
         |it: &Object<BackendTlsPolicy>| (it.meta.creation_timestamp.clone(), it.meta.name.clone());
-    let winner = world.input.backend_tls_policies.iter().find(|it| {
+    let winner = world.input.objects.backend_tls_policies.iter().find(|it| {
         it.meta.namespace == object.meta.namespace
             && it.meta.uid != object.meta.uid
             && age(it) < age(object)

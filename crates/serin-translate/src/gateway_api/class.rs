@@ -76,7 +76,7 @@ pub(super) fn find(world: &World<'_>, name: &str) -> Option<Class> {
 
 /// Accepts the classes that Serin answers for.
 pub(super) fn report(world: &World<'_>, outcome: &mut Outcome) {
-    for object in &world.input.gateway_classes {
+    for object in &world.input.objects.gateway_classes {
         if Class::of_controller(&object.spec.controller_name).is_some() {
             let accepted = Condition::holds("Accepted", "Accepted", "Handled by Istio controller");
             let conditions =

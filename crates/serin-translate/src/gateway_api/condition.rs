@@ -65,16 +65,17 @@ impl Condition {
     }
 }
 
-/// Where and when conditions are reported.
+/// The time of a transition that takes place when the status is written.
+pub(super) const NOW: &str = "";
+
+/// What conditions are reported of.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Report<'a> {
+pub(super) struct Report {
     /// The generation of the object that was looked at.
     pub generation: i64,
-    /// The time at which a changed condition changes.
-    pub now: &'a str,
 }
 
-impl Report<'_> {
+impl Report {
     /// `conditions` in the place of those of the same type in `existing`, new ones after them by type. A condition whose
     /// status does not change keeps the time of its last transition.
     pub(super) fn merge(self, existing: &Value, mut conditions: Vec<Condition>) -> Value {
@@ -87,7 +88,7 @@ impl Report<'_> {
                 let same = before["status"] == status_text(condition.status);
                 same.then(|| before["lastTransitionTime"].as_str().map(str::to_owned)).flatten()
             });
-            let value = self.write(&condition, unchanged.as_deref().unwrap_or(self.now));
+            let value = self.write(&condition, unchanged.as_deref().unwrap_or(NOW));
             match place {
                 Some(place) => merged[place] = value,
                 None => merged.push(value),
@@ -110,6 +111,22 @@ impl Report<'_> {
     }
 }
 
+/// Gives the conditions of a status that change when it is written their time.
+pub(super) fn set_time(value: &mut Value, now: &str) {
+    match value {
+        Value::Object(fields) => {
+            if let Some(Value::String(time)) = fields.get_mut("lastTransitionTime")
+                && time == NOW
+            {
+                now.clone_into(time);
+            }
+            fields.values_mut().for_each(|it| set_time(it, now));
+        }
+        Value::Array(items) => items.iter_mut().for_each(|it| set_time(it, now)),
+        _ => {}
+    }
+}
+
 const fn status_text(status: bool) -> &'static str {
     if status { "True" } else { "False" }
 }
@@ -128,7 +145,7 @@ pub(super) fn listed(items: &[String]) -> String {
 mod tests {
     use super::*;
 
-    const REPORT: Report<'_> = Report { generation: 3, now: "now" };
+    const REPORT: Report = Report { generation: 3 };
 
     #[test]
     fn a_condition_keeps_its_time_while_its_status_stays_the_same() {
@@ -155,17 +172,17 @@ mod tests {
             [
                 ["Programmed", "True", "New", "then"],
                 ["Foreign", "True", "R", "then"],
-                ["Accepted", "True", "Accepted", "now"],
-                ["ResolvedRefs", "True", "ResolvedRefs", "now"],
+                ["Accepted", "True", "Accepted", NOW],
+                ["ResolvedRefs", "True", "ResolvedRefs", NOW],
             ]
         );
     }
 
     #[test]
     fn the_observed_generation_is_left_out_when_there_is_none() {
-        let merged = Report { generation: 0, now: "now" }
-            .merge(&Value::Null, vec![Condition::fails("A", "R", "m")]);
-        let expect = json!([{"type": "A", "status": "False", "lastTransitionTime": "now", "reason": "R", "message": "m"}]);
+        let merged =
+            Report { generation: 0 }.merge(&Value::Null, vec![Condition::fails("A", "R", "m")]);
+        let expect = json!([{"type": "A", "status": "False", "lastTransitionTime": NOW, "reason": "R", "message": "m"}]);
         assert_eq!(merged, expect);
     }
 

@@ -126,9 +126,9 @@ fn listener_of(entry: &ListenerEntry) -> Listener {
 
 /// ListenerSets of both kinds, oldest first.
 fn sets<'a>(world: &World<'a>) -> Vec<SetView<'a>> {
-    let stable = world.input.listener_sets.iter();
+    let stable = world.input.objects.listener_sets.iter();
     let stable = stable.map(|it| SetView::new(ParentKind::ListenerSet, it, &it.spec));
-    let experimental = world.input.x_listener_sets.iter();
+    let experimental = world.input.objects.x_listener_sets.iter();
     let experimental =
         experimental.map(|it| SetView::new(ParentKind::XListenerSet, it, inner(&it.spec)));
     let mut all: Vec<_> = stable.chain(experimental).collect();
@@ -148,7 +148,7 @@ const fn inner(set: &XListenerSet) -> &ListenerSet {
 pub(super) fn convert<'a>(world: &World<'a>) -> Edge<'a> {
     let mut edge = Pass::default();
     let mut sets = sets(world);
-    for object in &world.input.gateways {
+    for object in &world.input.objects.kubernetes_gateways {
         let object: &'a Object<Gateway> = object;
         let Some(class) = class::find(world, &object.spec.gateway_class_name) else { continue };
         let own: Vec<_> = sets.extract_if(.., |it| it.is_for(&object.meta)).collect();

@@ -1,6 +1,7 @@
 //! ReferenceGrants: which objects may be referred to from other namespaces.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use serin_api::Object;
 use serin_api::gateway_api::ReferenceGrant;
@@ -22,7 +23,7 @@ struct Pair<'a> {
 pub(super) struct Grants<'a>(HashMap<Pair<'a>, Vec<Option<&'a str>>>);
 
 impl<'a> Grants<'a> {
-    pub(super) fn new(objects: &[&'a Object<ReferenceGrant>]) -> Self {
+    pub(super) fn new(objects: &'a [Arc<Object<ReferenceGrant>>]) -> Self {
         let mut grants: HashMap<_, Vec<_>> = HashMap::new();
         for object in objects {
             for from in &object.spec.from {

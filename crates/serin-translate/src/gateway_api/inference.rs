@@ -65,7 +65,7 @@ pub(super) fn report(world: &World<'_>, outcome: &mut Outcome) {
     if !world.input.features.inference {
         return;
     }
-    for pool in &world.input.inference_pools {
+    for pool in &world.input.objects.inference_pools {
         notice::of_picker(&pool.reference(), outcome);
         let gateways = gateways(world, pool);
         let mut parents: Vec<Value> = Vec::new();
@@ -101,7 +101,7 @@ fn name_of(reference: &Value, own: &str) -> Name {
 /// The Gateways whose routes name the pool, and whether one of the routes is accepted there.
 fn gateways(world: &World<'_>, pool: &Object<InferencePool>) -> Vec<(Name, Condition)> {
     let mut gateways: Vec<(Name, Condition)> = Vec::new();
-    for route in &world.input.http_routes {
+    for route in &world.input.objects.http_routes {
         let backends = route
             .spec
             .rules

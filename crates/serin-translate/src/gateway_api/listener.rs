@@ -216,7 +216,7 @@ fn means(written: &RouteGroupKind, kind: RouteKind) -> bool {
 
 impl Verdict {
     /// The entry of this listener in a status whose entries are `existing`.
-    pub(super) fn write(&self, report: Report<'_>, existing: &Value, attached: usize) -> Value {
+    pub(super) fn write(&self, report: Report, existing: &Value, attached: usize) -> Value {
         let before =
             existing.as_array().into_iter().flatten().find(|it| it["name"] == self.name.as_str());
         let before = before.map_or(&Value::Null, |it| &it["conditions"]);

@@ -2,8 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use serin_api::gateway_api::Gateway;
-use serin_api::{FieldPath, Object, ObjectRef};
+use serin_api::{FieldPath, ObjectRef};
 
 use crate::codes;
 
@@ -62,26 +61,20 @@ pub(super) fn of_route<'r>(
 }
 
 /// What keeps a Gateway from serving.
-pub(super) fn of_gateway(
-    object: &Object<Gateway>,
-    conditions: &[Condition],
+pub(super) fn of_gateway<'c>(
+    object: &ObjectRef,
+    conditions: impl Iterator<Item = &'c Condition>,
     listeners: &[Verdict],
     outcome: &mut Outcome,
 ) {
-    let reference = object.reference();
-    for condition in conditions.iter().filter(|it| !it.status && it.reason != "ListenersNotValid") {
-        let kind = if condition.kind == "Programmed" {
-            codes::GATEWAY_NOT_PROGRAMMED
-        } else {
-            codes::NOT_IN_FORCE
+    for condition in conditions.filter(|it| !it.status && it.reason != "ListenersNotValid") {
+        let kind = match condition.kind {
+            "Programmed" => codes::GATEWAY_NOT_PROGRAMMED,
+            _ => codes::NOT_IN_FORCE,
         };
-        outcome.findings.push(kind.finding(
-            &reference,
-            FieldPath::spec(),
-            condition.message.clone(),
-        ));
+        outcome.findings.push(kind.finding(object, FieldPath::spec(), condition.message.clone()));
     }
-    of_listener_set(&reference, listeners, outcome);
+    of_listener_set(object, listeners, outcome);
 }
 
 /// What keeps listeners from serving.

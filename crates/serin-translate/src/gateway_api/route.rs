@@ -166,7 +166,7 @@ pub(super) struct Routes {
 pub(super) fn convert(world: &World<'_>, parents: &Parents, outcome: &mut Outcome) -> Routes {
     let mut pass = Pass { world, parents, outcome, routes: Routes::default() };
     let mut pieces: Vec<Piece<'_>> = Vec::new();
-    for object in &world.input.http_routes {
+    for object in &world.input.objects.http_routes {
         let view = RouteView::new(
             RouteKind::Http,
             object,
@@ -179,7 +179,7 @@ pub(super) fn convert(world: &World<'_>, parents: &Parents, outcome: &mut Outcom
         notice::of_sessions(&view.object, sessions, pass.outcome);
         pieces.extend(pass.requests(&view, &rules));
     }
-    for object in &world.input.grpc_routes {
+    for object in &world.input.objects.grpc_routes {
         let view = RouteView::new(
             RouteKind::Grpc,
             object,
@@ -192,7 +192,7 @@ pub(super) fn convert(world: &World<'_>, parents: &Parents, outcome: &mut Outcom
         pieces.extend(pass.requests(&view, &rules));
     }
     pass.routes.virtual_services.extend(merge::merge(pieces));
-    for object in &world.input.tls_routes {
+    for object in &world.input.objects.tls_routes {
         let view = RouteView::new(
             RouteKind::Tls,
             object,
@@ -211,7 +211,7 @@ pub(super) fn convert(world: &World<'_>, parents: &Parents, outcome: &mut Outcom
         let attached = pass.attach(&view, translate);
         pass.routes.virtual_services.extend(stream_route::tls(world, &view, &attached));
     }
-    for object in &world.input.tcp_routes {
+    for object in &world.input.objects.tcp_routes {
         let view = RouteView::new(RouteKind::Tcp, object, &object.spec.parent_refs, &[]);
         pass.add_ancestors(&view, stream_route::backends(&object.spec.rules));
         let translate = |mesh| {

@@ -11,7 +11,7 @@ use super::route::RouteView;
 /// The entries of the status of `route`: those of other controllers as they are, ours in the place that they have, new
 /// ones at the end.
 pub(super) fn parents<'r>(
-    report: Report<'_>,
+    report: Report,
     route: &RouteView<'_>,
     attachments: &[Attachment<'_>],
     refusal: &dyn Fn(&Attachment<'_>) -> Option<&'r Refusal>,

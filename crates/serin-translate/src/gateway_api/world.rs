@@ -1,8 +1,9 @@
 //! The input of a conversion, indexed: everything is found by namespace and name.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
-use serin_api::core::{ConfigMap, Secret, Service};
+use serin_api::core::{ConfigMap, Namespace, Secret, Service};
 use serin_api::gateway_api::{Gateway, GatewayClass, InferencePool, XBackend};
 use serin_api::networking::ServiceEntry;
 use serin_api::{Meta, Object};
@@ -15,8 +16,11 @@ const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
 
 type ByName<'a, T> = HashMap<(&'a str, &'a str), &'a Object<T>>;
 
-fn by_name<'a, T>(objects: &[&'a Object<T>]) -> ByName<'a, T> {
-    objects.iter().map(|it| ((it.meta.namespace.as_str(), it.meta.name.as_str()), *it)).collect()
+fn by_name<T>(objects: &[Arc<Object<T>>]) -> ByName<'_, T> {
+    objects
+        .iter()
+        .map(|it| ((it.meta.namespace.as_str(), it.meta.name.as_str()), it.as_ref()))
+        .collect()
 }
 
 /// The indexed input.
@@ -31,17 +35,13 @@ pub(super) struct World<'a> {
     config_maps: ByName<'a, ConfigMap>,
     backends: ByName<'a, XBackend>,
     pools: ByName<'a, InferencePool>,
-    registry: HashMap<&'a str, BTreeMap<&'a str, &'a ServiceView>>,
     namespaces: BTreeMap<&'a str, BTreeMap<String, String>>,
 }
 
 impl<'a> World<'a> {
     pub(super) fn new(input: &'a Input<'a>) -> Self {
-        let mut registry: HashMap<&str, BTreeMap<&str, &ServiceView>> = HashMap::new();
-        for service in &input.registry {
-            registry.entry(&service.hostname).or_default().insert(&service.namespace, service);
-        }
-        let namespace = |object: &&'a Object<_>| {
+        let objects = input.objects;
+        let namespace = |object: &'a Arc<Object<Namespace>>| {
             let mut labels = object.meta.labels.clone();
             // Clusters older than 1.21 do not set the label by themselves.
             labels.insert(NAMESPACE_NAME.to_owned(), object.meta.name.clone());
@@ -49,17 +49,16 @@ impl<'a> World<'a> {
         };
         Self {
             input,
-            grants: Grants::new(&input.reference_grants),
-            classes: by_name(&input.gateway_classes),
-            gateways: by_name(&input.gateways),
-            services: by_name(&input.services),
-            service_entries: by_name(&input.service_entries),
-            secrets: by_name(&input.secrets),
-            config_maps: by_name(&input.config_maps),
-            backends: by_name(&input.backends),
-            pools: by_name(&input.inference_pools),
-            registry,
-            namespaces: input.namespaces.iter().map(namespace).collect(),
+            grants: Grants::new(&objects.reference_grants),
+            classes: by_name(&objects.gateway_classes),
+            gateways: by_name(&objects.kubernetes_gateways),
+            services: by_name(&objects.services),
+            service_entries: by_name(&objects.service_entries),
+            secrets: by_name(&objects.secrets),
+            config_maps: by_name(&objects.config_maps),
+            backends: by_name(&objects.x_backends),
+            pools: by_name(&objects.inference_pools),
+            namespaces: objects.namespaces.iter().map(namespace).collect(),
         }
     }
 
@@ -100,13 +99,13 @@ impl<'a> World<'a> {
     }
 
     /// The service of the registry with this host name that belongs to `namespace`.
-    pub(super) fn registered(&self, hostname: &str, namespace: &str) -> Option<&'a ServiceView> {
-        self.registry.get(hostname)?.get(namespace).copied()
+    pub(super) fn registered(&self, hostname: &str, namespace: &str) -> Option<ServiceView> {
+        self.input.services.find(hostname, namespace)
     }
 
     /// The namespaces that have a service with this host name.
-    pub(super) fn namespaces_of(&self, hostname: &str) -> impl Iterator<Item = &'a str> {
-        self.registry.get(hostname).into_iter().flat_map(|it| it.keys().copied())
+    pub(super) fn namespaces_of(&self, hostname: &str) -> Vec<String> {
+        self.input.services.namespaces(hostname)
     }
 
     /// Namespaces by name, with their labels.
@@ -125,7 +124,7 @@ impl<'a> World<'a> {
     }
 
     /// How to report conditions of the object with this metadata.
-    pub(super) fn report(&self, meta: &Meta) -> Report<'a> {
-        Report { generation: meta.generation, now: self.input.now }
+    pub(super) fn report(&self, meta: &Meta) -> Report {
+        Report { generation: meta.generation }
     }
 }

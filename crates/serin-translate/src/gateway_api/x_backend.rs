@@ -67,7 +67,7 @@ pub(super) fn rules(
     outcome: &mut Outcome,
 ) -> Vec<Object<DestinationRule>> {
     let mut rules = Vec::new();
-    for object in &world.input.backends {
+    for object in &world.input.objects.x_backends {
         let namespace = object.meta.namespace.as_str();
         let validation = object.spec.tls.as_ref().and_then(|it| it.validation.as_ref());
         let authority =

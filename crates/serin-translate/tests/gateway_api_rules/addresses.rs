@@ -11,7 +11,7 @@ fn programmed(spec: &str, port: u32) -> (String, Value) {
         &format!("gatewayClassName: istio, {spec}{listeners}"),
     )]);
     let status = status(&converted, "Gateway", "gw");
-    (condition(status, "Programmed"), status["addresses"].clone())
+    (condition(&status, "Programmed"), status["addresses"].clone())
 }
 
 #[test]

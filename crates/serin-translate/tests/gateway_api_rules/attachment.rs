@@ -33,7 +33,7 @@ fn a_route_says_why_it_is_not_attached() {
 #[test]
 fn a_route_whose_parent_is_unknown_has_no_status_and_a_finding() {
     let converted = convert(&[route_with_rule("")]);
-    assert_eq!(status(&converted, "HTTPRoute", "r"), &serde_json::json!({"parents": []}));
+    assert_eq!(status(&converted, "HTTPRoute", "r"), serde_json::json!({"parents": []}));
     let [finding] = converted.findings.as_slice() else { panic!("{:?}", converted.findings) };
     assert_eq!(
         (finding.code.0, finding.field.to_string().as_str()),
@@ -51,7 +51,8 @@ fn entries_of_other_controllers_stay_and_stale_ones_of_ours_go() {
     let text = route_with_rule("");
     let text = format!("{}, {existing}}}", &text[..text.len() - 1]);
     let converted = convert(&[gateway(OPEN), text]);
-    let entries = status(&converted, "HTTPRoute", "r")["parents"].as_array().unwrap();
+    let status = status(&converted, "HTTPRoute", "r");
+    let entries = status["parents"].as_array().unwrap();
     let controllers: Vec<_> =
         entries.iter().map(|it| it["controllerName"].as_str().unwrap()).collect();
     assert_eq!(controllers, ["other.example/c", "istio.io/gateway-controller"]);
@@ -149,7 +150,7 @@ fn a_gateway_takes_no_listener_sets_unless_it_says_so() {
         "parentRef: {name: gw, namespace: infra}, listeners: [{name: s, port: 80, protocol: HTTP}]",
     );
     let converted = convert(&[gateway(OPEN), set]);
-    let accepted = condition(status(&converted, "ListenerSet", "set"), "Accepted");
+    let accepted = condition(&status(&converted, "ListenerSet", "set"), "Accepted");
     assert!(accepted.starts_with("False NotAllowed:"), "{accepted}");
     assert_eq!(converted.gateways.len(), 1);
 }

@@ -3,7 +3,7 @@
 use super::*;
 
 fn accepted(listener_text: &str) -> String {
-    condition(listener(&convert(&[gateway(listener_text)]), 0), "Accepted")
+    condition(&listener(&convert(&[gateway(listener_text)]), 0), "Accepted")
 }
 
 #[test]
@@ -35,7 +35,7 @@ fn a_gateway_is_accepted_while_one_listener_can_serve() {
     let check = |listeners: &str, expect: &str| {
         let converted = convert(&[gateway(listeners)]);
         assert_eq!(
-            condition(status(&converted, "Gateway", "gw"), "Accepted"),
+            condition(&status(&converted, "Gateway", "gw"), "Accepted"),
             expect,
             "{listeners}"
         );
@@ -71,7 +71,7 @@ fn listeners_of_one_port_must_differ_in_host() {
         };
         let converted =
             convert(&[gateway(&format!("{}, {}", expand("a", one), expand("b", other)))]);
-        condition(listener(&converted, 1), "Conflicted").split(':').next().unwrap().to_owned()
+        condition(&listener(&converted, 1), "Conflicted").split(':').next().unwrap().to_owned()
     };
     assert_eq!(conflicts("protocol: HTTP", "protocol: HTTP"), "True HostnameConflict");
     assert_eq!(
@@ -96,7 +96,7 @@ fn certificates_must_exist_and_be_secrets() {
         let listener_text = format!(
             "{{name: l, port: 443, protocol: HTTPS, tls: {{certificateRefs: [{{{it}}}]}}}}"
         );
-        condition(listener(&convert(&[gateway(&listener_text)]), 0), "ResolvedRefs")
+        condition(&listener(&convert(&[gateway(&listener_text)]), 0), "ResolvedRefs")
     };
     assert_eq!(
         reference("name: missing"),
@@ -153,7 +153,7 @@ fn clients_are_checked_as_the_gateway_says_for_the_port() {
             .map(|it| (it.mode.as_str(), it.ca_cert_credential_name, it.insecure_skip_verify));
         let listener = listener(&converted, 0);
         let reasons = ["Accepted", "ResolvedRefs"]
-            .map(|it| condition(listener, it).split(':').next().unwrap().to_owned());
+            .map(|it| condition(&listener, it).split(':').next().unwrap().to_owned());
         (shown, reasons)
     };
     let good = ["True Accepted".to_owned(), "True ResolvedRefs".to_owned()];

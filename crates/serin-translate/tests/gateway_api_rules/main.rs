@@ -103,10 +103,10 @@ fn condition(entry: &Value, kind: &str) -> String {
     })
 }
 
-fn status<'c>(converted: &'c Converted, kind: &str, name: &str) -> &'c Value {
-    let found =
-        converted.statuses.iter().find(|(object, _)| object.kind == kind && object.name == name);
-    found.map_or(&Value::Null, |(_, status)| status)
+fn status(converted: &Converted, kind: &str, name: &str) -> Value {
+    let statuses = converted.statuses("now");
+    let found = statuses.into_iter().find(|(object, _)| object.kind == kind && object.name == name);
+    found.map_or(Value::Null, |(_, status)| status)
 }
 
 /// `Accepted` and `ResolvedRefs` of the parents of a route, in order.
@@ -115,8 +115,8 @@ fn parents(converted: &Converted, kind: &str, name: &str) -> Vec<[String; 2]> {
     parents.iter().map(|it| [condition(it, "Accepted"), condition(it, "ResolvedRefs")]).collect()
 }
 
-fn listener(converted: &Converted, position: usize) -> &Value {
-    &status(converted, "Gateway", "gw")["listeners"][position]
+fn listener(converted: &Converted, position: usize) -> Value {
+    status(converted, "Gateway", "gw")["listeners"][position].clone()
 }
 
 fn hosts(converted: &Converted) -> Vec<&str> {

@@ -3,13 +3,15 @@
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "tests bring what can be read")]
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 use serin_api::core::{ConfigMap, Namespace, Secret, Service};
 use serin_api::gateway_api as api;
 use serin_api::networking::ServiceEntry;
-use serin_api::{Object, Resource, yaml};
-use serin_translate::gateway_api::{Converted, Features, Input, ServiceView, convert};
+use serin_api::{Object, yaml};
+use serin_translate::gateway_api::{Converted, Features, Input, ServiceView, Services, convert};
+use serin_translate::{Kind, Objects};
 
 /// The documents of a text.
 pub(crate) fn documents(text: &str) -> Vec<Value> {
@@ -18,13 +20,15 @@ pub(crate) fn documents(text: &str) -> Vec<Value> {
     stream.documents.iter().map(|it| it.root.to_json()).collect()
 }
 
-fn of_kind<T: Resource>(documents: &[Value]) -> Vec<Object<T>> {
+/// Adds the objects of one kind among `documents`.
+fn add<T: Kind>(objects: &mut Objects, documents: &[Value]) {
     let group = |it: &Value| {
         let version = it["apiVersion"].as_str().unwrap_or_default();
         version.split_once('/').map_or("", |(group, _)| group).to_owned()
     };
-    let wanted = documents.iter().filter(|it| it["kind"] == T::KIND && group(it) == T::GROUP);
-    wanted.map(|it| Object::from_value(it).expect("readable")).collect()
+    for document in documents.iter().filter(|it| it["kind"] == T::KIND && group(it) == T::GROUP) {
+        objects.add::<T>(Arc::new(Object::from_value(document).expect("readable")));
+    }
 }
 
 /// What there is beside the objects of a text.
@@ -46,42 +50,37 @@ pub(crate) fn run(environment: &Environment, text: &str) -> Converted {
     let names: BTreeSet<_> = names.collect();
     let namespace = |name: &&str| {
         let part = name.split('-').next().unwrap();
-        json!({"metadata": {"name": name, "labels": {"istio.io/test-name-part": part}}})
+        json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": {"istio.io/test-name-part": part}}})
     };
-    let namespaces: Vec<Object<Namespace>> =
-        names.iter().map(|it| Object::from_value(&namespace(it)).unwrap()).collect();
     let mut all = environment.documents.clone();
+    all.extend(names.iter().map(namespace));
     all.extend(input_documents);
-    macro_rules! input {
-        ($($field:ident: $type:ty),* $(,)?) => {{
-            $(let $field = of_kind::<$type>(&all);)*
-            convert(&Input {
-                $($field: $field.iter().collect(),)*
-                namespaces: namespaces.iter().collect(),
-                registry: environment.registry.clone(),
-                domain: &environment.domain,
-                now: "fake",
-                features: Features::default(),
-            })
-        }};
+    let mut objects = Objects::default();
+    macro_rules! add {
+        ($($type:ty),* $(,)?) => { $(add::<$type>(&mut objects, &all);)* };
     }
-    input! {
-        gateway_classes: api::GatewayClass,
-        gateways: api::Gateway,
-        listener_sets: api::ListenerSet,
-        x_listener_sets: api::XListenerSet,
-        http_routes: api::HttpRoute,
-        grpc_routes: api::GrpcRoute,
-        tls_routes: api::TlsRoute,
-        tcp_routes: api::TcpRoute,
-        reference_grants: api::ReferenceGrant,
-        backend_tls_policies: api::BackendTlsPolicy,
-        backend_traffic_policies: api::XBackendTrafficPolicy,
-        backends: api::XBackend,
-        inference_pools: api::InferencePool,
-        service_entries: ServiceEntry,
-        services: Service,
-        secrets: Secret,
-        config_maps: ConfigMap,
+    add! {
+        api::GatewayClass, api::Gateway, api::ListenerSet, api::XListenerSet,
+        api::HttpRoute, api::GrpcRoute, api::TlsRoute, api::TcpRoute, api::ReferenceGrant,
+        api::BackendTlsPolicy, api::XBackendTrafficPolicy, api::XBackend, api::InferencePool,
+        ServiceEntry, Service, Secret, ConfigMap, Namespace,
+    }
+    convert(&Input {
+        objects: &objects,
+        services: environment,
+        domain: &environment.domain,
+        features: Features::default(),
+    })
+}
+
+impl Services for Environment {
+    fn find(&self, hostname: &str, namespace: &str) -> Option<ServiceView> {
+        let mut services = self.registry.iter();
+        services.find(|it| it.hostname == hostname && it.namespace == namespace).cloned()
+    }
+
+    fn namespaces(&self, hostname: &str) -> Vec<String> {
+        let services = self.registry.iter().filter(|it| it.hostname == hostname);
+        services.map(|it| it.namespace.clone()).collect()
     }
 }

@@ -15,7 +15,7 @@ const MIN_RETRIES: u32 = 10;
 
 pub(super) fn convert<'a>(world: &World<'a>, outcome: &mut Outcome) -> Vec<Policy<'a>> {
     let mut policies = Vec::new();
-    for object in &world.input.backend_traffic_policies {
+    for object in &world.input.objects.x_backend_traffic_policies {
         let spec = &object.spec;
         let message = if spec.session_persistence.is_some() {
             "Configuration is valid, but Istio does not support the following fields: sessionPersistence"

@@ -54,7 +54,10 @@ impl GatewayDraft<'_> {
         let binding = address::bind(world, &object.meta.namespace, &self.services.hosts, &ports);
         let owner = Owner { kind: ParentKind::Gateway, meta: &object.meta };
         let conditions = self.conditions(world, &owner, &binding);
-        notice::of_gateway(object, &conditions, &self.listeners.verdicts, outcome);
+        // A service that a controller makes for the Gateway follows it; nobody needs to be told.
+        let is_told = |it: &&Condition| it.kind != "Programmed" || self.services.account.is_empty();
+        let told = conditions.iter().filter(is_told);
+        notice::of_gateway(&object.reference(), told, &self.listeners.verdicts, outcome);
         let report = world.report(&object.meta);
         let listeners = self.listeners.write(world, &owner, routes, &object.status);
         let conditions = report.merge(&object.status["conditions"], conditions);
