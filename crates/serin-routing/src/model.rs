@@ -17,7 +17,7 @@ use serde::Serialize;
 
 pub use cluster::{
     Cluster, ClusterTls, Discovery, Endpoint, EndpointAddress, EndpointTls, Endpoints, Health,
-    KeepAlive, Locality, LocalityEndpoints, Tls, UpstreamProtocol, UpstreamTlsMode,
+    Http2KeepAlive, KeepAlive, Locality, LocalityEndpoints, Tls, UpstreamProtocol, UpstreamTlsMode,
     WorkloadIdentity,
 };
 pub use listener::{

@@ -165,6 +165,8 @@ pub(crate) fn cluster(name: &str) -> Cluster {
         protocol: UpstreamProtocol::Http1,
         tls: ClusterTls::Plain,
         proxy_protocol: None,
+        http2_keep_alive: None,
+        port_override: None,
     }
 }
 

@@ -12,22 +12,18 @@
 pub mod analysis;
 mod cluster;
 pub mod codes;
-#[allow(dead_code, reason = "the clusters are built on it")]
 mod destination_rule;
 mod gateway;
 pub mod gateway_api;
 pub mod host;
-#[allow(dead_code, unused_imports, reason = "translate is built on it")]
 mod mesh;
 mod proxy;
 pub mod registry;
-#[allow(dead_code, unused_imports, reason = "the listeners and route tables are built on it")]
 mod route;
-#[allow(dead_code, reason = "listeners, route tables and clusters are built on it")]
 mod scope;
-#[allow(dead_code, unused_imports, reason = "listeners, route tables and clusters are built on it")]
 mod snapshot;
-#[allow(dead_code, unused_imports, reason = "the listeners and route tables are built on it")]
+mod translation;
+#[allow(dead_code, reason = "gateways choose rules by it")]
 mod virtual_service;
 pub mod visibility;
 
@@ -36,3 +32,4 @@ mod testing;
 
 pub use proxy::{Proxy, ProxyKind};
 pub use snapshot::{Kind, Objects, Settings, Snapshot, SnapshotBuilder};
+pub use translation::{Translation, Translator, translate};

@@ -13,6 +13,7 @@ mod locality;
 mod service;
 mod service_entry;
 mod target;
+pub(crate) mod topology;
 mod workloads;
 
 use std::collections::{BTreeMap, HashMap};

@@ -86,6 +86,16 @@ impl Snapshot {
         &self.written.virtual_services
     }
 
+    /// The DestinationRules that users wrote.
+    pub fn written_destination_rules(&self) -> &[Arc<Object<DestinationRule>>] {
+        &self.written.destination_rules
+    }
+
+    /// Istio's Gateways that users wrote.
+    pub fn written_gateways(&self) -> &[Arc<Object<Gateway>>] {
+        &self.written.gateways
+    }
+
     /// What serves.
     pub fn registry(&self) -> &Registry {
         &self.registry
@@ -221,3 +231,6 @@ fn destination_rule_defaults(settings: &Settings) -> destination_rule::Defaults<
         export_to: &settings.mesh.default_destination_rule_export_to,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serde_json::Value;
 use serin_api::mesh_config::MeshConfig;
 use serin_api::yaml;
 
@@ -11,21 +12,33 @@ use crate::{Objects, Proxy, ProxyKind, Settings, Snapshot};
 /// The objects of a YAML text. Each document may leave out what is the same everywhere: `metadata.namespace` is `default`, and
 /// `apiVersion` is that of the kind.
 pub(crate) fn objects(text: &str) -> Objects {
+    from_values(&values(text))
+}
+
+/// The objects of a YAML text as plain values, one for each document.
+pub(crate) fn values(text: &str) -> Vec<Value> {
     let stream = yaml::read(text);
     assert!(stream.problems.is_empty(), "{:?}", stream.problems);
+    stream.documents.iter().map(|document| completed(document.root.to_json())).collect()
+}
+
+fn completed(mut value: Value) -> Value {
+    let kind = value["kind"].as_str().unwrap().to_owned();
+    if value["apiVersion"].is_null() {
+        value["apiVersion"] = api_version(&kind).into();
+    }
+    let in_a_namespace = !matches!(kind.as_str(), "Namespace" | "Node" | "GatewayClass");
+    if in_a_namespace && value["metadata"]["namespace"].is_null() {
+        value["metadata"]["namespace"] = "default".into();
+    }
+    value
+}
+
+/// Objects in the order in which they are given.
+pub(crate) fn from_values<'a>(values: impl IntoIterator<Item = &'a Value>) -> Objects {
     let mut objects = Objects::default();
-    for document in &stream.documents {
-        let mut value = document.root.to_json();
-        let kind = value["kind"].as_str().unwrap().to_owned();
-        if value["apiVersion"].is_null() {
-            value["apiVersion"] = api_version(&kind).into();
-        }
-        if value["metadata"]["namespace"].is_null()
-            && !matches!(kind.as_str(), "Namespace" | "Node")
-        {
-            value["metadata"]["namespace"] = "default".into();
-        }
-        assert!(objects.add_value(&value), "{value}");
+    for value in values {
+        assert!(objects.add_value(value), "{value}");
     }
     objects
 }

@@ -58,5 +58,7 @@ pub(crate) fn cluster(policy: Policy) -> Cluster {
         protocol: UpstreamProtocol::Http1,
         tls: ClusterTls::Plain,
         proxy_protocol: None,
+        http2_keep_alive: None,
+        port_override: None,
     }
 }

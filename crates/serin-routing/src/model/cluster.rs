@@ -41,6 +41,11 @@ pub struct Cluster {
     pub idle_timeout: Option<Duration>,
     /// Keep-alive probes on connections.
     pub keep_alive: Option<KeepAlive>,
+    /// Pings on HTTP/2 connections.
+    pub http2_keep_alive: Option<Http2KeepAlive>,
+    /// The port that connections go to instead of the one they were meant for, where they go to their original
+    /// destination.
+    pub port_override: Option<u16>,
     /// HTTP version towards endpoints.
     pub protocol: UpstreamProtocol,
     /// TLS towards endpoints.
@@ -75,6 +80,15 @@ pub struct KeepAlive {
     pub time: Option<Duration>,
     /// Time between probes.
     pub interval: Option<Duration>,
+}
+
+/// Pings on HTTP/2 connections.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Http2KeepAlive {
+    /// Time between pings.
+    pub interval: Duration,
+    /// Time for an answer, after which the connection is dead.
+    pub timeout: Duration,
 }
 
 /// The HTTP version towards endpoints.

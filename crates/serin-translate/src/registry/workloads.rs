@@ -11,7 +11,7 @@ use serin_routing::model::{EndpointAddress, EndpointTls, Health, WorkloadIdentit
 
 use super::injection::Injection;
 use super::locality::Localities;
-use super::{EndpointSource, Workload};
+use super::{EndpointSource, Workload, topology};
 use crate::snapshot::{Objects, Settings};
 
 /// Label by which a workload says whether it takes mutual TLS.
@@ -192,20 +192,22 @@ fn pod_candidate(pod: &Object<Pod>, places: &Localities, expected: bool) -> Opti
     } else {
         Health::Unhealthy
     };
+    let locality = places.of_pod(&meta.labels, &spec.node_name);
+    let network = network(&meta.labels);
     let workload = Workload {
-        identity: identity(
-            &workload_name(meta),
-            &meta.name,
-            &meta.namespace,
-            account(spec),
-            &meta.labels,
-        ),
+        identity: Arc::new(WorkloadIdentity {
+            workload: workload_name(meta).into(),
+            pod: text(&meta.name),
+            namespace: text(&meta.namespace),
+            service_account: text(account(spec)),
+            labels: topology::with_place(&meta.labels, &locality, &network, &spec.node_name),
+        }),
         addresses,
-        locality: places.of_pod(&meta.labels, &spec.node_name),
-        network: network(&meta.labels),
-        node: Arc::from(spec.node_name.as_str()),
+        locality,
+        network,
+        node: text(&spec.node_name),
         tls: tls_mode(&meta.labels).unwrap_or_else(|| tls_of(Injection::is_injected(spec))),
-        hostname: Arc::from(if spec.subdomain.is_empty() { "" } else { &spec.hostname }),
+        hostname: text(if spec.subdomain.is_empty() { "" } else { &spec.hostname }),
         ports: container_ports(spec),
     };
     Some(Candidate {
@@ -225,11 +227,19 @@ fn template_candidate(
 ) -> Candidate {
     let (labels, spec) = (&template.metadata.labels, &template.spec);
     let injected = || injection.would_inject(&meta.namespace, &template.metadata, spec);
+    let locality = Localities::of_labels(labels).unwrap_or_default();
+    let network = network(labels);
     let workload = Workload {
-        identity: identity(&meta.name, &meta.name, &meta.namespace, account(spec), labels),
+        identity: Arc::new(WorkloadIdentity {
+            workload: text(&meta.name),
+            pod: text(&meta.name),
+            namespace: text(&meta.namespace),
+            service_account: text(account(spec)),
+            labels: topology::with_place(labels, &locality, &network, ""),
+        }),
         addresses: Vec::new(),
-        locality: Localities::of_labels(labels).unwrap_or_default(),
-        network: network(labels),
+        locality,
+        network,
         node: Arc::default(),
         tls: tls_mode(labels).unwrap_or_else(|| tls_of(injected())),
         hostname: Arc::default(),
@@ -255,15 +265,18 @@ pub(super) fn entry_workload(meta: &Meta, entry: &WorkloadEntry) -> Workload {
         "" => Localities::of_labels(labels).unwrap_or_default(),
         written => Localities::parse(written),
     };
+    let network = if entry.network.is_empty() { network(labels) } else { text(&entry.network) };
     Workload {
-        identity: identity(&meta.name, "", &meta.namespace, &entry.service_account, labels),
+        identity: Arc::new(WorkloadIdentity {
+            workload: text(&meta.name),
+            pod: Arc::default(),
+            namespace: text(&meta.namespace),
+            service_account: text(&entry.service_account),
+            labels: topology::with_place(labels, &locality, &network, ""),
+        }),
         addresses: entry.address.parse().into_iter().collect(),
         locality,
-        network: if entry.network.is_empty() {
-            network(labels)
-        } else {
-            Arc::from(entry.network.as_str())
-        },
+        network,
         node: Arc::default(),
         tls: tls_mode(labels).unwrap_or_else(|| tls_of(has_identity)),
         hostname: Arc::default(),
@@ -286,23 +299,8 @@ pub(super) fn entry_candidate(
     }
 }
 
-fn identity(
-    workload: &str,
-    pod: &str,
-    namespace: &str,
-    service_account: &str,
-    labels: &BTreeMap<String, String>,
-) -> Arc<WorkloadIdentity> {
-    Arc::new(WorkloadIdentity {
-        workload: Arc::from(workload),
-        pod: Arc::from(pod),
-        namespace: Arc::from(namespace),
-        service_account: Arc::from(service_account),
-        labels: labels
-            .iter()
-            .map(|(key, value)| (Arc::from(key.as_str()), Arc::from(value.as_str())))
-            .collect(),
-    })
+fn text(text: &str) -> Arc<str> {
+    Arc::from(text)
 }
 
 fn account(spec: &PodSpec) -> &str {

@@ -147,7 +147,7 @@ fn destinations_of_imported_rules_come_into_scope() {
 }
 
 #[test]
-fn the_rules_of_a_service_are_those_of_the_most_specific_host_then_the_oldest() {
+fn t_wildcard_a_service_has_the_rules_of_the_most_specific_host_then_the_oldest() {
     let objects = [
         rules("b/z", "*.b.svc.cluster.local", "host: z"),
         rules("b/x", "b.b.svc.cluster.local", "host: x"),

@@ -34,6 +34,7 @@ impl VirtualServices {
     }
 
     /// All of them, in Istio's order.
+    #[allow(dead_code, reason = "analysis looks at all of them")]
     pub(crate) fn all(&self) -> &[Arc<ResolvedVirtualService>] {
         &self.all
     }
