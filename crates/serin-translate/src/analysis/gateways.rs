@@ -4,8 +4,9 @@ mod credential;
 
 use std::collections::BTreeSet;
 
-use serin_api::core::Pod;
+use serin_api::core::{Pod, ServicePort};
 use serin_api::networking::{Gateway, Server, ServerTlsMode, ServerTlsSettings};
+use serin_api::values::IntOrString;
 use serin_api::{FieldPath, Object};
 
 use super::workloads::{full_name, selects, written};
@@ -39,7 +40,7 @@ pub(super) fn ports(input: Input<'_>, report: &mut Report) {
             };
             let ports = input.objects().services.iter().filter(of_pod).flat_map(|service| &service.spec.ports);
             let tcp = ports.filter(|port| matches!(port.protocol.as_str(), "" | "TCP"));
-            reachable.extend(tcp.map(|port| port.target_port.as_ref().and_then(|it| it.number()).unwrap_or(port.port)));
+            reachable.extend(tcp.map(|port| target(port)));
         }
         if !has_pods {
             missing_pods(gateway, report);
@@ -57,6 +58,14 @@ pub(super) fn ports(input: Input<'_>, report: &mut Report) {
                 report.add(gateway, at.keys("port.number"), codes::GATEWAY_PORT.message(text).help(help));
             }
         }
+    }
+}
+
+/// The pods' port that a Service's port leads to; a named one counts by the Service's own number, as in Istio.
+fn target(port: &ServicePort) -> i32 {
+    match port.target_port {
+        Some(IntOrString::Int(number)) if number != 0 => number,
+        _ => port.port,
     }
 }
 

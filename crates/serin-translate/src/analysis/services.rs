@@ -167,7 +167,7 @@ pub(super) fn subsets_without_pods(input: Input<'_>, report: &mut Report) {
             continue;
         }
         for (index, subset) in rule.spec.subsets.iter().enumerate() {
-            let chosen = endpoints.iter().any(|endpoint| selects(&subset.labels, endpoint.labels()));
+            let chosen = endpoints.iter().any(|endpoint| endpoint.workload.has_labels(&subset.labels));
             if !chosen {
                 let text = format!(
                     "no pod of {} has the labels {} of subset {}: requests for it are answered with 503",

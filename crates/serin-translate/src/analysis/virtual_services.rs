@@ -1,6 +1,7 @@
 //! VirtualServices: what they refer to, and what their rules can never do.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serin_api::networking::{Destination, VirtualService};
 use serin_api::validation::virtual_service::unreachable;
@@ -26,35 +27,34 @@ struct Use<'a> {
 /// Every destination of every rule.
 fn destinations(virtual_service: &VirtualService) -> Vec<Use<'_>> {
     let spec = FieldPath::spec();
-    let mut uses = Vec::new();
-    let mut add = |at: FieldPath, destination: Option<&'_ Destination>, mirror| {
-        uses.extend(destination.map(|destination| (at.key("destination"), destination, mirror)));
-    };
+    let mut uses = Uses(Vec::new());
     for (index, rule) in virtual_service.http.iter().enumerate() {
         let rule_at = spec.key("http").index(index);
-        for (index, route) in rule.route.iter().enumerate() {
-            add(rule_at.key("route").index(index), route.destination.as_ref(), false);
-        }
-        for (index, mirror) in rule.mirrors.iter().enumerate() {
-            add(rule_at.key("mirrors").index(index), mirror.destination.as_ref(), true);
-        }
-    }
-    for (index, rule) in virtual_service.tcp.iter().enumerate() {
         for (place, route) in rule.route.iter().enumerate() {
-            add(spec.key("tcp").index(index).key("route").index(place), route.destination.as_ref(), false);
+            uses.add(rule_at.key("route").index(place).key("destination"), route.destination.as_ref(), false);
+        }
+        uses.add(rule_at.key("mirror"), rule.mirror.as_ref(), true);
+        for (place, mirror) in rule.mirrors.iter().enumerate() {
+            uses.add(rule_at.key("mirrors").index(place).key("destination"), mirror.destination.as_ref(), true);
         }
     }
-    for (index, rule) in virtual_service.tls.iter().enumerate() {
-        for (place, route) in rule.route.iter().enumerate() {
-            add(spec.key("tls").index(index).key("route").index(place), route.destination.as_ref(), false);
+    let tcp = virtual_service.tcp.iter().map(|rule| ("tcp", &rule.route)).enumerate();
+    let tls = virtual_service.tls.iter().map(|rule| ("tls", &rule.route)).enumerate();
+    for (index, (protocol, routes)) in tcp.chain(tls) {
+        for (place, route) in routes.iter().enumerate() {
+            let at = spec.key(protocol).index(index).key("route").index(place);
+            uses.add(at.key("destination"), route.destination.as_ref(), false);
         }
     }
-    let mirrors = virtual_service.http.iter().enumerate().filter_map(|(index, rule)| {
-        let at = spec.key("http").index(index).key("mirror");
-        rule.mirror.as_ref().map(|destination| (at, destination, true))
-    });
-    let uses = uses.into_iter().chain(mirrors);
-    uses.map(|(at, destination, mirror)| Use { at, destination, mirror }).collect()
+    uses.0
+}
+
+struct Uses<'a>(Vec<Use<'a>>);
+
+impl<'a> Uses<'a> {
+    fn add(&mut self, at: FieldPath, destination: Option<&'a Destination>, mirror: bool) {
+        self.0.extend(destination.map(|destination| Use { at, destination, mirror }));
+    }
 }
 
 fn resolve(input: Input<'_>, host: &str, namespace: &str) -> Host {
@@ -134,9 +134,10 @@ impl<'a> ServiceNames<'a> {
         let elsewhere = !export_to.is_empty() && !export_to.iter().any(|it| matches!(it.as_str(), "*" | "."));
         let namespaces: Vec<&str> = if elsewhere { export_to.iter().map(String::as_str).collect() } else { vec![own] };
         let registry = self.input.snapshot.registry();
-        let mut seen = namespaces.into_iter().flat_map(|namespace| registry.visible_to(namespace));
-        let exact = seen.clone().find(|service| service.host == *host);
-        exact.or_else(|| seen.find(|service| service.host.is_wildcard() && host.is_subset_of(&service.host))).map(|it| &**it)
+        let seen: Vec<_> = namespaces.into_iter().flat_map(|namespace| registry.visible_to(namespace)).collect();
+        let exact = seen.iter().find(|service| service.host == *host);
+        let covers = |service: &&&Arc<Service>| service.host.is_wildcard() && host.is_subset_of(&service.host);
+        exact.or_else(|| seen.iter().find(covers)).map(|service| &***service)
     }
 }
 
