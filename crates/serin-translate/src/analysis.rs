@@ -10,6 +10,7 @@ pub mod codes;
 mod envoy_filter;
 mod gateways;
 mod injection;
+mod lint;
 mod platform;
 mod policies;
 mod services;
@@ -21,6 +22,8 @@ use serin_api::{FieldPath, Finding, Object, Resource};
 
 use crate::snapshot::{Kind as ObjectKind, Objects, Snapshot};
 use codes::Message;
+
+pub use lint::LINTS;
 
 const SUPPRESS: &str = "galley.istio.io/analyze-suppress";
 
@@ -103,7 +106,10 @@ pub const ANALYZERS: &[Analyzer] = &[
     Analyzer::new("destinationrule.CaCertificateAnalyzer", services::unverified_servers),
     Analyzer::new("destinationrule.PodNotSelectedAnalyzer", services::subsets_without_pods),
     Analyzer::new("envoyfilter.EnvoyPatchAnalyzer", envoy_filter::operations),
-    Analyzer::new("externalcontrolplane.ExternalControlPlaneAnalyzer", platform::external_control_plane),
+    Analyzer::new(
+        "externalcontrolplane.ExternalControlPlaneAnalyzer",
+        platform::external_control_plane,
+    ),
     Analyzer::new("gateway.CertificateAnalyzer", gateways::shared_certificates),
     Analyzer::new("gateway.ConflictingGatewayAnalyzer", gateways::conflicts),
     Analyzer::new("gateway.IngressGatewayPortAnalyzer", gateways::ports),
@@ -117,22 +123,40 @@ pub const ANALYZERS: &[Analyzer] = &[
     Analyzer::new("schema.ValidationAnalyzer.VirtualService", virtual_services::unreachable_rules),
     Analyzer::new("service.PortNameAnalyzer", services::port_names),
     Analyzer::new("serviceentry.Analyzer", services::addresses_required),
-    Analyzer::new("serviceentry.ConflictingServiceEntryProtocolAnalyzer", services::conflicting_protocols),
+    Analyzer::new(
+        "serviceentry.ConflictingServiceEntryProtocolAnalyzer",
+        services::conflicting_protocols,
+    ),
     Analyzer::new("sidecar.SelectorAnalyzer", policies::sidecar_selectors),
     Analyzer::new("telemetry.DefaultSelectorAnalyzer", policies::telemetry_defaults),
     Analyzer::new("telemetry.ProviderAnalyzer", policies::telemetry_providers),
     Analyzer::new("telemetry.SelectorAnalyzer", policies::telemetry_selectors),
-    Analyzer::new("virtualservice.ConflictingMeshGatewayHostsAnalyzer", virtual_services::mesh_hosts),
+    Analyzer::new(
+        "virtualservice.ConflictingMeshGatewayHostsAnalyzer",
+        virtual_services::mesh_hosts,
+    ),
     Analyzer::new("virtualservice.DestinationHostAnalyzer", virtual_services::destination_hosts),
     Analyzer::new("virtualservice.DestinationRuleAnalyzer", virtual_services::destination_subsets),
     Analyzer::new("virtualservice.GatewayAnalyzer", virtual_services::gateways),
     Analyzer::new("virtualservice.JWTClaimRouteAnalyzer", virtual_services::token_claims),
     Analyzer::new("webhook.Analyzer", platform::webhooks),
+    Analyzer::new("serin.CoveredRules", lint::covered_rules),
+    Analyzer::new("serin.UnusedGateways", lint::unused_gateways),
+    Analyzer::new("serin.UnboundVirtualServices", lint::unbound_virtual_services),
+    Analyzer::new("serin.CookieExpressions", lint::cookie_expressions),
+    Analyzer::new("serin.MissingStickyRules", lint::missing_sticky_rules),
+    Analyzer::new("serin.BrokenLanes", lint::broken_lanes),
+    Analyzer::new("serin.LoneWeights", lint::lone_weights),
+    Analyzer::new("serin.LostHeaders", lint::lost_headers),
 ];
 
 /// The findings of every question asked by default, in the order of the questions.
 pub fn analyze(input: Input<'_>) -> Vec<Finding> {
-    ANALYZERS.iter().filter(|analyzer| analyzer.by_default).flat_map(|analyzer| analyzer.run(input)).collect()
+    ANALYZERS
+        .iter()
+        .filter(|analyzer| analyzer.by_default)
+        .flat_map(|analyzer| analyzer.run(input))
+        .collect()
 }
 
 /// Collects findings.
@@ -152,17 +176,44 @@ impl Report {
         self.findings.push(message.about(&object.reference(), field));
     }
 
+    /// The same, pointing at another field of the object too.
+    fn add_related<T: Resource>(
+        &mut self,
+        object: &Object<T>,
+        field: FieldPath,
+        message: Message,
+        other: FieldPath,
+        label: &str,
+    ) {
+        let reference = object.reference();
+        self.add_related_to(object, field, message, (&reference, other), label);
+    }
+
+    /// The same, pointing at another object too.
+    fn add_related_to<T: Resource>(
+        &mut self,
+        object: &Object<T>,
+        field: FieldPath,
+        message: Message,
+        (other, at): (&serin_api::ObjectRef, FieldPath),
+        label: &str,
+    ) {
+        let before = self.findings.len();
+        self.add(object, field, message);
+        if let Some(finding) = self.findings.get_mut(before) {
+            finding.related.push(serin_api::Related {
+                object: other.clone(),
+                field: at,
+                label: label.to_owned(),
+            });
+        }
+    }
+
     /// Adds a finding about something that is no object.
     fn add_to(&mut self, reference: &serin_api::ObjectRef, field: FieldPath, message: Message) {
         self.findings.push(message.about(reference, field));
     }
-
-    /// Takes over findings made elsewhere.
-    fn extend(&mut self, findings: impl IntoIterator<Item = Finding>) {
-        self.findings.extend(findings);
-    }
 }
-
 
 /// The candidate that was probably meant, if one is near enough: a misspelling or a part left out.
 fn nearest<'a>(wanted: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
@@ -170,6 +221,7 @@ fn nearest<'a>(wanted: &str, candidates: impl IntoIterator<Item = &'a str>) -> O
         // Names of services differ in their first part; the rest is the same for all.
         (strsim::jaro_winkler(wanted, candidate), strsim::levenshtein(wanted, candidate), candidate)
     });
-    let near = scored.filter(|(likeness, edits, _)| *likeness > 0.85 && *edits <= 2 + wanted.len() / 8);
+    let near =
+        scored.filter(|(likeness, edits, _)| *likeness > 0.85 && *edits <= 2 + wanted.len() / 8);
     near.min_by_key(|(_, edits, candidate)| (*edits, *candidate)).map(|(_, _, candidate)| candidate)
 }

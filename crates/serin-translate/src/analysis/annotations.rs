@@ -36,7 +36,12 @@ enum Value {
 use Stage::{Alpha, Deprecated, Settled};
 use Value::{Bool, Number, Ports, Ranges, Text};
 
-const fn row(name: &'static str, on: &'static [&'static str], stage: Stage, value: Value) -> Annotation {
+const fn row(
+    name: &'static str,
+    on: &'static [&'static str],
+    stage: Stage,
+    value: Value,
+) -> Annotation {
     Annotation { name, on, stage, value }
 }
 
@@ -75,7 +80,12 @@ const KNOWN: &[Annotation] = &[
     row("networking.istio.io/address-type", GATEWAY, Alpha, Text),
     row("networking.istio.io/exportTo", SERVICE, Alpha, Text),
     row("networking.istio.io/service-type", GATEWAY, Alpha, Text),
-    row("networking.istio.io/traffic-distribution", &["Service", "ServiceEntry", "Namespace"], Alpha, Text),
+    row(
+        "networking.istio.io/traffic-distribution",
+        &["Service", "ServiceEntry", "Namespace"],
+        Alpha,
+        Text,
+    ),
     row("policy.istio.io/check", POD, Deprecated, Text),
     row("policy.istio.io/checkBaseRetryWaitTime", POD, Deprecated, Text),
     row("policy.istio.io/checkMaxRetryWaitTime", POD, Deprecated, Text),
@@ -129,7 +139,8 @@ const KNOWN: &[Annotation] = &[
 ];
 
 /// Annotations that Istio itself writes on pods, of which their authors know nothing.
-const WRITTEN_BY_ISTIO: [&str; 3] = ["istio.io/rev", "ambient.istio.io/redirection", "sidecar.istio.io/status"];
+const WRITTEN_BY_ISTIO: [&str; 3] =
+    ["istio.io/rev", "ambient.istio.io/redirection", "sidecar.istio.io/status"];
 /// Those that the CNI plugin writes.
 const WRITTEN_BY_CNI: [&str; 4] = [
     "sidecar.istio.io/interceptionMode",
@@ -148,7 +159,11 @@ fn field(name: &str) -> FieldPath {
 
 /// IST0136: annotations of unfinished features.
 pub(super) fn alpha(input: Input<'_>, report: &mut Report) {
-    fn check<T: ObjectKind>(objects: &[std::sync::Arc<Object<T>>], written: impl Fn(&Object<T>, &str) -> bool, report: &mut Report) {
+    fn check<T: ObjectKind>(
+        objects: &[std::sync::Arc<Object<T>>],
+        written: impl Fn(&Object<T>, &str) -> bool,
+        report: &mut Report,
+    ) {
         for object in objects {
             for name in object.meta.annotations.keys() {
                 let unfinished = find(name).is_some_and(|it| it.stage != Settled);
@@ -160,10 +175,14 @@ pub(super) fn alpha(input: Input<'_>, report: &mut Report) {
         }
     }
     let objects = input.objects();
-    check(&objects.pods, |pod, name| {
-        let by_cni = pod.spec.init_containers.iter().any(|it| it.name == "istio-validation");
-        WRITTEN_BY_ISTIO.contains(&name) || (by_cni && WRITTEN_BY_CNI.contains(&name))
-    }, report);
+    check(
+        &objects.pods,
+        |pod, name| {
+            let by_cni = pod.spec.init_containers.iter().any(|it| it.name == "istio-validation");
+            WRITTEN_BY_ISTIO.contains(&name) || (by_cni && WRITTEN_BY_CNI.contains(&name))
+        },
+        report,
+    );
     check(&objects.deployments, |_, _| false, report);
     check(&objects.services, |_, _| false, report);
     check(&objects.namespaces, |_, _| false, report);
@@ -191,7 +210,8 @@ pub(super) fn known(input: Input<'_>, report: &mut Report) {
 
 fn check_one<T: ObjectKind>(object: &Object<T>, name: &str, value: &str, report: &mut Report) {
     let Some(annotation) = find(name) else {
-        let mut message = codes::UNKNOWN_ANNOTATION.message(format!("{name} is no annotation that Istio knows"));
+        let mut message =
+            codes::UNKNOWN_ANNOTATION.message(format!("{name} is no annotation that Istio knows"));
         if let Some(near) = super::nearest(name, KNOWN.iter().map(|it| it.name)) {
             message = message.help(format!("did you mean {near}?"));
         }
@@ -199,17 +219,26 @@ fn check_one<T: ObjectKind>(object: &Object<T>, name: &str, value: &str, report:
     };
     if annotation.on != ANY && !annotation.on.contains(&T::KIND) {
         let kinds = annotation.on.join(", ");
-        let mut message = codes::MISPLACED_ANNOTATION.message(format!("{name} has a meaning on {kinds} only, not on {}", T::KIND));
+        let mut message = codes::MISPLACED_ANNOTATION
+            .message(format!("{name} has a meaning on {kinds} only, not on {}", T::KIND));
         if annotation.on == POD && T::KIND == "Deployment" {
             message = message.help("move it to spec.template.metadata.annotations");
         }
         return report.add(object, field(name), message);
     }
     if let Some(problem) = problem(annotation.value, value) {
-        report.add(object, field(name), codes::INVALID_ANNOTATION.message(format!("{name}: {problem}")));
+        report.add(
+            object,
+            field(name),
+            codes::INVALID_ANNOTATION.message(format!("{name}: {problem}")),
+        );
     }
     if annotation.stage == Deprecated {
-        report.add(object, field(name), codes::DEPRECATED_ANNOTATION.message(format!("{name} is deprecated")));
+        report.add(
+            object,
+            field(name),
+            codes::DEPRECATED_ANNOTATION.message(format!("{name} is deprecated")),
+        );
     }
 }
 
@@ -218,13 +247,18 @@ fn problem(kind: Value, value: &str) -> Option<String> {
         let mut parts = value.split(',').map(str::trim).filter(|part| !part.is_empty());
         parts.find(|part| !is_valid(part)).map(str::to_owned)
     };
-    let is_range = |part: &str| part == "*" || part.parse::<IpNet>().is_ok() || part.parse::<IpAddr>().is_ok();
+    let is_range =
+        |part: &str| part == "*" || part.parse::<IpNet>().is_ok() || part.parse::<IpAddr>().is_ok();
     match kind {
         Text => None,
-        Bool => (!matches!(value, "true" | "false" | "True" | "False" | "TRUE" | "FALSE" | "1" | "0" | "t" | "f"))
-            .then(|| format!("{value:?} is neither true nor false")),
+        Bool => (!matches!(
+            value,
+            "true" | "false" | "True" | "False" | "TRUE" | "FALSE" | "1" | "0" | "t" | "f"
+        ))
+        .then(|| format!("{value:?} is neither true nor false")),
         Number => value.parse::<u32>().is_err().then(|| format!("{value:?} is not a whole number")),
-        Ports => each(|part| part == "*" || part.parse::<u16>().is_ok()).map(|part| format!("{part:?} is not a port")),
+        Ports => each(|part| part == "*" || part.parse::<u16>().is_ok())
+            .map(|part| format!("{part:?} is not a port")),
         Ranges => each(is_range).map(|part| format!("{part:?} is not an address range")),
     }
 }

@@ -15,6 +15,10 @@ pub(super) struct Message {
 pub(super) struct Kind(&'static CodeInfo);
 
 impl Kind {
+    pub(super) const fn new(info: &'static CodeInfo) -> Self {
+        Self(info)
+    }
+
     /// A message of this kind.
     pub(super) fn message(self, text: impl Into<String>) -> Message {
         Message { info: self.0, text: text.into(), help: None }
@@ -33,7 +37,8 @@ impl Message {
     }
 
     pub(super) fn about(self, object: &ObjectRef, field: FieldPath) -> Finding {
-        let mut finding = Finding::new(self.info.code, self.info.severity, object, field, self.text);
+        let mut finding =
+            Finding::new(self.info.code, self.info.severity, object, field, self.text);
         finding.help = self.help;
         finding
     }

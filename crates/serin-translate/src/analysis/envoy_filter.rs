@@ -25,12 +25,20 @@ pub(super) fn operations(input: Input<'_>, report: &mut Report) {
             if !is_relative(operation) || filter.spec.priority != 0 || known {
                 continue;
             }
-            let text = format!("{operation} depends on what other EnvoyFilters did before, and no priority says in which order");
+            let text = format!(
+                "{operation} depends on what other EnvoyFilters did before, and no priority says in which order"
+            );
             let help = "set spec.priority, or use INSERT_FIRST or ADD";
             report.add(filter, at.clone(), codes::RELATIVE_OPERATION.message(text).help(help));
-            let version = patch.condition.as_ref().and_then(|it| it.proxy.as_ref()).map(|it| it.proxy_version.as_str());
+            let version = patch
+                .condition
+                .as_ref()
+                .and_then(|it| it.proxy.as_ref())
+                .map(|it| it.proxy_version.as_str());
             if version.is_some_and(|version| !version.is_empty()) {
-                let text = format!("{operation} for one proxy version may not be applied while proxies are upgraded");
+                let text = format!(
+                    "{operation} for one proxy version may not be applied while proxies are upgraded"
+                );
                 report.add(filter, at, codes::RELATIVE_OPERATION_VERSION.message(text).help(help));
             }
         }
@@ -40,14 +48,22 @@ pub(super) fn operations(input: Input<'_>, report: &mut Report) {
 const fn is_relative(operation: PatchOperation) -> bool {
     matches!(
         operation,
-        PatchOperation::InsertBefore | PatchOperation::InsertAfter | PatchOperation::Replace | PatchOperation::Merge | PatchOperation::Remove
+        PatchOperation::InsertBefore
+            | PatchOperation::InsertAfter
+            | PatchOperation::Replace
+            | PatchOperation::Merge
+            | PatchOperation::Remove
     )
 }
 
 fn misuse(operation: PatchOperation, apply_to: ApplyTo) -> Option<codes::Kind> {
     let of_routes = matches!(apply_to, ApplyTo::RouteConfiguration | ApplyTo::HttpRoute);
     match operation {
-        PatchOperation::Replace if !matches!(apply_to, ApplyTo::NetworkFilter | ApplyTo::HttpFilter) => Some(codes::WRONG_REPLACE),
+        PatchOperation::Replace
+            if !matches!(apply_to, ApplyTo::NetworkFilter | ApplyTo::HttpFilter) =>
+        {
+            Some(codes::WRONG_REPLACE)
+        }
         PatchOperation::Add if of_routes => Some(codes::WRONG_ADD),
         PatchOperation::Remove if of_routes => Some(codes::WRONG_REMOVE),
         _ => None,

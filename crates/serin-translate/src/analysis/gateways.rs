@@ -15,11 +15,21 @@ use crate::host::Host;
 
 fn servers(gateway: &Object<Gateway>) -> impl Iterator<Item = (FieldPath, &Server)> {
     let servers = FieldPath::spec().key("servers");
-    gateway.spec.servers.iter().enumerate().map(move |(index, server)| (servers.index(index), server))
+    gateway
+        .spec
+        .servers
+        .iter()
+        .enumerate()
+        .map(move |(index, server)| (servers.index(index), server))
 }
 
 fn written_gateways<'a>(input: Input<'a>) -> impl Iterator<Item = &'a Object<Gateway>> {
-    input.objects().gateways.iter().map(|gateway| &**gateway).filter(|gateway| Input::is_written(*gateway))
+    input
+        .objects()
+        .gateways
+        .iter()
+        .map(|gateway| &**gateway)
+        .filter(|gateway| Input::is_written(*gateway))
 }
 
 fn pods_of<'a>(input: Input<'a>, gateway: &'a Gateway) -> impl Iterator<Item = &'a Object<Pod>> {
@@ -36,9 +46,16 @@ pub(super) fn ports(input: Input<'_>, report: &mut Report) {
             has_pods = true;
             let of_pod = |service: &&std::sync::Arc<Object<serin_api::core::Service>>| {
                 let selector = &service.spec.selector;
-                service.meta.namespace == pod.meta.namespace && !selector.is_empty() && selects(selector, &pod.meta.labels)
+                service.meta.namespace == pod.meta.namespace
+                    && !selector.is_empty()
+                    && selects(selector, &pod.meta.labels)
             };
-            let ports = input.objects().services.iter().filter(of_pod).flat_map(|service| &service.spec.ports);
+            let ports = input
+                .objects()
+                .services
+                .iter()
+                .filter(of_pod)
+                .flat_map(|service| &service.spec.ports);
             let tcp = ports.filter(|port| matches!(port.protocol.as_str(), "" | "TCP"));
             reachable.extend(tcp.map(|port| target(port)));
         }
@@ -55,7 +72,11 @@ pub(super) fn ports(input: Input<'_>, report: &mut Report) {
                     written(&gateway.spec.selector)
                 );
                 let help = "add a port with this targetPort to the Service of the gateway's pods";
-                report.add(gateway, at.keys("port.number"), codes::GATEWAY_PORT.message(text).help(help));
+                report.add(
+                    gateway,
+                    at.keys("port.number"),
+                    codes::GATEWAY_PORT.message(text).help(help),
+                );
             }
         }
     }
@@ -70,7 +91,10 @@ fn target(port: &ServicePort) -> i32 {
 }
 
 fn missing_pods(gateway: &Object<Gateway>, report: &mut Report) {
-    let text = format!("no pod has the labels {}: nothing carries this Gateway", written(&gateway.spec.selector));
+    let text = format!(
+        "no pod has the labels {}: nothing carries this Gateway",
+        written(&gateway.spec.selector)
+    );
     report.add(gateway, FieldPath::spec().key("selector"), codes::NOT_FOUND.message(text));
 }
 
@@ -91,10 +115,13 @@ pub(super) fn secrets(input: Input<'_>, report: &mut Report) {
             let name = tls.credential_name.as_str();
             let field = at.keys("tls.credentialName");
             let secrets = &input.objects().secrets;
-            let found = secrets.iter().find(|it| it.meta.namespace == namespace && it.meta.name == name);
+            let found =
+                secrets.iter().find(|it| it.meta.namespace == namespace && it.meta.name == name);
             match found.map(|secret| credential::problem(&secret.spec, input.now)) {
                 None => {
-                    let text = format!("there is no Secret {name} in namespace {namespace}, where the gateway's pods run");
+                    let text = format!(
+                        "there is no Secret {name} in namespace {namespace}, where the gateway's pods run"
+                    );
                     report.add(gateway, field, codes::NOT_FOUND.message(text));
                 }
                 Some(Some(problem)) => {
@@ -111,20 +138,29 @@ pub(super) fn secrets(input: Input<'_>, report: &mut Report) {
 pub(super) fn shared_certificates(input: Input<'_>, report: &mut Report) {
     for gateway in written_gateways(input) {
         let same: Vec<_> = written_gateways(input)
-            .filter(|other| !std::ptr::eq(*other, gateway) && share_pods(&other.spec, &gateway.spec))
-            .filter(|other| certificates(gateway).any(|one| certificates(other).any(|two| is_same(one, two))))
+            .filter(|other| {
+                !std::ptr::eq(*other, gateway) && share_pods(&other.spec, &gateway.spec)
+            })
+            .filter(|other| {
+                certificates(gateway).any(|one| certificates(other).any(|two| is_same(one, two)))
+            })
             .collect();
         if same.is_empty() {
             continue;
         }
-        let mut names: Vec<_> = same.iter().map(|other| full_name(other)).chain([full_name(gateway)]).collect();
+        let mut names: Vec<_> =
+            same.iter().map(|other| full_name(other)).chain([full_name(gateway)]).collect();
         names.sort();
         let text = format!(
             "Gateways {} serve the same certificate: a client that reuses an HTTP/2 connection for another host may get 404",
             names.join(", ")
         );
         let help = "serve the hosts of one certificate from one Gateway";
-        report.add(gateway, FieldPath::spec().key("servers"), codes::SAME_CERTIFICATE.message(text).help(help));
+        report.add(
+            gateway,
+            FieldPath::spec().key("servers"),
+            codes::SAME_CERTIFICATE.message(text).help(help),
+        );
     }
 }
 
@@ -160,8 +196,11 @@ pub(super) fn conflicts(input: Input<'_>, report: &mut Report) {
             .filter(|other| pods.iter().any(|labels| selects(&other.spec.selector, labels)))
             .collect();
         for (at, server) in servers(gateway) {
-            let clash = |other: &&&Object<Gateway>| other.spec.servers.iter().any(|theirs| clashes(server, theirs));
-            let mut names: Vec<_> = others.iter().filter(clash).map(|other| full_name(other)).collect();
+            let clash = |other: &&&Object<Gateway>| {
+                other.spec.servers.iter().any(|theirs| clashes(server, theirs))
+            };
+            let mut names: Vec<_> =
+                others.iter().filter(clash).map(|other| full_name(other)).collect();
             let (false, Some(port)) = (names.is_empty(), &server.port) else { continue };
             names.sort();
             let text = format!(
@@ -180,8 +219,10 @@ pub(super) fn conflicts(input: Input<'_>, report: &mut Report) {
 fn clashes(one: &Server, other: &Server) -> bool {
     let (Some(port), Some(other_port)) = (&one.port, &other.port) else { return false };
     let overlaps = |left: &String, right: &String| {
-        let ((left_namespace, left), (right_namespace, right)) = (split_host(left), split_host(right));
-        let namespaces = left_namespace == right_namespace || left_namespace == "*" || right_namespace == "*";
+        let ((left_namespace, left), (right_namespace, right)) =
+            (split_host(left), split_host(right));
+        let namespaces =
+            left_namespace == right_namespace || left_namespace == "*" || right_namespace == "*";
         namespaces && Host::new(left) == Host::new(right)
     };
     port.number == other_port.number

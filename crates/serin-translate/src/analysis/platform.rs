@@ -1,6 +1,5 @@
 //! What surrounds the mesh: webhooks, networks, versions, users, deprecated fields, conditions.
 
-
 use std::net::IpAddr;
 
 use serin_api::core::{PodSpec, Webhook};
@@ -34,8 +33,11 @@ fn reserved_user(pod: &PodSpec) -> Option<FieldPath> {
         return Some(FieldPath::root().keys("securityContext.runAsUser"));
     }
     let containers = pod.containers.iter().enumerate();
-    let others = containers.filter(|(_, container)| !matches!(container.name.as_str(), "istio-proxy" | "istio-init"));
-    let mut reserved = others.filter(|(_, it)| it.security_context.as_ref().is_some_and(|it| it.run_as_user == Some(PROXY_USER)));
+    let others = containers
+        .filter(|(_, container)| !matches!(container.name.as_str(), "istio-proxy" | "istio-init"));
+    let mut reserved = others.filter(|(_, it)| {
+        it.security_context.as_ref().is_some_and(|it| it.run_as_user == Some(PROXY_USER))
+    });
     let (index, _) = reserved.next()?;
     Some(FieldPath::root().key("containers").index(index).keys("securityContext.runAsUser"))
 }
@@ -47,24 +49,43 @@ pub(super) fn deprecations(input: Input<'_>, report: &mut Report) {
             let delay = rule.fault.as_ref().and_then(|fault| fault.delay.as_ref());
             if delay.is_some_and(|delay| delay.percent > 0) {
                 let at = FieldPath::spec().key("http").index(index).keys("fault.delay.percent");
-                report.add(virtual_service, at, codes::DEPRECATED.message("fault.delay.percent is deprecated").help(
-                    "write `percentage: {value: …}`",
-                ));
+                report.add(
+                    virtual_service,
+                    at,
+                    codes::DEPRECATED
+                        .message("fault.delay.percent is deprecated")
+                        .help("write `percentage: {value: …}`"),
+                );
             }
         }
     }
     for sidecar in &input.objects().sidecars {
-        if sidecar.spec.outbound_traffic_policy.as_ref().is_some_and(|policy| policy.egress_proxy.is_some()) {
+        if sidecar
+            .spec
+            .outbound_traffic_policy
+            .as_ref()
+            .is_some_and(|policy| policy.egress_proxy.is_some())
+        {
             let at = FieldPath::spec().keys("outboundTrafficPolicy.egressProxy");
-            report.add(sidecar, at, codes::DEPRECATED.message("outboundTrafficPolicy.egressProxy is deprecated"));
+            report.add(
+                sidecar,
+                at,
+                codes::DEPRECATED.message("outboundTrafficPolicy.egressProxy is deprecated"),
+            );
         }
     }
-    const REMOVED: [&str; 4] = ["ClusterRbacConfig", "RbacConfig", "ServiceRole", "ServiceRoleBinding"];
+    const REMOVED: [&str; 4] =
+        ["ClusterRbacConfig", "RbacConfig", "ServiceRole", "ServiceRoleBinding"];
     for definition in &input.objects().custom_resource_definitions {
         let kind = definition.spec.names.kind.as_str();
         if definition.spec.group == "rbac.istio.io" && REMOVED.contains(&kind) {
-            let text = format!("kind {kind} was removed from Istio; AuthorizationPolicy takes its place");
-            report.add(definition, FieldPath::spec().keys("names.kind"), codes::DEPRECATED.message(text));
+            let text =
+                format!("kind {kind} was removed from Istio; AuthorizationPolicy takes its place");
+            report.add(
+                definition,
+                FieldPath::spec().keys("names.kind"),
+                codes::DEPRECATED.message(text),
+            );
         }
     }
 }
@@ -80,14 +101,22 @@ pub(super) fn external_control_plane(input: Input<'_>, report: &mut Report) {
                 let text = format!("the address {url} of webhook {} has no host", hook.name);
                 report.add_to(object, at, codes::EXTERNAL_CONTROL_PLANE.message(text));
             } else if host.parse::<IpAddr>().is_ok() {
-                let text = format!("webhook {} reaches the control plane by the address {host} rather than a name", hook.name);
+                let text = format!(
+                    "webhook {} reaches the control plane by the address {host} rather than a name",
+                    hook.name
+                );
                 report.add_to(object, at, codes::EXTERNAL_CONTROL_PLANE_ADDRESS.message(text));
                 // One of the webhooks of a configuration says it all.
                 break;
             }
         }
     };
-    for it in input.objects().mutating_webhooks.iter().filter(|it| it.meta.name.contains("istio-sidecar-injector")) {
+    for it in input
+        .objects()
+        .mutating_webhooks
+        .iter()
+        .filter(|it| it.meta.name.contains("istio-sidecar-injector"))
+    {
         check(&it.reference(), &it.spec.webhooks);
     }
     for it in input.objects().validating_webhooks.iter().filter(|it| is_validator(&it.meta.name)) {
@@ -114,7 +143,10 @@ pub(super) fn gateway_api_versions(input: Input<'_>, report: &mut Report) {
     const MINIMUM: [(&str, [u32; 3]); 1] = [("tlsroutes.gateway.networking.k8s.io", [1, 5, 0])];
     const ANNOTATION: &str = "gateway.networking.k8s.io/bundle-version";
     for definition in &input.objects().custom_resource_definitions {
-        let Some((_, minimum)) = MINIMUM.iter().find(|(name, _)| *name == definition.meta.name) else { continue };
+        let Some((_, minimum)) = MINIMUM.iter().find(|(name, _)| *name == definition.meta.name)
+        else {
+            continue;
+        };
         let Some(written) = definition.meta.annotations.get(ANNOTATION) else { continue };
         if version(written).is_some_and(|installed| installed < *minimum) {
             let [major, minor, patch] = minimum;
@@ -123,7 +155,13 @@ pub(super) fn gateway_api_versions(input: Input<'_>, report: &mut Report) {
                 definition.meta.name
             );
             let at = FieldPath::root().keys("metadata.annotations").key(ANNOTATION);
-            report.add(definition, at, codes::OLD_GATEWAY_API.message(text).help("install the CRDs of a newer Gateway API release"));
+            report.add(
+                definition,
+                at,
+                codes::OLD_GATEWAY_API
+                    .message(text)
+                    .help("install the CRDs of a newer Gateway API release"),
+            );
         }
     }
 }
@@ -147,9 +185,19 @@ pub(super) fn mesh_networks(input: Input<'_>, report: &mut Report) {
     let known = registries(input);
     for (name, network) in &networks.networks {
         for (index, endpoints) in network.endpoints.iter().enumerate() {
-            let Some(registry) = endpoints.from_registry.as_ref().filter(|it| !known.contains(it)) else { continue };
-            let text = format!("network {name} takes its endpoints from registry {registry}, which is not known");
-            let at = FieldPath::root().key("networks").key(name).key("endpoints").index(index).key("fromRegistry");
+            let Some(registry) = endpoints.from_registry.as_ref().filter(|it| !known.contains(it))
+            else {
+                continue;
+            };
+            let text = format!(
+                "network {name} takes its endpoints from registry {registry}, which is not known"
+            );
+            let at = FieldPath::root()
+                .key("networks")
+                .key(name)
+                .key("endpoints")
+                .index(index)
+                .key("fromRegistry");
             report.add_to(&object, at, codes::UNKNOWN_REGISTRY.message(text));
         }
     }
@@ -158,7 +206,8 @@ pub(super) fn mesh_networks(input: Input<'_>, report: &mut Report) {
 /// Remote clusters are known by the Secrets that hold their kubeconfigs.
 fn registries(input: Input<'_>) -> Vec<String> {
     let secrets = input.objects().secrets.iter();
-    let remote = secrets.filter(|it| it.meta.labels.get("istio/multiCluster").is_some_and(|value| value == "true"));
+    let remote = secrets
+        .filter(|it| it.meta.labels.get("istio/multiCluster").is_some_and(|value| value == "true"));
     remote.flat_map(|it| it.spec.data.keys().chain(it.spec.string_data.keys())).cloned().collect()
 }
 
@@ -169,25 +218,43 @@ pub(super) fn webhooks(input: Input<'_>, report: &mut Report) {
         let configurations = objects.mutating_webhooks.iter();
         configurations.flat_map(|it| {
             let hooks = it.spec.webhooks.iter().enumerate();
-            hooks.filter(|(_, hook)| hook.name.ends_with("sidecar-injector.istio.io")).map(move |(index, hook)| (it, index, hook))
+            hooks
+                .filter(|(_, hook)| hook.name.ends_with("sidecar-injector.istio.io"))
+                .map(move |(index, hook)| (it, index, hook))
         })
     };
     for (configuration, index, hook) in injectors() {
         let at = FieldPath::root().key("webhooks").index(index);
         let same = |other: &Webhook| {
-            other.namespace_selector == hook.namespace_selector && other.object_selector == hook.object_selector
+            other.namespace_selector == hook.namespace_selector
+                && other.object_selector == hook.object_selector
         };
         let others = injectors().filter(|(other, _, _)| other.meta.name != configuration.meta.name);
-        let others: Vec<_> = others.filter(|(_, _, it)| same(it)).map(|(it, _, _)| it.meta.name.as_str()).collect();
+        let others: Vec<_> =
+            others.filter(|(_, _, it)| same(it)).map(|(it, _, _)| it.meta.name.as_str()).collect();
         if !others.is_empty() {
-            let text = format!("webhook {} applies to the same pods as those of {}", hook.name, others.join(", "));
+            let text = format!(
+                "webhook {} applies to the same pods as those of {}",
+                hook.name,
+                others.join(", ")
+            );
             report.add(configuration, at.clone(), codes::INVALID_WEBHOOK.message(text));
         }
         let Some(service) = &hook.client_config.service else { continue };
-        let exists = objects.services.iter().any(|it| it.meta.name == service.name && it.meta.namespace == service.namespace);
+        let exists = objects
+            .services
+            .iter()
+            .any(|it| it.meta.name == service.name && it.meta.namespace == service.namespace);
         if !exists {
-            let text = format!("webhook {} leads to Service {}/{}, which does not exist", hook.name, service.namespace, service.name);
-            report.add(configuration, at.keys("clientConfig.service"), codes::INVALID_WEBHOOK.message(text));
+            let text = format!(
+                "webhook {} leads to Service {}/{}, which does not exist",
+                hook.name, service.namespace, service.name
+            );
+            report.add(
+                configuration,
+                at.keys("clientConfig.service"),
+                codes::INVALID_WEBHOOK.message(text),
+            );
         }
     }
 }
@@ -197,10 +264,21 @@ pub(super) fn conditions(input: Input<'_>, report: &mut Report) {
     fn check<T: ObjectKind>(objects: &[std::sync::Arc<Object<T>>], report: &mut Report) {
         for object in objects {
             for condition in conditions_of(&object.status) {
-                let text = |name: &str| condition.get(name).and_then(|it| it.as_str()).unwrap_or_default();
+                let text =
+                    |name: &str| condition.get(name).and_then(|it| it.as_str()).unwrap_or_default();
                 if text("status") == "False" {
-                    let message = format!("condition {} of {} is False: {} {}", text("type"), full_name(object), text("reason"), text("message"));
-                    report.add(object, FieldPath::root().keys("status.conditions"), codes::NEGATIVE_CONDITION.message(message));
+                    let message = format!(
+                        "condition {} of {} is False: {} {}",
+                        text("type"),
+                        full_name(object),
+                        text("reason"),
+                        text("message")
+                    );
+                    report.add(
+                        object,
+                        FieldPath::root().keys("status.conditions"),
+                        codes::NEGATIVE_CONDITION.message(message),
+                    );
                 }
             }
         }
@@ -213,10 +291,11 @@ pub(super) fn conditions(input: Input<'_>, report: &mut Report) {
     check(&objects.grpc_routes, report);
 }
 
-fn conditions_of(status: &serde_json::Value) -> impl Iterator<Item = &serde_json::Map<String, serde_json::Value>> {
+fn conditions_of(
+    status: &serde_json::Value,
+) -> impl Iterator<Item = &serde_json::Map<String, serde_json::Value>> {
     let direct = status.get("conditions").and_then(|it| it.as_array()).into_iter().flatten();
     let parents = status.get("parents").and_then(|it| it.as_array()).into_iter().flatten();
     let of_parents = parents.filter_map(|it| it.get("conditions")?.as_array()).flatten();
     direct.chain(of_parents).filter_map(|it| it.as_object())
 }
-

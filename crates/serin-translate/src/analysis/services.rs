@@ -18,25 +18,49 @@ pub(super) fn several_of_a_deployment(input: Input<'_>, report: &mut Report) {
         if services.len() < 2 || !is_injected(input, deployment) {
             continue;
         }
-        let ports = || services.iter().flat_map(|service| service.spec.ports.iter().map(move |port| (*service, port)));
+        let ports = || {
+            services
+                .iter()
+                .flat_map(|service| service.spec.ports.iter().map(move |port| (*service, port)))
+        };
         let mut protocols: BTreeMap<i32, BTreeMap<&str, BTreeSet<String>>> = BTreeMap::new();
         let mut targets: BTreeMap<String, BTreeMap<i32, BTreeSet<String>>> = BTreeMap::new();
         for (service, port) in ports() {
             let protocol = if port.protocol.is_empty() { "TCP" } else { &port.protocol };
-            protocols.entry(port.port).or_default().entry(protocol).or_default().insert(full_name(service));
-            let target = port.target_port.as_ref().map_or_else(|| port.port.to_string(), ToString::to_string);
-            targets.entry(target).or_default().entry(port.port).or_default().insert(full_name(service));
+            protocols
+                .entry(port.port)
+                .or_default()
+                .entry(protocol)
+                .or_default()
+                .insert(full_name(service));
+            let target = port
+                .target_port
+                .as_ref()
+                .map_or_else(|| port.port.to_string(), ToString::to_string);
+            targets
+                .entry(target)
+                .or_default()
+                .entry(port.port)
+                .or_default()
+                .insert(full_name(service));
         }
         let at = || FieldPath::spec().keys("template.metadata.labels");
-        for (port, by_protocol) in protocols.iter().filter(|(_, by_protocol)| by_protocol.len() > 1) {
+        for (port, by_protocol) in protocols.iter().filter(|(_, by_protocol)| by_protocol.len() > 1)
+        {
             let names: BTreeSet<_> = by_protocol.values().flatten().cloned().collect();
-            let text = format!("Services {} use port {port} of this Deployment with different protocols", join(&names));
+            let text = format!(
+                "Services {} use port {port} of this Deployment with different protocols",
+                join(&names)
+            );
             report.add(deployment, at(), codes::DEPLOYMENT_PROTOCOLS.message(text));
         }
         for (target, by_port) in targets.iter().filter(|(_, by_port)| by_port.len() > 1) {
             let names: BTreeSet<_> = by_port.values().flatten().cloned().collect();
             let ports: Vec<_> = by_port.keys().collect();
-            let text = format!("Services {} reach target port {target} of this Deployment as different ports {ports:?}", join(&names));
+            let text = format!(
+                "Services {} reach target port {target} of this Deployment as different ports {ports:?}",
+                join(&names)
+            );
             report.add(deployment, at(), codes::DEPLOYMENT_PORTS.message(text));
         }
     }
@@ -50,7 +74,9 @@ fn services_of<'a>(input: Input<'a>, deployment: &Object<Deployment>) -> Vec<&'a
     let labels = &deployment.spec.template.metadata.labels;
     let chosen = input.objects().services.iter().filter(|service| {
         let selector = &service.spec.selector;
-        service.meta.namespace == deployment.meta.namespace && !selector.is_empty() && selects(selector, labels)
+        service.meta.namespace == deployment.meta.namespace
+            && !selector.is_empty()
+            && selects(selector, labels)
     });
     chosen.map(|service| &**service).collect()
 }
@@ -67,8 +93,10 @@ pub(super) fn port_names(input: Input<'_>, report: &mut Report) {
         // Services that are made for gateways, and those of the control plane, are not the user's to name.
         let managed = service.meta.labels.contains_key("gateway.istio.io/managed")
             || service.meta.labels.contains_key("istio")
-            || service.meta.labels.contains_key("release") && service.meta.namespace == "istio-system";
-        if managed || is_system(&service.meta.namespace) || service.meta.namespace == "istio-system" {
+            || service.meta.labels.contains_key("release")
+                && service.meta.namespace == "istio-system";
+        if managed || is_system(&service.meta.namespace) || service.meta.namespace == "istio-system"
+        {
             continue;
         }
         for (index, port) in service.spec.ports.iter().enumerate() {
@@ -103,7 +131,8 @@ fn display(name: &str) -> String {
 /// Whether the protocol is said by `appProtocol` or the name's first part. UDP needs no name.
 fn names_protocol(app_protocol: Option<&str>, name: &str, transport: &str) -> bool {
     const PROTOCOLS: [&str; 15] = [
-        "http", "http2", "h2c", "grpc", "grpc-web", "https", "tls", "tcp", "mongo", "mysql", "redis", "udp", "hbone", "ws", "wss",
+        "http", "http2", "h2c", "grpc", "grpc-web", "https", "tls", "tcp", "mongo", "mysql",
+        "redis", "udp", "hbone", "ws", "wss",
     ];
     let first = name.split('-').next().unwrap_or_default().to_ascii_lowercase();
     transport == "UDP" || app_protocol.is_some() || PROTOCOLS.contains(&first.as_str())
@@ -130,9 +159,16 @@ pub(super) fn unverified_servers(input: Input<'_>, report: &mut Report) {
 
 const VERIFY: &str = "set caCertificates, or credentialName together with a workloadSelector";
 
-fn unverified_text(rule: &Object<DestinationRule>, tls: &ClientTlsSettings, port: Option<u32>) -> String {
+fn unverified_text(
+    rule: &Object<DestinationRule>,
+    tls: &ClientTlsSettings,
+    port: Option<u32>,
+) -> String {
     let port = port.map(|port| format!(" port {port}")).unwrap_or_default();
-    format!("TLS mode {} to {}{port} accepts any certificate: no authorities are set to check it", tls.mode, rule.spec.host)
+    format!(
+        "TLS mode {} to {}{port} accepts any certificate: no authorities are set to check it",
+        tls.mode, rule.spec.host
+    )
 }
 
 /// Credentials count only for chosen workloads: sidecars cannot read Secrets otherwise.
@@ -150,9 +186,11 @@ pub(super) fn subsets_without_pods(input: Input<'_>, report: &mut Report) {
     for rule in input.objects().destination_rules.iter().filter(|rule| Input::is_written(rule)) {
         let namespace = &rule.meta.namespace;
         let host = Host::resolve(&rule.spec.host, namespace, input.cluster_domain());
-        let mut services = registry.visible_to(namespace).filter(|service| host.matches(&service.host)).peekable();
+        let mut services =
+            registry.visible_to(namespace).filter(|service| host.matches(&service.host)).peekable();
         if services.peek().is_none() {
-            let text = format!("no service has the host {}: the rule applies to nothing", rule.spec.host);
+            let text =
+                format!("no service has the host {}: the rule applies to nothing", rule.spec.host);
             let known = registry.visible_to(namespace).map(|service| service.host.as_str());
             let mut message = codes::UNKNOWN_RULE_HOST.message(text);
             if let Some(near) = super::nearest(&host, known) {
@@ -167,7 +205,8 @@ pub(super) fn subsets_without_pods(input: Input<'_>, report: &mut Report) {
             continue;
         }
         for (index, subset) in rule.spec.subsets.iter().enumerate() {
-            let chosen = endpoints.iter().any(|endpoint| endpoint.workload.has_labels(&subset.labels));
+            let chosen =
+                endpoints.iter().any(|endpoint| endpoint.workload.has_labels(&subset.labels));
             if !chosen {
                 let text = format!(
                     "no pod of {} has the labels {} of subset {}: requests for it are answered with 503",
@@ -175,7 +214,11 @@ pub(super) fn subsets_without_pods(input: Input<'_>, report: &mut Report) {
                     super::workloads::written(&subset.labels),
                     subset.name
                 );
-                report.add(rule, FieldPath::spec().key("subsets").index(index), codes::EMPTY_SUBSET.message(text));
+                report.add(
+                    rule,
+                    FieldPath::spec().key("subsets").index(index),
+                    codes::EMPTY_SUBSET.message(text),
+                );
             }
         }
     }
@@ -189,7 +232,11 @@ pub(super) fn addresses_required(input: Input<'_>, report: &mut Report) {
         return;
     }
     for entry in &input.objects().service_entries {
-        let allocated = entry.status.get("addresses").and_then(|it| it.as_array()).is_some_and(|it| !it.is_empty());
+        let allocated = entry
+            .status
+            .get("addresses")
+            .and_then(|it| it.as_array())
+            .is_some_and(|it| !it.is_empty());
         if !entry.spec.addresses.is_empty() || allocated {
             continue;
         }
@@ -217,11 +264,14 @@ pub(super) fn conflicting_protocols(input: Input<'_>, report: &mut Report) {
                 let mut names = BTreeSet::from([full_name(entry)]);
                 let mut protocols = BTreeSet::from([port.protocol.to_ascii_uppercase()]);
                 for other in entries.iter().filter(|other| share_namespaces(entry, other)) {
-                    let theirs = other.spec.ports.iter().filter(|theirs| theirs.number == port.number);
+                    let theirs =
+                        other.spec.ports.iter().filter(|theirs| theirs.number == port.number);
                     if !other.spec.hosts.contains(host) {
                         continue;
                     }
-                    for theirs in theirs.filter(|theirs| protocol(&theirs.protocol) != protocol(&port.protocol)) {
+                    for theirs in theirs
+                        .filter(|theirs| protocol(&theirs.protocol) != protocol(&port.protocol))
+                    {
                         names.insert(full_name(other));
                         protocols.insert(theirs.protocol.to_ascii_uppercase());
                     }

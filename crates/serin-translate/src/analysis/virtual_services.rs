@@ -31,11 +31,19 @@ fn destinations(virtual_service: &VirtualService) -> Vec<Use<'_>> {
     for (index, rule) in virtual_service.http.iter().enumerate() {
         let rule_at = spec.key("http").index(index);
         for (place, route) in rule.route.iter().enumerate() {
-            uses.add(rule_at.key("route").index(place).key("destination"), route.destination.as_ref(), false);
+            uses.add(
+                rule_at.key("route").index(place).key("destination"),
+                route.destination.as_ref(),
+                false,
+            );
         }
         uses.add(rule_at.key("mirror"), rule.mirror.as_ref(), true);
         for (place, mirror) in rule.mirrors.iter().enumerate() {
-            uses.add(rule_at.key("mirrors").index(place).key("destination"), mirror.destination.as_ref(), true);
+            uses.add(
+                rule_at.key("mirrors").index(place).key("destination"),
+                mirror.destination.as_ref(),
+                true,
+            );
         }
     }
     let tcp = virtual_service.tcp.iter().map(|rule| ("tcp", &rule.route)).enumerate();
@@ -65,15 +73,24 @@ fn resolve(input: Input<'_>, host: &str, namespace: &str) -> Host {
 pub(super) fn unreachable_rules(input: Input<'_>, report: &mut Report) {
     for virtual_service in written(input) {
         for problem in unreachable(virtual_service) {
-            let kind = if problem.severity == serin_api::Severity::Info { codes::INEFFECTIVE_MATCH } else { codes::UNREACHABLE_RULE };
-            report.add(virtual_service, problem.field.clone(), kind.message(problem.message.clone()));
+            let kind = if problem.severity == serin_api::Severity::Info {
+                codes::INEFFECTIVE_MATCH
+            } else {
+                codes::UNREACHABLE_RULE
+            };
+            report.add(
+                virtual_service,
+                problem.field.clone(),
+                kind.message(problem.message.clone()),
+            );
         }
     }
 }
 
 /// IST0109: a host that several VirtualServices have rules for in the mesh. They are not merged there.
 pub(super) fn mesh_hosts(input: Input<'_>, report: &mut Report) {
-    let mut claims: BTreeMap<(String, Host), Vec<(&Object<VirtualService>, usize)>> = BTreeMap::new();
+    let mut claims: BTreeMap<(String, Host), Vec<(&Object<VirtualService>, usize)>> =
+        BTreeMap::new();
     for virtual_service in written(input) {
         let spec = &virtual_service.spec;
         if !spec.gateways.is_empty() && !spec.gateways.iter().any(|gateway| gateway == "mesh") {
@@ -131,12 +148,17 @@ impl<'a> ServiceNames<'a> {
     fn find(&self, virtual_service: &Object<VirtualService>, host: &Host) -> Option<&'a Service> {
         let own = virtual_service.meta.namespace.as_str();
         let export_to = &virtual_service.spec.export_to;
-        let elsewhere = !export_to.is_empty() && !export_to.iter().any(|it| matches!(it.as_str(), "*" | "."));
-        let namespaces: Vec<&str> = if elsewhere { export_to.iter().map(String::as_str).collect() } else { vec![own] };
+        let elsewhere =
+            !export_to.is_empty() && !export_to.iter().any(|it| matches!(it.as_str(), "*" | "."));
+        let namespaces: Vec<&str> =
+            if elsewhere { export_to.iter().map(String::as_str).collect() } else { vec![own] };
         let registry = self.input.snapshot.registry();
-        let seen: Vec<_> = namespaces.into_iter().flat_map(|namespace| registry.visible_to(namespace)).collect();
+        let seen: Vec<_> =
+            namespaces.into_iter().flat_map(|namespace| registry.visible_to(namespace)).collect();
         let exact = seen.iter().find(|service| service.host == *host);
-        let covers = |service: &&&Arc<Service>| service.host.is_wildcard() && host.is_subset_of(&service.host);
+        let covers = |service: &&&Arc<Service>| {
+            service.host.is_wildcard() && host.is_subset_of(&service.host)
+        };
         exact.or_else(|| seen.iter().find(covers)).map(|service| &***service)
     }
 }
@@ -153,8 +175,10 @@ fn check_host(
     let host = resolve(input, &destination.host, namespace);
     let Some(service) = names.find(virtual_service, &host) else {
         let what = if *mirror { "mirror host" } else { "host" };
-        let text = format!("{what} {} is not a service that namespace {namespace} sees", destination.host);
-        let visible = input.snapshot.registry().visible_to(namespace).map(|service| service.host.as_str());
+        let text =
+            format!("{what} {} is not a service that namespace {namespace} sees", destination.host);
+        let visible =
+            input.snapshot.registry().visible_to(namespace).map(|service| service.host.as_str());
         let mut message = codes::NOT_FOUND.message(text);
         if let Some(near) = super::nearest(&host, visible) {
             message = message.help(format!("did you mean {near}?"));
@@ -164,12 +188,16 @@ fn check_host(
     let ports: Vec<_> = service.ports.iter().map(|port| port.number).collect();
     match &destination.port {
         None if ports.len() > 1 => {
-            let text = format!("{} has the ports {ports:?}, and the destination does not say which", destination.host);
+            let text = format!(
+                "{} has the ports {ports:?}, and the destination does not say which",
+                destination.host
+            );
             let help = "add `port: {number: …}` to the destination";
             report.add(virtual_service, at.clone(), codes::PORT_NEEDED.message(text).help(help));
         }
         Some(port) if !ports.iter().any(|known| u32::from(*known) == port.number) => {
-            let text = format!("{} has no port {}; it has {ports:?}", destination.host, port.number);
+            let text =
+                format!("{} has no port {}; it has {ports:?}", destination.host, port.number);
             report.add(virtual_service, at.keys("port.number"), codes::NOT_FOUND.message(text));
         }
         _ => {}
@@ -177,14 +205,21 @@ fn check_host(
 }
 
 /// A rule bound to a gateway that sends to a whole service, for which another VirtualService chooses subsets in the mesh only.
-fn ingress_unaffected(input: Input<'_>, virtual_service: &Object<VirtualService>, report: &mut Report) {
+fn ingress_unaffected(
+    input: Input<'_>,
+    virtual_service: &Object<VirtualService>,
+    report: &mut Report,
+) {
     if virtual_service.spec.gateways.is_empty() {
         return;
     }
     let namespace = &virtual_service.meta.namespace;
     for (index, rule) in virtual_service.spec.http.iter().enumerate() {
         for (place, route) in rule.route.iter().enumerate() {
-            let Some(destination) = route.destination.as_ref().filter(|it| it.subset.is_empty()) else { continue };
+            let Some(destination) = route.destination.as_ref().filter(|it| it.subset.is_empty())
+            else {
+                continue;
+            };
             let host = resolve(input, &destination.host, namespace);
             for other in written(input).filter(|other| other.spec.gateways.is_empty()) {
                 let chooses = destinations(&other.spec).iter().any(|used| {
@@ -202,7 +237,12 @@ fn ingress_unaffected(input: Input<'_>, virtual_service: &Object<VirtualService>
                     full_name(other)
                 );
                 let help = "choose the subset here too, or bind the other VirtualService to this gateway as well";
-                let at = FieldPath::spec().key("http").index(index).key("route").index(place).key("destination");
+                let at = FieldPath::spec()
+                    .key("http")
+                    .index(index)
+                    .key("route")
+                    .index(place)
+                    .key("destination");
                 report.add(virtual_service, at, codes::INGRESS_UNAFFECTED.message(text).help(help));
             }
         }
@@ -219,11 +259,16 @@ pub(super) fn destination_subsets(input: Input<'_>, report: &mut Report) {
     for virtual_service in written(input) {
         for Use { at, destination, mirror } in destinations(&virtual_service.spec) {
             let host = resolve(input, &destination.host, &virtual_service.meta.namespace);
-            if destination.subset.is_empty() || defined.contains(&(host.clone(), &destination.subset)) {
+            if destination.subset.is_empty()
+                || defined.contains(&(host.clone(), &destination.subset))
+            {
                 continue;
             }
             let what = if mirror { "mirror subset" } else { "subset" };
-            let text = format!("no DestinationRule defines the {what} {} of {}", destination.subset, destination.host);
+            let text = format!(
+                "no DestinationRule defines the {what} {} of {}",
+                destination.subset, destination.host
+            );
             let known = defined.iter().filter(|(of, _)| *of == host).map(|(_, subset)| *subset);
             let mut message = codes::NOT_FOUND.message(text);
             if let Some(near) = super::nearest(&destination.subset, known) {
@@ -244,7 +289,9 @@ pub(super) fn gateways(input: Input<'_>, report: &mut Report) {
             }
             let at = FieldPath::spec().key("gateways").index(index);
             if gateway.contains("istio-autogenerated-k8s-gateway") {
-                let text = format!("{gateway} is made from a Gateway of the Gateway API and may be named otherwise any time");
+                let text = format!(
+                    "{gateway} is made from a Gateway of the Gateway API and may be named otherwise any time"
+                );
                 report.add(virtual_service, at.clone(), codes::INTERNAL_GATEWAY.message(text));
             }
             let hosts = gateway_hosts(input, gateway, namespace);
@@ -252,7 +299,8 @@ pub(super) fn gateways(input: Input<'_>, report: &mut Report) {
                 report.add(virtual_service, at.clone(), missing_gateway(input, gateway, namespace));
             }
             let served = hosts.unwrap_or_default();
-            let is_served = |host: &String| served.iter().any(|theirs| theirs.matches(&Host::new(host)));
+            let is_served =
+                |host: &String| served.iter().any(|theirs| theirs.matches(&Host::new(host)));
             if !virtual_service.spec.hosts.iter().any(is_served) {
                 let text = format!(
                     "none of the hosts {} is a host of Gateway {gateway}: it never sends anything here",
@@ -276,7 +324,11 @@ fn missing_gateway(input: Input<'_>, gateway: &str, namespace: &str) -> codes::M
 }
 
 /// `namespace/name`, a name, or a name qualified like a Service's.
-fn gateway_name<'a>(input: Input<'_>, reference: &'a str, namespace: &'a str) -> (&'a str, &'a str) {
+pub(super) fn gateway_name<'a>(
+    input: Input<'_>,
+    reference: &'a str,
+    namespace: &'a str,
+) -> (&'a str, &'a str) {
     if reference.contains('/') {
         let (of, name) = split_name(reference, namespace);
         return (if of == "." { namespace } else { of }, name);
@@ -294,9 +346,15 @@ fn gateway_name<'a>(input: Input<'_>, reference: &'a str, namespace: &'a str) ->
 fn gateway_hosts(input: Input<'_>, reference: &str, namespace: &str) -> Option<Vec<Host>> {
     let (gateway_namespace, name) = gateway_name(input, reference, namespace);
     let objects = input.objects();
-    let is_meant = |meta: &serin_api::Meta| meta.namespace == gateway_namespace && meta.name == name;
+    let is_meant =
+        |meta: &serin_api::Meta| meta.namespace == gateway_namespace && meta.name == name;
     if let Some(gateway) = objects.gateways.iter().find(|gateway| is_meant(&gateway.meta)) {
-        let hosts = gateway.spec.servers.iter().flat_map(|server| &server.hosts).map(|host| split_host(host));
+        let hosts = gateway
+            .spec
+            .servers
+            .iter()
+            .flat_map(|server| &server.hosts)
+            .map(|host| split_host(host));
         let offered = hosts.filter(|(to, _)| match *to {
             "*" => true,
             "." => gateway_namespace == namespace,
@@ -305,7 +363,8 @@ fn gateway_hosts(input: Input<'_>, reference: &str, namespace: &str) -> Option<V
         return Some(offered.map(|(_, host)| Host::new(host)).collect());
     }
     let gateway = objects.kubernetes_gateways.iter().find(|gateway| is_meant(&gateway.meta))?;
-    let hosts = gateway.spec.listeners.iter().map(|listener| listener.hostname.as_deref().unwrap_or("*"));
+    let hosts =
+        gateway.spec.listeners.iter().map(|listener| listener.hostname.as_deref().unwrap_or("*"));
     Some(hosts.map(Host::new).collect())
 }
 
@@ -317,18 +376,35 @@ pub(super) fn token_claims(input: Input<'_>, report: &mut Report) {
         let mesh = ["mesh".to_owned()];
         for gateway in if gateways.is_empty() { &mesh[..] } else { gateways } {
             if gateway == "mesh" {
-                let text = format!("{key} is looked at in sidecars, but claims are known on gateways only");
-                report.add(virtual_service, at.clone(), codes::CLAIMS_WITHOUT_AUTHENTICATION.message(text));
+                let text = format!(
+                    "{key} is looked at in sidecars, but claims are known on gateways only"
+                );
+                report.add(
+                    virtual_service,
+                    at.clone(),
+                    codes::CLAIMS_WITHOUT_AUTHENTICATION.message(text),
+                );
                 continue;
             }
             let (namespace, name) = gateway_name(input, gateway, &virtual_service.meta.namespace);
             let objects = input.objects();
-            let found = objects.gateways.iter().find(|it| it.meta.namespace == namespace && it.meta.name == name);
+            let found = objects
+                .gateways
+                .iter()
+                .find(|it| it.meta.namespace == namespace && it.meta.name == name);
             let Some(found) = found else { continue };
-            for pod in objects.pods.iter().filter(|pod| selects(&found.spec.selector, &pod.meta.labels)) {
+            for pod in
+                objects.pods.iter().filter(|pod| selects(&found.spec.selector, &pod.meta.labels))
+            {
                 let validates = objects.request_authentications.iter().any(|it| {
-                    let applies = it.meta.namespace == pod.meta.namespace || it.meta.namespace == input.root_namespace();
-                    applies && it.spec.selector.as_ref().is_none_or(|it| selects(&it.match_labels, &pod.meta.labels))
+                    let applies = it.meta.namespace == pod.meta.namespace
+                        || it.meta.namespace == input.root_namespace();
+                    applies
+                        && it
+                            .spec
+                            .selector
+                            .as_ref()
+                            .is_none_or(|it| selects(&it.match_labels, &pod.meta.labels))
                 });
                 if !validates {
                     let text = format!(
@@ -336,7 +412,11 @@ pub(super) fn token_claims(input: Input<'_>, report: &mut Report) {
                          the rule never matches",
                         full_name(pod)
                     );
-                    report.add(virtual_service, at.clone(), codes::CLAIMS_WITHOUT_AUTHENTICATION.message(text));
+                    report.add(
+                        virtual_service,
+                        at.clone(),
+                        codes::CLAIMS_WITHOUT_AUTHENTICATION.message(text),
+                    );
                 }
             }
         }
@@ -346,11 +426,22 @@ pub(super) fn token_claims(input: Input<'_>, report: &mut Report) {
 fn claim_match(virtual_service: &VirtualService) -> Option<(FieldPath, &str)> {
     let rules = virtual_service.http.iter().enumerate();
     rules
-        .flat_map(|(rule, it)| it.matches.iter().enumerate().map(move |(index, it)| (rule, index, it)))
+        .flat_map(|(rule, it)| {
+            it.matches.iter().enumerate().map(move |(index, it)| (rule, index, it))
+        })
         .find_map(|(rule, index, it)| {
             let is_claim = |key: &&String| key.starts_with("@request.auth.claims");
             let at = FieldPath::spec().key("http").index(rule).key("match").index(index);
-            let with = it.headers.keys().find(is_claim).map(|key| (at.key("headers").key(key), key.as_str()));
-            with.or_else(|| it.without_headers.keys().find(is_claim).map(|key| (at.key("withoutHeaders").key(key), key.as_str())))
+            let with = it
+                .headers
+                .keys()
+                .find(is_claim)
+                .map(|key| (at.key("headers").key(key), key.as_str()));
+            with.or_else(|| {
+                it.without_headers
+                    .keys()
+                    .find(is_claim)
+                    .map(|key| (at.key("withoutHeaders").key(key), key.as_str()))
+            })
         })
 }

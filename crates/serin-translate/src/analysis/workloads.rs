@@ -23,7 +23,11 @@ pub(super) fn written(selector: &Labels) -> String {
 /// A name with its namespace, if it has one.
 pub(super) fn full_name<T>(object: &Object<T>) -> String {
     let meta = &object.meta;
-    if meta.namespace.is_empty() { meta.name.clone() } else { format!("{}/{}", meta.namespace, meta.name) }
+    if meta.namespace.is_empty() {
+        meta.name.clone()
+    } else {
+        format!("{}/{}", meta.namespace, meta.name)
+    }
 }
 
 /// A reference by name, or by namespace and name, from an object of `namespace`.
@@ -32,12 +36,19 @@ pub(super) fn split_name<'a>(reference: &'a str, namespace: &'a str) -> (&'a str
 }
 
 pub(super) fn namespace<'a>(objects: &'a Objects, name: &str) -> Option<&'a Object<Namespace>> {
-    objects.namespaces.iter().find(|namespace| namespace.meta.name == name).map(|namespace| &**namespace)
+    objects
+        .namespaces
+        .iter()
+        .find(|namespace| namespace.meta.name == name)
+        .map(|namespace| &**namespace)
 }
 
 /// The sidecar's container, also as a native sidecar.
 pub(super) fn proxy_container(pod: &PodSpec) -> Option<&Container> {
-    pod.containers.iter().chain(&pod.init_containers).find(|container| container.name == "istio-proxy")
+    pod.containers
+        .iter()
+        .chain(&pod.init_containers)
+        .find(|container| container.name == "istio-proxy")
 }
 
 /// Whether traffic of the pod is taken over without a sidecar.
@@ -47,7 +58,8 @@ pub(super) fn is_ambient(pod: &Object<Pod>) -> bool {
 
 /// Whether a namespace asks that its pods be taken over without sidecars. Injection labels win.
 pub(super) fn is_ambient_namespace(labels: &Labels) -> bool {
-    let injects = labels.get("istio-injection").is_some_and(|value| value == "enabled") || labels.contains_key("istio.io/rev");
+    let injects = labels.get("istio-injection").is_some_and(|value| value == "enabled")
+        || labels.contains_key("istio.io/rev");
     labels.get("istio.io/dataplane-mode").is_some_and(|value| value == "ambient") && !injects
 }
 
