@@ -57,7 +57,7 @@ pub(super) fn ports(input: Input<'_>, report: &mut Report) {
                 .filter(of_pod)
                 .flat_map(|service| &service.spec.ports);
             let tcp = ports.filter(|port| matches!(port.protocol.as_str(), "" | "TCP"));
-            reachable.extend(tcp.map(|port| target(port)));
+            reachable.extend(tcp.map(target));
         }
         if !has_pods {
             missing_pods(gateway, report);

@@ -87,10 +87,12 @@ pub(super) fn unreachable_rules(input: Input<'_>, report: &mut Report) {
     }
 }
 
+/// A VirtualService and the number of its host.
+type Claim<'a> = (&'a Object<VirtualService>, usize);
+
 /// IST0109: a host that several VirtualServices have rules for in the mesh. They are not merged there.
 pub(super) fn mesh_hosts(input: Input<'_>, report: &mut Report) {
-    let mut claims: BTreeMap<(String, Host), Vec<(&Object<VirtualService>, usize)>> =
-        BTreeMap::new();
+    let mut claims: BTreeMap<(String, Host), Vec<Claim<'_>>> = BTreeMap::new();
     for virtual_service in written(input) {
         let spec = &virtual_service.spec;
         if !spec.gateways.is_empty() && !spec.gateways.iter().any(|gateway| gateway == "mesh") {
