@@ -85,8 +85,11 @@ impl Mesh {
         scope: &Scope,
         proxy: &Proxy,
     ) -> Self {
-        let changed =
-            if is_same_ground(before, snapshot) { self.sources.changed_rules(scope) } else { None };
+        let changed = if snapshot.differs_in_rules_only(before) {
+            self.sources.changed_rules(scope)
+        } else {
+            None
+        };
         match changed {
             Some(changed) => self.with_rules(snapshot, scope, proxy, &changed),
             None => self.rebuilt(snapshot, scope, proxy),
@@ -245,15 +248,6 @@ fn has_same_hosts(one: &ResolvedVirtualService, other: &ResolvedVirtualService) 
         && one.gateways == other.gateways
         && one.semantics == other.semantics
         && one.namespace() == other.namespace()
-}
-
-/// Whether everything but VirtualServices is the same in two snapshots.
-fn is_same_ground(one: &Snapshot, other: &Snapshot) -> bool {
-    std::ptr::eq(one.registry(), other.registry())
-        && Arc::ptr_eq(one.destination_rules(), other.destination_rules())
-        && std::ptr::eq(one.sidecars(), other.sidecars())
-        && same(&one.objects().peer_authentications, &other.objects().peer_authentications)
-        && one.settings() == other.settings()
 }
 
 impl TableSource {

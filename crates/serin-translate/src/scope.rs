@@ -41,7 +41,7 @@ pub(crate) struct Scope {
     pub(crate) outbound: OutboundTrafficPolicyMode,
     /// A service to which traffic to unknown destinations is sent.
     pub(crate) egress_proxy: Option<Destination>,
-    services: ServiceSet,
+    services: Arc<ServiceSet>,
     rules: Arc<DestinationRules>,
 }
 
@@ -59,13 +59,7 @@ impl Scope {
             let namespace = &proxy.namespace;
             declared.iter().map(|it| EgressListener::new(snapshot, namespace, it)).collect()
         };
-        let mut services = ServiceSet::default();
-        for listener in &egress {
-            services.extend(listener.services());
-            if sidecar.is_some() {
-                services.infer(snapshot.registry(), &proxy.namespace, listener);
-            }
-        }
+        let services = services(snapshot, proxy, &egress, sidecar.is_some());
         let policy = sidecar.and_then(|it| it.spec.outbound_traffic_policy.as_ref());
         let mesh = &snapshot.settings().mesh.outbound_traffic_policy;
         Self {
@@ -76,6 +70,20 @@ impl Scope {
             rules: Arc::clone(snapshot.destination_rules()),
             sidecar: sidecar.cloned(),
         }
+    }
+
+    /// What the same proxy sees of the next snapshot; this is what it saw of `before`.
+    pub(crate) fn next(&self, before: &Snapshot, snapshot: &Snapshot, proxy: &Proxy) -> Self {
+        if !snapshot.differs_in_rules_only(before) {
+            return Self::new(snapshot, proxy);
+        }
+        let egress: Vec<_> =
+            self.egress.iter().map(|it| it.with_rules_of(snapshot, &proxy.namespace)).collect();
+        let services = match self.sidecar {
+            None => Arc::clone(&self.services),
+            Some(_) => services(snapshot, proxy, &egress, true),
+        };
+        Self { egress, services, ..self.clone() }
     }
 
     /// Services in scope, one for each host, in istiod's order of preference.
@@ -123,8 +131,28 @@ impl Scope {
             Some(own) if own.number != u32::from(port) => false,
             Some(_) => port != 0 || it.bind == bind,
         };
-        self.egress.iter().find(|it| it.declared.as_ref().is_none_or(holds))
+        self.egress.iter().find(|it| it.declared.as_deref().is_none_or(holds))
     }
+}
+
+/// The services of all listeners. Where a Sidecar cuts them down, those that its rules lead to come into scope too.
+fn services(
+    snapshot: &Snapshot,
+    proxy: &Proxy,
+    egress: &[EgressListener],
+    infers: bool,
+) -> Arc<ServiceSet> {
+    if let ([only], false) = (egress, infers) {
+        return Arc::clone(only.service_set());
+    }
+    let mut services = ServiceSet::default();
+    for listener in egress {
+        services.extend(listener.services());
+        if infers {
+            services.infer(snapshot.registry(), &proxy.namespace, listener);
+        }
+    }
+    Arc::new(services)
 }
 
 #[cfg(test)]

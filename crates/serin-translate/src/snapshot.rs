@@ -121,6 +121,16 @@ impl Snapshot {
         &self.sidecars
     }
 
+    /// Whether everything but VirtualServices is the same as in `before`, so that a proxy has the same clusters for the same
+    /// services.
+    pub(crate) fn differs_in_rules_only(&self, before: &Self) -> bool {
+        Arc::ptr_eq(&self.registry, &before.registry)
+            && Arc::ptr_eq(&self.destination_rules, &before.destination_rules)
+            && Arc::ptr_eq(&self.sidecars, &before.sidecars)
+            && same(&self.objects.peer_authentications, &before.objects.peer_authentications)
+            && self.settings == before.settings
+    }
+
     /// What was found about objects, whatever proxy they are for.
     pub fn findings(&self) -> impl Iterator<Item = &Finding> {
         let rules = self.virtual_services.findings().chain(&self.destination_rules.findings);

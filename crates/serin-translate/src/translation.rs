@@ -60,14 +60,14 @@ impl Translator {
 #[derive(Debug)]
 struct Parts {
     scope: Scope,
-    clusters: Clusters,
+    clusters: Arc<Clusters>,
     mesh: Mesh,
 }
 
 impl Parts {
     fn new(snapshot: &Snapshot, proxy: &Proxy) -> Self {
         let scope = Scope::new(snapshot, proxy);
-        let clusters = clusters(snapshot, &scope, proxy);
+        let clusters = Arc::new(clusters(snapshot, &scope, proxy));
         let mesh = match proxy.kind {
             ProxyKind::Sidecar => Mesh::new(snapshot, &scope, proxy),
             ProxyKind::Gateway => Mesh::default(),
@@ -76,13 +76,13 @@ impl Parts {
     }
 
     fn next(&self, before: &Snapshot, snapshot: &Snapshot, proxy: &Proxy) -> Self {
-        let scope = Scope::new(snapshot, proxy);
+        let scope = self.scope.next(before, snapshot, proxy);
         let same_clusters =
-            has_same_clusters(before, snapshot) && same(self.scope.services(), scope.services());
+            snapshot.differs_in_rules_only(before) && same(self.scope.services(), scope.services());
         let clusters = if same_clusters {
-            self.clusters.clone()
+            Arc::clone(&self.clusters)
         } else {
-            clusters(snapshot, &scope, proxy).sharing_with(&self.clusters)
+            Arc::new(clusters(snapshot, &scope, proxy).sharing_with(&self.clusters))
         };
         let mesh = match proxy.kind {
             ProxyKind::Sidecar => self.mesh.next(before, snapshot, &scope, proxy),
@@ -107,15 +107,6 @@ fn clusters(snapshot: &Snapshot, scope: &Scope, proxy: &Proxy) -> Clusters {
         ProxyKind::Sidecar => Clusters::of_sidecar(snapshot, scope, proxy),
         ProxyKind::Gateway => Clusters::of_gateway(snapshot, scope, proxy, GatewayKind::Routing),
     }
-}
-
-/// Whether clusters of the same services are the same in two snapshots.
-fn has_same_clusters(one: &Snapshot, other: &Snapshot) -> bool {
-    std::ptr::eq(one.registry(), other.registry())
-        && Arc::ptr_eq(one.destination_rules(), other.destination_rules())
-        && std::ptr::eq(one.sidecars(), other.sidecars())
-        && same(&one.objects().peer_authentications, &other.objects().peer_authentications)
-        && one.settings() == other.settings()
 }
 
 #[cfg(test)]

@@ -16,21 +16,21 @@ use crate::virtual_service::{GatewayName, ResolvedVirtualService, Semantics};
 #[derive(Clone, Debug)]
 pub(crate) struct EgressListener {
     /// As a Sidecar declares it; `None` for the one that imports everything.
-    pub(crate) declared: Option<IstioEgressListener>,
-    services: Vec<Arc<Service>>,
+    pub(crate) declared: Option<Arc<IstioEgressListener>>,
+    services: Arc<ServiceSet>,
     virtual_services: Vec<Arc<ResolvedVirtualService>>,
-    /// The first VirtualService of each host, as its place in the list.
-    by_host: HostMap<Option<usize>>,
+    by_host: Arc<FirstByHost>,
 }
+
+/// The first VirtualService of each host, as its place in a list.
+type FirstByHost = HostMap<Option<usize>>;
 
 impl EgressListener {
     /// The listener that imports all that `namespace` sees.
     pub(super) fn everything(snapshot: &Snapshot, namespace: &str) -> Self {
         let mut services = ServiceSet::default();
         services.extend(snapshot.registry().visible_to(namespace));
-        let virtual_services =
-            snapshot.virtual_services().bound_to(&GatewayName::mesh(), namespace);
-        Self::with(None, services.list().to_vec(), virtual_services.cloned().collect())
+        Self::with(None, services, imported_rules(snapshot, namespace, None))
     }
 
     /// The listener that a Sidecar in `namespace` declares.
@@ -39,42 +39,53 @@ impl EgressListener {
         namespace: &str,
         declared: &IstioEgressListener,
     ) -> Self {
-        let mut patterns = Patterns::default();
-        for written in &declared.hosts {
-            patterns.add(written, namespace);
-        }
+        let patterns = Patterns::new(&declared.hosts, namespace);
         let imported =
             |service: &&Arc<Service>| patterns.imports_service(&service.namespace, &service.host);
         let port = matched_port(declared);
         let candidates = snapshot.registry().visible_to(namespace).filter(imported);
         let candidates = candidates.filter_map(|it| trimmed(it, port, &patterns));
         let services = one_namespace_each(&candidates.collect::<Vec<_>>(), namespace);
-        let takes = |it: &&Arc<ResolvedVirtualService>| {
-            let loosely = it.semantics != Semantics::Gateway;
-            it.hosts.iter().any(|host| patterns.imports_rules(it.namespace(), host, loosely))
-        };
-        let rules =
-            snapshot.virtual_services().bound_to(&GatewayName::mesh(), namespace).filter(takes);
-        Self::with(Some(declared.clone()), services, rules.cloned().collect())
+        let rules = imported_rules(snapshot, namespace, Some(&patterns));
+        Self::with(Some(Arc::new(declared.clone())), services, rules)
     }
 
     fn with(
-        declared: Option<IstioEgressListener>,
-        services: Vec<Arc<Service>>,
+        declared: Option<Arc<IstioEgressListener>>,
+        services: ServiceSet,
         virtual_services: Vec<Arc<ResolvedVirtualService>>,
     ) -> Self {
-        let mut by_host = HostMap::<Option<usize>>::default();
-        for (index, rules) in virtual_services.iter().enumerate() {
-            for host in &rules.hosts {
-                by_host.entry(host.clone()).get_or_insert(index);
-            }
-        }
+        let by_host = Arc::new(first_by_host(&virtual_services));
+        Self { declared, services: Arc::new(services), virtual_services, by_host }
+    }
+
+    /// The same listener in a snapshot of which only VirtualServices differ.
+    pub(super) fn with_rules_of(&self, snapshot: &Snapshot, namespace: &str) -> Self {
+        let patterns = self.declared.as_ref().map(|it| Patterns::new(&it.hosts, namespace));
+        let virtual_services = imported_rules(snapshot, namespace, patterns.as_ref());
+        let before = &self.virtual_services;
+        let same_hosts = before.len() == virtual_services.len()
+            && before
+                .iter()
+                .zip(&virtual_services)
+                .all(|(one, other)| Arc::ptr_eq(one, other) || one.hosts == other.hosts);
+        let by_host = if same_hosts {
+            Arc::clone(&self.by_host)
+        } else {
+            Arc::new(first_by_host(&virtual_services))
+        };
+        let (declared, services) = (self.declared.clone(), Arc::clone(&self.services));
         Self { declared, services, virtual_services, by_host }
+    }
+
+    /// The set of the services.
+    pub(super) fn service_set(&self) -> &Arc<ServiceSet> {
+        &self.services
     }
 
     /// Services that this listener imports, one for each host.
     pub(crate) fn services(&self) -> &[Arc<Service>] {
-        &self.services
+        self.services.list()
     }
 
     /// VirtualServices that this listener imports, in Istio's order.
@@ -93,8 +104,33 @@ impl EgressListener {
 
     /// The port that services must have to be imported.
     pub(super) fn matched_port(&self) -> Option<u16> {
-        self.declared.as_ref().and_then(matched_port)
+        self.declared.as_deref().and_then(matched_port)
     }
+}
+
+/// VirtualServices for sidecars that `namespace` sees and that `patterns`, if there are any, import.
+fn imported_rules(
+    snapshot: &Snapshot,
+    namespace: &str,
+    patterns: Option<&Patterns>,
+) -> Vec<Arc<ResolvedVirtualService>> {
+    let seen = snapshot.virtual_services().bound_to(&GatewayName::mesh(), namespace);
+    let Some(patterns) = patterns else { return seen.cloned().collect() };
+    let takes = |it: &&Arc<ResolvedVirtualService>| {
+        let loosely = it.semantics != Semantics::Gateway;
+        it.hosts.iter().any(|host| patterns.imports_rules(it.namespace(), host, loosely))
+    };
+    seen.filter(takes).cloned().collect()
+}
+
+fn first_by_host(list: &[Arc<ResolvedVirtualService>]) -> FirstByHost {
+    let mut by_host = FirstByHost::default();
+    for (index, rules) in list.iter().enumerate() {
+        for host in &rules.hosts {
+            by_host.entry(host.clone()).get_or_insert(index);
+        }
+    }
+    by_host
 }
 
 /// A listener with a port is for services with that port, unless it is an HTTP proxy for any.
@@ -122,7 +158,7 @@ fn trimmed(service: &Arc<Service>, port: Option<u16>, patterns: &Patterns) -> Op
 
 /// Of the services of a host in several namespaces those of `namespace`, if there are any, else those of the namespace that
 /// comes first; one for each host.
-fn one_namespace_each(services: &[Arc<Service>], namespace: &str) -> Vec<Arc<Service>> {
+fn one_namespace_each(services: &[Arc<Service>], namespace: &str) -> ServiceSet {
     let mut owners = HashMap::<&Host, &str>::new();
     for service in services {
         let owner = owners.entry(&service.host).or_insert(&service.namespace);
@@ -132,5 +168,5 @@ fn one_namespace_each(services: &[Arc<Service>], namespace: &str) -> Vec<Arc<Ser
     }
     let mut chosen = ServiceSet::default();
     chosen.extend(services.iter().filter(|it| owners.get(&it.host) == Some(&&*it.namespace)));
-    chosen.list().to_vec()
+    chosen
 }

@@ -6,7 +6,8 @@ use crate::host::Host;
 
 /// The host patterns of an egress listener.
 ///
-/// `namespace` is a name, `.` for the Sidecar's own, `*` for every one, or `~` for none; `~name/host` takes hosts out again.
+/// `namespace` is a name, `.` for the Sidecar's own, or `*` for every one. `~/*` is no service at all; otherwise `~` before a
+/// namespace, or before the slash for every one, takes hosts out again.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Patterns {
     imported: HashMap<String, Hosts>,
@@ -20,12 +21,22 @@ struct Hosts(Vec<Host>);
 const EVERY: &str = "*";
 
 impl Patterns {
+    /// The patterns of a listener in `own_namespace`.
+    pub(super) fn new(written: &[String], own_namespace: &str) -> Self {
+        let mut patterns = Self::default();
+        for written in written {
+            patterns.add(written, own_namespace);
+        }
+        patterns
+    }
+
     /// Adds a pattern. One without a slash, which validation refuses, means nothing.
-    pub(super) fn add(&mut self, written: &str, own_namespace: &str) {
+    fn add(&mut self, written: &str, own_namespace: &str) {
         let Some((namespace, host)) = written.split_once('/') else { return };
         let (map, namespace) = match namespace.strip_prefix('~') {
-            // A namespace that no object has.
-            Some("") => return,
+            // No namespace has this name.
+            Some("") if host == Host::ANY => return,
+            Some("") => (&mut self.excluded, EVERY),
             Some(namespace) => (&mut self.excluded, namespace),
             None => (&mut self.imported, namespace),
         };
@@ -70,11 +81,8 @@ mod tests {
     use super::*;
 
     fn patterns(list: &[&str]) -> Patterns {
-        let mut patterns = Patterns::default();
-        for written in list {
-            patterns.add(written, "own");
-        }
-        patterns
+        let written: Vec<_> = list.iter().map(ToString::to_string).collect();
+        Patterns::new(&written, "own")
     }
 
     #[test]
@@ -97,6 +105,8 @@ mod tests {
         check(&["x.a"], "a", "x.a", false);
         check(&["*/*", "~a/*"], "a", "x.a", false);
         check(&["*/*", "~a/*"], "b", "x.b", true);
+        check(&["*/*", "~/x.a"], "a", "x.a", false);
+        check(&["*/*", "~/x.a"], "a", "y.a", true);
         check(&["*/*", "~*/x.a"], "a", "x.a", false);
         check(&["*/*", "~*/x.a"], "a", "y.a", true);
     }
