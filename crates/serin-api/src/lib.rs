@@ -12,12 +12,14 @@ mod message;
 
 pub mod codes;
 pub mod core;
+pub mod crd;
 mod decode;
 pub mod extensions;
 
 mod field_path;
 mod finding;
 pub mod gateway_api;
+mod kinds;
 pub mod mesh_config;
 pub mod networking;
 mod object;
@@ -31,4 +33,5 @@ pub mod yaml;
 pub use decode::{DecodeError, decode};
 pub use field_path::{FieldPath, Segment};
 pub use finding::{Code, CodeInfo, Finding, Location, Position, Related, Severity, Span};
+pub use kinds::{AnyObject, Kind};
 pub use object::{Meta, Object, ObjectRef, OwnerReference, Printer, Resource, Scope};

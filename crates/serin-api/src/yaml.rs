@@ -24,6 +24,7 @@ mod problem;
 mod scalar;
 mod split;
 mod tree;
+mod write;
 
 use build::{RawContent, RawNode};
 use mend::Mended;
@@ -31,6 +32,7 @@ use position::LineIndex;
 use problem::Fault;
 pub use problem::Problem;
 pub use tree::{Content, Entry, Node};
+pub use write::write;
 
 /// How much text is read before giving up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use serde_json::{Map, Value};
-use serin_api::yaml::{Content, Document, Node, read};
+use serin_api::yaml::{Content, Document, Node, read, write};
 use serin_api::{FieldPath, Span};
 
 fn text() -> impl Strategy<Value = String> {
@@ -107,7 +107,12 @@ fn check_places(text: &str, root: &Node, node: &Node, path: &FieldPath) {
     let before: String = line.chars().take(node.span.start.column - 1).collect();
     assert!(slice(text, node.span).is_empty() || text[..node.span.start.offset].ends_with(&before));
     match &node.content {
-        Content::Scalar(value) => assert_eq!(alone(slice(text, node.span)).as_ref(), Some(value)),
+        Content::Scalar(value) => {
+            // The line end after a block text belongs to its value, but not to its span.
+            let piece = slice(text, node.span);
+            let end = if piece.starts_with('|') { "\n" } else { "" };
+            assert_eq!(alone(&format!("{piece}{end}")).as_ref(), Some(value), "{piece:?} of {text}");
+        }
         Content::List(items) => {
             for (index, item) in items.iter().enumerate() {
                 check_places(text, root, item, &path.index(index));
@@ -228,6 +233,12 @@ proptest! {
         let mut text = String::new();
         block(&value, 0, &mut text);
         text.push('\n');
+        check_read(&text, &normal(&value));
+    }
+
+    #[test]
+    fn what_is_written_is_read_again(value in value()) {
+        let text = write(&normal(&value));
         check_read(&text, &normal(&value));
     }
 

@@ -61,6 +61,7 @@ message! {
         pub mirrors: Vec<HttpMirrorPolicy>,
         /// Deprecated spelling of `mirrorPercentage` in whole percent.
         #[serde(rename = "mirrorPercent", alias = "mirror_percent")]
+        #[schemars(extend("x-alias" = "mirror_percent"))]
         pub mirror_percent: Option<u32>,
         /// Share of requests to copy to `mirror`. Absent is all.
         pub mirror_percentage: Option<Percent>,

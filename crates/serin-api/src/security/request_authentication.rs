@@ -39,6 +39,7 @@ message! {
         /// Address of the issuer's public keys. Absent asks the issuer's discovery document.
         #[schemars(length(min = 1, max = 2048), extend("x-kubernetes-validations" = [{"rule": "self.startsWith('http://') || self.startsWith('https://')", "message": "url must have scheme http:// or https://"}]))]
         #[serde(alias = "jwks_uri")]
+        #[schemars(extend("x-alias" = "jwks_uri"))]
         pub jwks_uri: String,
         /// The issuer's public keys as a JSON Web Key Set.
         pub jwks: String,

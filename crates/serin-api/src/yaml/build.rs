@@ -139,7 +139,8 @@ impl Builder<'_> {
                 self.anchors.clear();
             }
             Event::Scalar(text, style, anchor, tag) => {
-                self.scalar(&text, style, anchor, tag.as_deref(), range)
+                let range = self.with_header(range, style);
+                self.scalar(&text, style, anchor, tag.as_deref(), range);
             }
             Event::SequenceStart(_, anchor, _) => {
                 self.frames.push(Frame::List { anchor, start: range.start, items: Vec::new() });
@@ -164,6 +165,17 @@ impl Builder<'_> {
         self.out.faults.push(Fault::new(code, range, message));
         let last = self.out.faults.len() - 1;
         &mut self.out.faults[last]
+    }
+
+    /// The range of a block text from its `|` or `>` on; the parser counts from the first character of its lines.
+    fn with_header(&self, range: Range<usize>, style: ScalarStyle) -> Range<usize> {
+        let indicator = match style {
+            ScalarStyle::Literal => '|',
+            ScalarStyle::Folded => '>',
+            _ => return range,
+        };
+        let start = self.text[..range.start].rfind(indicator).unwrap_or(range.start);
+        start..range.end.max(start + 1)
     }
 
     fn scalar(
