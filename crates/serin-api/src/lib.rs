@@ -20,6 +20,7 @@ mod field_path;
 mod finding;
 pub mod gateway_api;
 mod kinds;
+pub mod load;
 pub mod mesh_config;
 pub mod networking;
 mod object;

@@ -22,6 +22,7 @@ mod validate;
 
 pub use error::{Cause, ErrorKind, SchemaError};
 pub use fields::UnknownField;
+pub(crate) use fields::nearest;
 pub(crate) use go_text::float_g;
 pub use metadata::metadata;
 pub use parse::SchemaDefect;

@@ -27,6 +27,7 @@ mod tree;
 mod write;
 
 use build::{RawContent, RawNode};
+pub(crate) use diagnose::glued;
 use mend::Mended;
 use position::LineIndex;
 use problem::Fault;

@@ -12,6 +12,8 @@ pub struct UnknownField {
     pub field: FieldPath,
     /// The field that its author may have meant, if one is near by its letters.
     pub similar: Option<String>,
+    /// The object near by that has a field of this name: one beside it, or one that holds it.
+    pub belongs: Option<FieldPath>,
 }
 
 impl std::fmt::Display for UnknownField {
@@ -55,28 +57,35 @@ fn lists_fields(schema: &Schema) -> bool {
 
 pub(super) fn unknown(schema: &Schema, value: &Value) -> Vec<UnknownField> {
     let mut found = Vec::new();
-    walk_unknown(schema, value, &FieldPath::root(), true, &mut found);
+    walk_unknown(&Level { schema, path: FieldPath::root(), outer: None }, value, true, &mut found);
     found
 }
 
-fn walk_unknown(
-    schema: &Schema,
-    value: &Value,
-    path: &FieldPath,
-    is_object: bool,
-    found: &mut Vec<UnknownField>,
-) {
+/// A value and those that hold it.
+struct Level<'l> {
+    schema: &'l Schema,
+    path: FieldPath,
+    outer: Option<&'l Self>,
+}
+
+fn walk_unknown(level: &Level<'_>, value: &Value, is_object: bool, found: &mut Vec<UnknownField>) {
+    let schema = level.schema;
     match value {
         Value::Object(map) if lists_fields(schema) => {
             for (name, value) in map {
-                let at = path.key(name.clone());
+                let path = level.path.key(name.clone());
                 match fate(schema, name, is_object) {
                     Fate::Known(field) => {
-                        walk_unknown(field, value, &at, field.embedded_resource, found);
+                        let inner = Level { schema: field, path, outer: Some(level) };
+                        walk_unknown(&inner, value, field.embedded_resource, found);
                     }
                     Fate::Kept => {}
                     Fate::Unknown => {
-                        found.push(UnknownField { field: at, similar: similar(schema, name, map) });
+                        // A misspelling is likelier than a field two levels too deep.
+                        let similar = similar(schema, name, map);
+                        let belongs = neighbour_with(level, name, map)
+                            .or_else(|| similar.is_none().then(|| holder_with(level, name)).flatten());
+                        found.push(UnknownField { field: path, similar, belongs });
                     }
                 }
             }
@@ -84,11 +93,29 @@ fn walk_unknown(
         Value::Array(items) => {
             let Some(schema) = &schema.items else { return };
             for (index, item) in items.iter().enumerate() {
-                walk_unknown(schema, item, &path.index(index), schema.embedded_resource, found);
+                let path = level.path.index(index);
+                walk_unknown(&Level { schema, path, outer: Some(level) }, item, schema.embedded_resource, found);
             }
         }
         _ => {}
     }
+}
+
+/// An object written beside a field that has a field of this name itself.
+fn neighbour_with(level: &Level<'_>, name: &str, map: &Map<String, Value>) -> Option<FieldPath> {
+    let has = |(beside, value): &(&String, &Value)| {
+        let schema = level.schema.properties.get(*beside);
+        (value.is_object() || value.is_null())
+            && schema.is_some_and(|schema| schema.properties.contains_key(name))
+    };
+    map.iter().find(has).map(|(beside, _)| level.path.key(beside.clone()))
+}
+
+/// The nearest of the objects that hold a field's object which has a field of this name.
+fn holder_with(level: &Level<'_>, name: &str) -> Option<FieldPath> {
+    let holders = std::iter::successors(level.outer, |level| level.outer);
+    let mut having = holders.filter(|level| level.schema.properties.contains_key(name));
+    having.next().map(|level| level.path.clone())
 }
 
 /// The name nearest to a misspelt one among those that the object does not use yet.

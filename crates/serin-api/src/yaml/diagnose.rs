@@ -16,6 +16,7 @@ mod indentation;
 mod spaces;
 mod values;
 
+pub(crate) use spaces::glued;
 pub(super) use spaces::odd_spaces;
 
 /// A fault and how to take it out of the text.

@@ -1,0 +1,251 @@
+//! One object: what kind it is, what its schema and Istio's admission say, and its typed form.
+
+use serde_json::Value;
+
+use super::{Source, advice, identity};
+use crate::schema::{self, Cause, Schema, SchemaError, UnknownField};
+use crate::{
+    AnyObject, Code, FieldPath, Finding, Kind, ObjectRef, Scope, Severity, codes, validation,
+};
+
+/// What became of an object.
+#[derive(Default)]
+pub(super) struct Read {
+    /// What it is called, if it says so.
+    pub(super) reference: Option<ObjectRef>,
+    /// The object, if it can be read as its kind.
+    pub(super) object: Option<AnyObject>,
+    pub(super) findings: Vec<Finding>,
+}
+
+pub(super) fn read(json: Value, source: &Source, default_namespace: &str) -> Read {
+    let mut reader = Reader { source, reference: None, findings: Vec::new() };
+    let object = reader.object(json, default_namespace);
+    Read { reference: reader.reference, object, findings: reader.findings }
+}
+
+struct Reader<'s> {
+    source: &'s Source,
+    reference: Option<ObjectRef>,
+    findings: Vec<Finding>,
+}
+
+impl Reader<'_> {
+    fn object(&mut self, mut json: Value, default_namespace: &str) -> Option<AnyObject> {
+        let (api_version, name) = self.kind_of(&json)?;
+        let known = self.known_kind(&api_version, &name);
+        self.reference = Some(identity::reference(&json, &api_version, &name, known, default_namespace));
+        let Some(kind) = known else {
+            self.unknown_kind(&api_version, &name);
+            return None;
+        };
+        self.check_version(kind, &api_version);
+        self.check_engine(kind);
+        self.check_metadata(&json, kind);
+        self.check_fields(&mut json, kind);
+        let mut object = self.typed(&json, kind)?;
+        self.admit(&json);
+        let reference = self.reference.clone().unwrap_or_else(|| object.reference());
+        object.edit_meta(|meta| {
+            meta.namespace = reference.namespace;
+            meta.name = reference.name;
+        });
+        Some(object)
+    }
+
+    fn found(&mut self, code: Code, severity: Severity, field: FieldPath, message: String) -> &mut Finding {
+        let location = self.source.place(&field);
+        self.findings.push(Finding {
+            code,
+            severity,
+            object: self.reference.clone(),
+            field,
+            location: Some(location),
+            message,
+            help: None,
+            related: Vec::new(),
+        });
+        let last = self.findings.len() - 1;
+        &mut self.findings[last]
+    }
+
+    fn error(&mut self, code: Code, field: FieldPath, message: String) -> &mut Finding {
+        self.found(code, Severity::Error, field, message)
+    }
+
+    /// `apiVersion` and `kind`.
+    fn kind_of(&mut self, json: &Value) -> Option<(String, String)> {
+        let Some(map) = json.as_object() else {
+            let what = advice::type_name(json);
+            let finding = self.error(
+                codes::NOT_AN_OBJECT,
+                FieldPath::root(),
+                format!("this document is {what}, not a Kubernetes object"),
+            );
+            finding.help = Some("an object is a mapping with apiVersion, kind and metadata".to_owned());
+            return None;
+        };
+        let mut text = |name: &str| {
+            let value = map.get(name).and_then(Value::as_str).unwrap_or_default();
+            if !value.is_empty() {
+                return Some(value.to_owned());
+            }
+            let field = if map.contains_key(name) { FieldPath::root().key(name) } else { FieldPath::root() };
+            let finding = self.error(codes::NO_KIND, field, format!("the object has no {name}"));
+            let near = schema::nearest(name, map.keys().map(String::as_str));
+            finding.help = Some(match near {
+                Some(near) if near != name => format!("`{near}` is written `{name}`"),
+                _ => format!("every object begins with its apiVersion and kind; add `{name}:`"),
+            });
+            None
+        };
+        let (api_version, kind) = (text("apiVersion"), text("kind"));
+        Some((api_version?, kind?))
+    }
+
+    fn known_kind(&self, api_version: &str, kind: &str) -> Option<&'static Kind> {
+        let group = api_version.split_once('/').map_or("", |(group, _)| group);
+        Kind::find(group, kind)
+    }
+
+    /// Says that a kind is left alone, or that its name seems to be misspelt.
+    fn unknown_kind(&mut self, api_version: &str, kind: &str) {
+        let meant = advice::kind_meant(api_version, kind);
+        let severity = if meant.is_some() { Severity::Error } else { Severity::Info };
+        let message = match &meant {
+            Some(_) => format!("there is no kind {kind} in {api_version}"),
+            None => format!("{kind} ({api_version}) is not a kind that Serin acts on; it is left alone"),
+        };
+        let field = FieldPath::root().key("kind");
+        self.found(codes::UNKNOWN_KIND, severity, field, message).help = meant;
+    }
+
+    fn check_version(&mut self, kind: &Kind, api_version: &str) {
+        let version = api_version.rsplit('/').next().unwrap_or_default();
+        if kind.versions.contains(&version) {
+            return;
+        }
+        let message = format!("{} is not served in version {version}", kind.kind);
+        let help = format!("write `apiVersion: {}`", kind.api_version());
+        self.error(codes::UNKNOWN_VERSION, FieldPath::root().key("apiVersion"), message).help = Some(help);
+    }
+
+    /// Refuses what only Envoy could carry out, instead of passing over it in silence.
+    fn check_engine(&mut self, kind: &Kind) {
+        let (does, instead) = match kind.kind {
+            "EnvoyFilter" => (
+                "patches Envoy's own configuration",
+                "say what it does with a VirtualService, DestinationRule or Telemetry",
+            ),
+            "WasmPlugin" => ("runs a WebAssembly module inside of Envoy", "move what it does into a service"),
+            "TrafficExtension" => ("runs a script or module inside of Envoy", "move what it does into a service"),
+            _ => return,
+        };
+        let message = format!(
+            "{} {does}, and Serin's proxy is not Envoy: it cannot be carried out, and leaving it out in silence \
+             could be dangerous",
+            kind.kind
+        );
+        let finding = self.error(codes::ENVOY_ONLY, FieldPath::root().key("kind"), message);
+        finding.help = Some(format!("remove the object; {instead}, if it is needed"));
+    }
+
+    fn check_metadata(&mut self, json: &Value, kind: &Kind) {
+        let at = FieldPath::root().key("metadata");
+        let empty = Value::Object(serde_json::Map::new());
+        let metadata = json.get("metadata").filter(|it| !it.is_null()).unwrap_or(&empty);
+        self.check(schema::metadata(), metadata, &at);
+        for (field, message) in identity::problems(metadata, kind) {
+            self.error(codes::NO_NAME, at.join(&field), message);
+        }
+    }
+
+    /// What the schema of the kind says. Afterwards `json` has the defaults that a cluster would fill in.
+    fn check_fields(&mut self, json: &mut Value, kind: &Kind) {
+        let schema = kind.schema();
+        let unknown = schema.unknown_fields(json);
+        schema.apply_defaults(json);
+        let errors = schema.validate_thoroughly(json);
+        self.report(schema, json, &FieldPath::root(), errors, unknown);
+    }
+
+    fn check(&mut self, schema: &Schema, value: &Value, at: &FieldPath) {
+        let errors = schema.validate_thoroughly(value);
+        self.report(schema, value, at, errors, schema.unknown_fields(value));
+    }
+
+    fn report(
+        &mut self,
+        schema: &Schema,
+        value: &Value,
+        at: &FieldPath,
+        errors: Vec<SchemaError>,
+        unknown: Vec<UnknownField>,
+    ) {
+        for error in errors {
+            let node = super::reached(&self.source.node, &at.join(&error.field)).span;
+            let help = advice::on_error(schema, value, &error, node);
+            let field = at.join(&error.field);
+            self.error(code(error.cause), field, error.message).help = help;
+        }
+        for field in unknown {
+            let at = at.join(&field.field);
+            let location = self.source.key_place(&at);
+            let message = UnknownField { field: at.clone(), ..field.clone() }.to_string();
+            let finding = self.error(codes::UNKNOWN_FIELD, at, message);
+            finding.help = advice::on_unknown(&field);
+            finding.location = Some(location);
+        }
+    }
+
+    fn typed(&mut self, json: &Value, kind: &Kind) -> Option<AnyObject> {
+        match kind.read(json) {
+            Ok(object) => Some(object),
+            // What the schema has said need not be said again.
+            Err(_) if self.findings.iter().any(|finding| finding.severity == Severity::Error) => None,
+            Err(error) => {
+                self.error(codes::UNDECODABLE, error.field, error.message);
+                None
+            }
+        }
+    }
+
+    /// What Istio's admission says. Of a field that the schema refuses already nothing more is said.
+    fn admit(&mut self, json: &Value) {
+        let Some(Ok(problems)) = validation::validate(json) else { return };
+        let Some(reference) = self.reference.clone() else { return };
+        let refused: Vec<FieldPath> = self
+            .findings
+            .iter()
+            .filter(|finding| finding.severity == Severity::Error && !finding.field.is_root())
+            .map(|finding| finding.field.clone())
+            .collect();
+        for problem in problems {
+            if problem.severity == Severity::Error && refused.contains(&problem.field) {
+                continue;
+            }
+            let location = self.source.place(&problem.field);
+            let mut finding = problem.into_finding(&reference);
+            finding.location = Some(location);
+            self.findings.push(finding);
+        }
+    }
+}
+
+const fn code(cause: Cause) -> Code {
+    match cause {
+        Cause::Type => codes::SCHEMA_TYPE,
+        Cause::Required => codes::SCHEMA_REQUIRED,
+        Cause::Enumeration => codes::SCHEMA_ENUM,
+        Cause::Limit => codes::SCHEMA_BOUNDS,
+        Cause::Format => codes::SCHEMA_FORMAT,
+        Cause::Duplicate => codes::SCHEMA_DUPLICATE,
+        Cause::Alternatives => codes::SCHEMA_ALTERNATIVES,
+        Cause::Rule => codes::SCHEMA_RULE,
+    }
+}
+
+/// Whether objects of a kind live in a namespace; those of unknown kinds are taken to.
+pub(super) fn is_namespaced(kind: Option<&Kind>) -> bool {
+    kind.is_none_or(|kind| kind.scope == Scope::Namespaced)
+}
