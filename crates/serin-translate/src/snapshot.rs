@@ -6,10 +6,13 @@
 mod objects;
 mod virtual_services;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
+use serin_api::core::Namespace;
 use serin_api::mesh_config::MeshConfig;
 use serin_api::networking::{DestinationRule, Gateway, VirtualService};
+use serin_api::values::LabelSelector;
 use serin_api::{Finding, Object};
 
 use crate::destination_rule::{self, DestinationRules};
@@ -21,6 +24,9 @@ use crate::virtual_service::{NameSettings, Resolver};
 pub(crate) use objects::same;
 pub use objects::{Kind, Objects};
 pub(crate) use virtual_services::VirtualServices;
+
+/// The label that Kubernetes gives every namespace.
+const NAME_LABEL: &str = "kubernetes.io/metadata.name";
 
 /// What holds for the whole mesh.
 #[derive(Clone, Debug, PartialEq)]
@@ -154,6 +160,7 @@ impl SnapshotBuilder {
     }
 
     fn build_owned(&mut self, mut objects: Objects, settings: Settings) -> Snapshot {
+        leave_out_unselected(&mut objects, &settings.mesh.discovery_selectors);
         objects.sort();
         let last = self.last.as_deref().filter(|last| last.settings == settings);
         let registry = match last {
@@ -211,6 +218,21 @@ impl SnapshotBuilder {
             written,
         }
     }
+}
+
+/// Where the mesh selects namespaces, all objects of others do not exist for it, those of the root namespace included.
+fn leave_out_unselected(objects: &mut Objects, selectors: &[LabelSelector]) {
+    if selectors.is_empty() {
+        return;
+    }
+    let is_selected = |namespace: &&Arc<Object<Namespace>>| {
+        let mut labels = namespace.meta.labels.clone();
+        labels.entry(NAME_LABEL.to_owned()).or_insert_with(|| namespace.meta.name.clone());
+        selectors.iter().any(|it| it.matches(&labels))
+    };
+    let selected = objects.namespaces.iter().filter(is_selected);
+    let names: HashSet<_> = selected.map(|it| it.meta.name.clone()).collect();
+    objects.retain_namespaces(|namespace| names.contains(namespace));
 }
 
 /// What the Gateway API's objects become; taken from `last` as far as it is the same.

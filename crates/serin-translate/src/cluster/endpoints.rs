@@ -8,7 +8,7 @@ use serin_routing::model::{Endpoint, EndpointTls, Endpoints, Health, Locality, L
 
 use super::peers::Peers;
 use crate::proxy::Proxy;
-use crate::registry::{Registry, Service, ServiceEndpoint, ServicePort};
+use crate::registry::{EndpointSource, Registry, Service, ServiceEndpoint, ServicePort};
 
 /// Label of Services whose sessions stay with an endpoint until it is gone.
 const PERSISTENT_SESSION: &str = "istio.io/persistent-session";
@@ -31,7 +31,8 @@ impl Chooser<'_> {
     ) -> Endpoints {
         let mut places = BTreeMap::<Locality, Vec<Endpoint>>::new();
         for endpoint in self.registry.endpoints_of_port(service, port) {
-            let chosen = subset.is_none_or(|subset| endpoint.workload.has_labels(&subset.labels));
+            let chosen = endpoint.source == EndpointSource::Assumed
+                || subset.is_none_or(|subset| endpoint.workload.has_labels(&subset.labels));
             if chosen && self.takes_traffic(service, endpoint) {
                 let place = places.entry(endpoint.workload.locality.clone()).or_default();
                 place.push(self.endpoint(endpoint));

@@ -385,6 +385,20 @@ fn a_subset_has_the_endpoints_that_carry_its_labels() {
     assert_eq!(endpoints(&V1.replace("v1", "v3")), "");
 }
 
+#[test]
+fn a_service_of_whose_workloads_manifests_say_nothing_is_taken_to_have_some_for_every_subset() {
+    let subsets = "\n---\nkind: DestinationRule\nmetadata: {name: rule}\nspec: {host: svc, subsets: [{name: v1, labels: {version: v1}}]}\n";
+    let count = |snapshot: &Snapshot, name: &str| {
+        let clusters = of(snapshot, &sidecar("default", ""));
+        clusters.endpoints[name].localities.iter().map(|it| it.endpoints.len()).sum::<usize>()
+    };
+    let text = [SVC, subsets].concat();
+    assert_eq!((count(&manifests(&text), HTTP), count(&manifests(&text), V1)), (1, 1));
+    assert_eq!((count(&cluster(&text), HTTP), count(&cluster(&text), V1)), (0, 0));
+    let text = [SVC, subsets, &pods(&["v2@"], "")].concat();
+    assert_eq!((count(&manifests(&text), HTTP), count(&manifests(&text), V1)), (1, 0));
+}
+
 /// The places of `svc` as a proxy in `place` sees them.
 #[track_caller]
 fn check_places(list: &[&str], policy: &str, place: &str, weighted: bool, expect: &str) {

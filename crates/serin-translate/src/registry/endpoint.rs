@@ -36,6 +36,9 @@ pub enum EndpointSource {
     WorkloadEntry,
     /// An endpoint listed in a ServiceEntry, or the name of the host itself.
     Inline,
+    /// Nothing: manifests declare the Service but no workload of it, which must then be elsewhere. Counts for every subset.
+    /// Has no address.
+    Assumed,
 }
 
 /// A workload: what runs and who it is, as far as it is known.

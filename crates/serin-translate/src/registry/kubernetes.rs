@@ -141,7 +141,7 @@ impl<'a> EndpointLists<'a> {
             (None, Some(list)) => self.of_list(list, key.0),
             (None, None) => self.of_pods(object),
         };
-        endpoints.extend(self.selected(object, &[EndpointSource::WorkloadEntry]));
+        endpoints.extend(self.selected(object, EndpointSource::WorkloadEntry));
         let mut seen = HashSet::new();
         endpoints.retain(|it| seen.insert((it.address.clone(), Arc::clone(&it.port_name))));
         endpoints
@@ -179,19 +179,24 @@ impl<'a> EndpointLists<'a> {
         found
     }
 
-    /// The pods among manifests that a Service selects; where there are none, those to be expected.
+    /// The pods among manifests that a Service selects; where there are none, those to be expected. Where no manifest speaks of
+    /// its workloads, they are taken to be declared elsewhere.
     fn of_pods(&self, object: &Written) -> Vec<ServiceEndpoint> {
         if !self.expects_pods {
             return Vec::new();
         }
-        let pods = self.selected(object, &[EndpointSource::Pod]);
-        if pods.is_empty() { self.selected(object, &[EndpointSource::Template]) } else { pods }
+        let (namespace, selector) = (&object.meta.namespace, &object.spec.selector);
+        if self.workloads.known(namespace, selector).next().is_none() {
+            return object.spec.ports.iter().filter_map(|port| assumed(object, port)).collect();
+        }
+        let pods = self.selected(object, EndpointSource::Pod);
+        if pods.is_empty() { self.selected(object, EndpointSource::Template) } else { pods }
     }
 
-    fn selected(&self, object: &Written, sources: &[EndpointSource]) -> Vec<ServiceEndpoint> {
+    fn selected(&self, object: &Written, source: EndpointSource) -> Vec<ServiceEndpoint> {
         let candidates = self.workloads.selected(&object.meta.namespace, &object.spec.selector);
         candidates
-            .filter(|it| sources.contains(&it.source))
+            .filter(|it| it.source == source)
             .flat_map(|it| object.spec.ports.iter().filter_map(|port| on_workload(it, port)))
             .collect()
     }
@@ -209,16 +214,16 @@ impl<'a> EndpointLists<'a> {
         };
         let by_name = target.filter(is_pod).and_then(|it| self.workloads.pod(&of(it), &it.name));
         let known = by_name.or_else(|| self.workloads.at(ip));
-        known.map_or_else(|| Arc::new(unknown(ip, namespace)), |it| Arc::clone(&it.workload))
+        known.map_or_else(|| Arc::new(unknown(Some(ip), namespace)), |it| Arc::clone(&it.workload))
     }
 }
 
-fn unknown(ip: IpAddr, namespace: &str) -> Workload {
+fn unknown(ip: Option<IpAddr>, namespace: &str) -> Workload {
     let identity =
         WorkloadIdentity { namespace: Arc::from(namespace), ..WorkloadIdentity::default() };
     Workload {
         identity: Arc::new(identity),
-        addresses: vec![ip],
+        addresses: ip.into_iter().collect(),
         locality: Default::default(),
         network: Arc::default(),
         node: Arc::default(),
@@ -226,6 +231,22 @@ fn unknown(ip: IpAddr, namespace: &str) -> Workload {
         hostname: Arc::default(),
         ports: Default::default(),
     }
+}
+
+fn assumed(object: &Written, port: &core::ServicePort) -> Option<ServiceEndpoint> {
+    let name = Arc::from(object.meta.name.as_str());
+    let number = match port.target_port {
+        Some(IntOrString::Int(number @ 1..)) => number,
+        _ => port.port,
+    };
+    Some(ServiceEndpoint {
+        address: HostAddress::Name(name).with_port(u16::try_from(number).ok()?),
+        port_name: Arc::from(port.name.as_str()),
+        weight: 1,
+        health: Health::Healthy,
+        source: EndpointSource::Assumed,
+        workload: Arc::new(unknown(None, &object.meta.namespace)),
+    })
 }
 
 fn health(conditions: &EndpointConditions) -> Health {

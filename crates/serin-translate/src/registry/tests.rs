@@ -84,7 +84,7 @@ fn a_cluster_without_slices_has_no_endpoints_but_manifests_have_their_pods() {
         assert_eq!(endpoints(&manifests(&objects.concat()), "svc"), in_manifests, "{objects:?}");
     };
     let pod = "http=10.1.0.1:8080+mesh named=10.1.0.1:9090+mesh same=10.1.0.1:82+mesh";
-    check(&[SVC], "", "");
+    check(&[SVC], "", "http=svc:8080 named=svc:81 same=svc:82");
     check(&[SVC, POD], "", pod);
     check(&[SVC, POD, DEPLOYMENT], "", pod);
     check(&[SVC, DEPLOYMENT], "", "http=svc-v2:8080*3 named=svc-v2:9091*3 same=svc-v2:82*3");
@@ -92,6 +92,7 @@ fn a_cluster_without_slices_has_no_endpoints_but_manifests_have_their_pods() {
     let of = |objects: &str| {
         manifests(objects).registry().endpoints(service(&manifests(SVC), "svc"))[0].source
     };
+    assert_eq!(of(SVC), EndpointSource::Assumed);
     assert_eq!(of(&[SVC, DEPLOYMENT].concat()), EndpointSource::Template);
     assert_eq!(of(&[SVC, POD].concat()), EndpointSource::Pod);
     assert_eq!(of(&[SVC, SLICE].concat()), EndpointSource::Slice);

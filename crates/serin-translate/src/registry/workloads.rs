@@ -28,7 +28,7 @@ pub(super) struct Candidate {
     pub(super) source: EndpointSource,
     /// Where it is reached.
     pub(super) host: HostAddress,
-    /// Share among endpoints.
+    /// Share among endpoints; 0 for a workload that is declared to have no pods.
     pub(super) weight: u32,
     /// Whether it is ready.
     pub(super) health: Health,
@@ -115,9 +115,8 @@ impl Workloads {
         let mut add = |meta: &Meta, template: &PodTemplateSpec, replicas: Option<i32>| {
             let replicas = u32::try_from(replicas.unwrap_or(1)).unwrap_or(0);
             let owned = meta.owner_references.iter().any(|owner| owner.controller);
-            if replicas > 0 && !owned {
-                let place = self.add(template_candidate(meta, template, replicas, &injection));
-                debug_assert!(place < self.list.len());
+            if !owned {
+                self.add(template_candidate(meta, template, replicas, &injection));
             }
         };
         for it in &objects.deployments {
@@ -139,6 +138,15 @@ impl Workloads {
 
     /// The workloads of a namespace that carry all these labels, in order. None for no labels.
     pub(super) fn selected<'a>(
+        &'a self,
+        namespace: &str,
+        selector: &'a BTreeMap<String, String>,
+    ) -> impl Iterator<Item = &'a Candidate> {
+        self.known(namespace, selector).filter(|it| it.weight > 0)
+    }
+
+    /// The same with those that are declared to have no pods.
+    pub(super) fn known<'a>(
         &'a self,
         namespace: &str,
         selector: &'a BTreeMap<String, String>,

@@ -25,6 +25,11 @@ macro_rules! kinds {
                 $(sort(&mut self.$list);)+
             }
 
+            /// Leaves out objects of namespaces that `keep` refuses.
+            pub(super) fn retain_namespaces(&mut self, keep: impl Fn(&str) -> bool) {
+                $(self.$list.retain(|it| it.meta.namespace.is_empty() || keep(&it.meta.namespace));)+
+            }
+
             /// Adds the object that `value` describes; `false` for kinds that a snapshot does not hold.
             #[cfg(test)]
             pub(crate) fn add_value(&mut self, value: &serde_json::Value) -> bool {

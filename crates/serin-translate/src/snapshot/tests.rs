@@ -120,3 +120,25 @@ fn objects_of_the_gateway_api_join_those_of_istio() {
     let again = builder.build(again, Settings::default());
     assert!(std::ptr::eq(first.virtual_services(), again.virtual_services()));
 }
+
+#[test]
+fn objects_of_namespaces_that_the_mesh_does_not_select_do_not_exist_for_it() {
+    let namespaces = "
+kind: Namespace
+metadata: {name: default, labels: {mesh: 'yes'}}
+---
+kind: Namespace
+metadata: {name: other}
+";
+    let text = format!("{OBJECTS}\n---\n{namespaces}");
+    let count = |key: &str, value: &str| {
+        let mut mesh = MeshConfig::default();
+        let match_labels = std::collections::BTreeMap::from([(key.to_owned(), value.to_owned())]);
+        mesh.discovery_selectors = vec![LabelSelector { match_labels, ..LabelSelector::default() }];
+        let settings = Settings { mesh: Arc::new(mesh), ..Settings::default() };
+        Snapshot::new(objects(&text), settings).objects().virtual_services.len()
+    };
+    assert_eq!(count("mesh", "yes"), 4);
+    assert_eq!(count("kubernetes.io/metadata.name", "other"), 1);
+    assert_eq!(count("mesh", "no"), 0);
+}
