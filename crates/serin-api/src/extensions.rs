@@ -29,7 +29,7 @@ message! {
         #[schemars(length(max = 16))]
         pub target_refs: Vec<TargetRef>,
         /// Where the module is: `file`, `oci` (also without a scheme), `http` or `https`.
-        #[schemars(required, length(min = 1), extend("x-kubernetes-validations" = [
+        #[schemars(extend("x-required" = true), length(min = 1), extend("x-kubernetes-validations" = [
             {"rule": "isURL(self) ? (url(self).getScheme() in ['', 'http', 'https', 'oci', 'file']) : (isURL('http://' + self) && url('http://' + self).getScheme() in ['', 'http', 'https', 'oci', 'file'])", "message": "url must have schema one of [http, https, file, oci]"},
         ]))]
         pub url: String,
@@ -98,7 +98,7 @@ message! {
     /// A WebAssembly filter.
     pub struct WasmConfig {
         /// Where the module is: `file`, `oci` (also without a scheme), `http` or `https`.
-        #[schemars(required, length(min = 1), extend("x-kubernetes-validations" = [
+        #[schemars(extend("x-required" = true), length(min = 1), extend("x-kubernetes-validations" = [
             {"rule": "isURL(self) ? (url(self).getScheme() in ['', 'http', 'https', 'oci', 'file']) : (isURL('http://' + self) && url('http://' + self).getScheme() in ['', 'http', 'https', 'oci', 'file'])", "message": "url must have schema one of [http, https, file, oci]"},
         ]))]
         pub url: String,
@@ -130,7 +130,7 @@ message! {
     /// A Lua filter.
     pub struct LuaConfig {
         /// The program, up to 64 KiB.
-        #[schemars(required, length(min = 1, max = 65536))]
+        #[schemars(extend("x-required" = true), length(min = 1, max = 65536))]
         pub inline_code: String,
     }
 
@@ -147,7 +147,7 @@ message! {
     ]))]
     pub struct EnvVar {
         /// Name.
-        #[schemars(required, length(min = 1, max = 256))]
+        #[schemars(extend("x-required" = true), length(min = 1, max = 256))]
         pub name: String,
         /// Where the value comes from.
         pub value_from: EnvValueSource,
@@ -168,7 +168,7 @@ message! {
     /// A port.
     pub struct TrafficPort {
         /// Port number.
-        #[schemars(required, range(min = 1, max = 65535))]
+        #[schemars(extend("x-required" = true), range(min = 1, max = 65535))]
         pub number: u32,
     }
 }

@@ -100,6 +100,7 @@ impl Loader {
     /// Reads a text, which findings will call `file`.
     pub fn add(&mut self, file: &str, text: &str) {
         let file: Arc<str> = file.into();
+        let before = self.loaded.findings.len();
         let stream = yaml::read_within(text, &self.limits);
         let located = |problem: yaml::Problem| Finding {
             code: problem.code,
@@ -116,6 +117,8 @@ impl Loader {
             let json = document.root.to_json();
             self.value(&file, Arc::new(document.root), json, document.sound);
         }
+        self.loaded.findings[before..]
+            .sort_by_key(|finding| finding.location.as_ref().map(|location| location.span.start));
     }
 
     /// Everything that was read.
@@ -136,7 +139,11 @@ impl Loader {
     }
 
     fn object(&mut self, source: Source, json: Value, sound: bool) {
-        let read = object::read(json, &source, &self.default_namespace);
+        let mut read = object::read(json, &source, &self.default_namespace);
+        if !sound && read.reference.is_none() {
+            // What is missing may well be in what could not be read.
+            read.findings.clear();
+        }
         let is_refused =
             !sound || read.findings.iter().any(|finding| finding.severity == Severity::Error);
         self.loaded.findings.extend(read.findings);
@@ -155,7 +162,9 @@ impl Loader {
 
     /// Remembers where an object stands; an earlier one of the same name gives way, as with `kubectl apply`.
     fn register(&mut self, reference: &ObjectRef, index: usize, is_known: bool) {
-        let Some(earlier) = self.loaded.index.insert(Identity::from(reference), index) else { return };
+        let Some(earlier) = self.loaded.index.insert(Identity::from(reference), index) else {
+            return;
+        };
         self.loaded.objects.retain(|object| object.source != earlier);
         self.loaded.refused.retain(|object| object.source != earlier);
         if !is_known {
@@ -167,9 +176,14 @@ impl Loader {
             "{reference} is given twice; this one takes the place of the one at {}:{}",
             first.file, first.span.start.line
         );
-        let mut finding =
-            Finding::new(codes::DUPLICATE_OBJECT, Severity::Warning, reference, name.clone(), message)
-                .with_help("remove one of them, or give one another name or namespace");
+        let mut finding = Finding::new(
+            codes::DUPLICATE_OBJECT,
+            Severity::Warning,
+            reference,
+            name.clone(),
+            message,
+        )
+        .with_help("remove one of them, or give one another name or namespace");
         finding.location = Some(self.loaded.sources[index].place(&name));
         self.loaded.findings.push(finding);
     }
@@ -187,7 +201,8 @@ fn list_items(json: &Value, node: &Node) -> Option<Vec<(Value, Arc<Node>)>> {
             && !element.is_empty()
         {
             map.entry("kind").or_insert_with(|| Value::from(element));
-            map.entry("apiVersion").or_insert_with(|| json.get("apiVersion").cloned().unwrap_or_default());
+            map.entry("apiVersion")
+                .or_insert_with(|| json.get("apiVersion").cloned().unwrap_or_default());
         }
         item
     };
@@ -228,7 +243,11 @@ impl Source {
         let (key, value) = self.node.find(field);
         let reached = reached(&self.node, field);
         let span = match &reached.content {
-            Content::Scalar(_) if value.start != value.end && value.start.line == value.end.line => value,
+            Content::Scalar(_)
+                if value.start != value.end && value.start.line == value.end.line =>
+            {
+                value
+            }
             Content::Scalar(_) => key,
             // An element of a list, or the object itself, has no key: its own first line stands for it.
             _ if key == value => first_line(reached),
@@ -249,7 +268,9 @@ fn reached<'n>(root: &'n Node, field: &FieldPath) -> &'n Node {
     for segment in field.segments() {
         let next = match segment {
             crate::Segment::Key(key) => node.get(key),
-            crate::Segment::Index(index) => node.items().and_then(|items| items.get(*index)).map(|it| &**it),
+            crate::Segment::Index(index) => {
+                node.items().and_then(|items| items.get(*index)).map(|it| &**it)
+            }
         };
         let Some(next) = next else { break };
         node = next;

@@ -9,6 +9,8 @@
 use indexmap::IndexMap;
 use serde_json::Value;
 
+use crate::FieldPath;
+
 mod defaults;
 mod error;
 mod fields;
@@ -181,26 +183,28 @@ impl Schema {
     /// Everything about `value` that a Kubernetes API server would refuse: types, limits and duplicates, and if those
     /// leave the value sound, the rules, which may compare it with `old`.
     pub fn validate(&self, value: &Value, old: Option<&Value>) -> Vec<SchemaError> {
-        let mut errors = validate::structure(self, value);
-        errors.extend(lists::duplicates(self, value));
+        let root = FieldPath::root();
+        let mut errors = validate::structure(self, value, &root);
+        errors.extend(lists::duplicates(self, value, &root));
         if errors.iter().any(SchemaError::is_blocking) {
             errors.push(SchemaError::rules_not_checked());
         } else {
-            errors.extend(rules::evaluate(self, value, old, &[]));
+            errors.extend(rules::evaluate(self, value, old, &root, &[]));
         }
         errors
     }
 
-    /// Like [`Schema::validate`], but evaluates also with errors elsewhere every rule whose own value is sound.
-    pub fn validate_thoroughly(&self, value: &Value) -> Vec<SchemaError> {
-        let mut errors = validate::structure(self, value);
-        errors.extend(lists::duplicates(self, value));
-        let unsound: Vec<_> = errors
+    /// Like [`Schema::validate`] for a value that stands at `path` of an object, but evaluates also with errors
+    /// elsewhere every rule whose own value is sound.
+    pub fn validate_thoroughly(&self, value: &Value, path: &FieldPath) -> Vec<SchemaError> {
+        let mut errors = validate::structure(self, value, path);
+        errors.extend(lists::duplicates(self, value, path));
+        let unsound: Vec<FieldPath> = errors
             .iter()
             .filter(|error| error.is_blocking())
             .map(|error| error.field.clone())
             .collect();
-        errors.extend(rules::evaluate(self, value, None, &unsound));
+        errors.extend(rules::evaluate(self, value, None, path, &unsound));
         errors
     }
 

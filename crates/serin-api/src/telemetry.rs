@@ -60,7 +60,7 @@ message! {
     /// A provider by its name.
     pub struct ProviderRef {
         /// Name in the mesh configuration.
-        #[schemars(required, length(min = 1))]
+        #[schemars(extend("x-required" = true), length(min = 1))]
         pub name: String,
     }
 
@@ -88,14 +88,14 @@ message! {
     /// A fixed value.
     pub struct LiteralTag {
         /// The value.
-        #[schemars(required, length(min = 1))]
+        #[schemars(extend("x-required" = true), length(min = 1))]
         pub value: String,
     }
 
     /// The value of an environment variable.
     pub struct EnvironmentTag {
         /// Name of the variable.
-        #[schemars(required, length(min = 1))]
+        #[schemars(extend("x-required" = true), length(min = 1))]
         pub name: String,
         /// Value when it is not set.
         pub default_value: String,
@@ -104,7 +104,7 @@ message! {
     /// The value of a request header.
     pub struct HeaderTag {
         /// Name of the header.
-        #[schemars(required, length(min = 1))]
+        #[schemars(extend("x-required" = true), length(min = 1))]
         pub name: String,
         /// Value when it is absent.
         pub default_value: String,
@@ -113,7 +113,7 @@ message! {
     /// An access log format string.
     pub struct FormatterTag {
         /// The format.
-        #[schemars(required, length(min = 1))]
+        #[schemars(extend("x-required" = true), length(min = 1))]
         pub value: String,
     }
 

@@ -38,10 +38,11 @@ message! {
         /// Labels that a workload must carry, all of them. None at all chooses every workload.
         #[schemars(
             extend("maxProperties" = 256),
-            extend("x-kubernetes-validations" = [
-                {"rule": "self.all(key, !key.contains('*'))", "message": "wildcard not allowed in label key match"},
-                {"rule": "self.all(key, !self[key].contains('*'))", "message": "wildcard not allowed in label value match"},
-            ])
+            extend("additionalProperties" = {
+                "type": "string",
+                "maxLength": 63,
+                "x-kubernetes-validations": [{"rule": "!self.contains('*')", "message": "wildcard is not supported in selector"}],
+            })
         )]
         pub labels: BTreeMap<String, String>,
     }
@@ -51,8 +52,12 @@ message! {
         /// Labels that a workload must carry, all of them. None at all chooses every workload of the scope.
         #[schemars(
             extend("maxProperties" = 4096),
+            extend("additionalProperties" = {
+                "type": "string",
+                "maxLength": 63,
+                "x-kubernetes-validations": [{"rule": "!self.contains('*')", "message": "wildcard not allowed in label value match"}],
+            }),
             extend("x-kubernetes-validations" = [
-                {"rule": "self.all(key, !self[key].contains('*'))", "message": "wildcard not allowed in label value match"},
                 {"rule": "self.all(key, key.size() != 0)", "message": "key must not be empty"},
                 {"rule": "self.all(key, !key.contains('*'))", "message": "wildcard not allowed in label key match"},
             ])
@@ -69,10 +74,10 @@ message! {
         #[schemars(length(max = 253), regex(pattern = r"^$|^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"))]
         pub group: String,
         /// Kind of the object.
-        #[schemars(required, length(min = 1, max = 63), regex(pattern = r"^[a-zA-Z]([-a-zA-Z0-9]*[a-zA-Z0-9])?$"))]
+        #[schemars(extend("x-required" = true), length(min = 1, max = 63), regex(pattern = r"^[a-zA-Z]([-a-zA-Z0-9]*[a-zA-Z0-9])?$"))]
         pub kind: String,
         /// Name of the object.
-        #[schemars(required, length(min = 1, max = 253))]
+        #[schemars(extend("x-required" = true), length(min = 1, max = 253))]
         pub name: String,
         /// Must be left out: only objects of the policy's own namespace can be attached to.
         #[schemars(extend("x-kubernetes-validations" = [
@@ -93,10 +98,10 @@ message! {
     /// One condition on a label.
     pub struct LabelSelectorRequirement {
         /// The label.
-        #[schemars(required)]
+        #[schemars(extend("x-required" = true))]
         pub key: String,
         /// `In`, `NotIn`, `Exists` or `DoesNotExist`.
-        #[schemars(required)]
+        #[schemars(extend("x-required" = true))]
         pub operator: String,
         /// The values that `In` and `NotIn` compare with; none for the other operators.
         #[schemars(extend("x-kubernetes-list-type" = "atomic"))]

@@ -85,3 +85,30 @@ fn rules_survive_any_expression() {
         }
     });
 }
+
+/// Whatever a manifest is changed into, it is read without panic, and every finding has its place in the text.
+#[test]
+fn loading_survives_changed_manifests() {
+    const MANIFEST: &str = "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata:\n  name: v\n  labels: {a: b}\nspec:\n  \
+        hosts: [a]\n  http:\n  - match:\n    - uri: {prefix: /x}\n      headers: {h: {regex: 'a+'}}\n    route:\n    - destination: {host: \
+        a, port: {number: 80}}\n      weight: 100\n    timeout: 5s\n---\nkind: List\napiVersion: v1\nitems:\n- {apiVersion: v1, kind: \
+        Service, metadata: {name: s}}\n";
+    const PIECES: [&str; 24] = [
+        "", " ", "\n", "  ", "- ", ": ", ":", "[", "]", "{", "}", "'", "\"", "null", "~", "*",
+        "&a ", "1", "true", "#", "\t", "---\n", "\u{e4}", "name",
+    ];
+    bolero::check!().with_type::<Vec<(u16, u8, u8)>>().for_each(|changes| {
+        let mut text: Vec<char> = MANIFEST.chars().collect();
+        for &(at, cut, piece) in changes.iter().take(6) {
+            let at = usize::from(at) % (text.len() + 1);
+            let end = (at + usize::from(cut % 8)).min(text.len());
+            text.splice(at..end, PIECES[usize::from(piece) % PIECES.len()].chars());
+        }
+        let text: String = text.into_iter().collect();
+        let loaded = serin_api::load::load("a.yaml", &text, "default");
+        for finding in &loaded.findings {
+            let span = finding.location.as_ref().expect("a place").span;
+            assert!(text.get(span.start.offset..span.end.offset).is_some(), "{finding:?}");
+        }
+    });
+}

@@ -7,34 +7,28 @@ use std::path::PathBuf;
 use serde_json::Value;
 use serin_api::{Kind, yaml};
 
-fn folder() -> Option<PathBuf> {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join("../../../shared/conformance/istio/validation");
-    if folder.is_dir() {
-        return Some(folder);
-    }
-    println!("skipped: {} is absent", folder.display());
-    None
-}
-
 /// What an API server with our definitions would say of an object.
-fn errors(mut object: Value) -> Vec<String> {
+fn errors(mut object: Value) -> Option<Vec<String>> {
     let text = |name: &str| object[name].as_str().unwrap_or_default().to_owned();
     let (api_version, kind) = (text("apiVersion"), text("kind"));
     let (group, version) = api_version.split_once('/').unwrap_or(("", &api_version));
-    let kind = Kind::find(group, &kind).expect("the documents are of known kinds");
-    assert!(kind.versions.contains(&version), "{api_version} of {}", kind.kind);
+    let kind = Kind::find(group, &kind).filter(|kind| kind.versions.contains(&version))?;
     let schema = kind.schema();
     let unknown = schema.unknown_fields(&object).into_iter().map(|field| field.to_string());
     let mut errors: Vec<String> = unknown.collect();
     schema.apply_defaults(&mut object);
     errors.extend(schema.validate(&object, None).iter().map(ToString::to_string));
-    errors
+    Some(errors)
 }
 
 #[test]
 fn documents_are_accepted_or_refused_as_by_the_definitions_of_istio() {
-    let Some(folder) = folder() else { return };
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("../../../shared/conformance/istio/validation");
+    if !folder.is_dir() {
+        println!("skipped: {} is absent", folder.display());
+        return;
+    }
     let mut files: Vec<PathBuf> = std::fs::read_dir(folder)
         .unwrap()
         .map(|entry| entry.unwrap().path())
@@ -48,9 +42,10 @@ fn documents_are_accepted_or_refused_as_by_the_definitions_of_istio() {
         for document in stream.documents {
             documents += 1;
             let mut object = document.root.to_json();
-            let name = format!("{} {}", file.file_name().unwrap().display(), object["metadata"]["name"]);
+            let name =
+                format!("{} {}", file.file_name().unwrap().display(), object["metadata"]["name"]);
             let expect = object.as_object_mut().unwrap().shift_remove("_err");
-            let errors = errors(object);
+            let errors = errors(object).expect("a known kind in a served version");
             let fits = match &expect {
                 None => errors.is_empty(),
                 Some(text) => errors.iter().any(|error| error.contains(text.as_str().unwrap())),

@@ -111,7 +111,11 @@ fn check_places(text: &str, root: &Node, node: &Node, path: &FieldPath) {
             // The line end after a block text belongs to its value, but not to its span.
             let piece = slice(text, node.span);
             let end = if piece.starts_with('|') { "\n" } else { "" };
-            assert_eq!(alone(&format!("{piece}{end}")).as_ref(), Some(value), "{piece:?} of {text}");
+            assert_eq!(
+                alone(&format!("{piece}{end}")).as_ref(),
+                Some(value),
+                "{piece:?} of {text}"
+            );
         }
         Content::List(items) => {
             for (index, item) in items.iter().enumerate() {

@@ -41,7 +41,7 @@ message! {
     /// A Service.
     pub struct IngressServiceBackend {
         /// Name.
-        #[schemars(required)]
+        #[schemars(extend("x-required" = true))]
         pub name: String,
         /// Port.
         pub port: Option<ServiceBackendPort>,

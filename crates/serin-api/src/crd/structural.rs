@@ -3,6 +3,9 @@
 use serde_json::{Map, Value, json};
 
 const PRESERVE: &str = "x-kubernetes-preserve-unknown-fields";
+/// Says that a field must be given, as an extension of the field's description. (To the readers of the types no field is
+/// required: that is for the schema to say.)
+const REQUIRED: &str = "x-required";
 /// Says under which other name a field may be written, as an extension of the field's description.
 const ALIAS: &str = "x-alias";
 
@@ -39,7 +42,15 @@ pub(super) fn normalise(schema: &mut Value) {
             whole_number(value);
         }
     }
+    if let Some(Value::Object(values)) = map.remove("patternProperties") {
+        // The keys of a map of numbers; what they may be is for rules to say.
+        map.insert(
+            "additionalProperties".to_owned(),
+            values.into_values().next().unwrap_or_default(),
+        );
+    }
     for_each_part(map, normalise);
+    hoist_required(map);
     add_aliases(map);
 }
 
@@ -108,6 +119,18 @@ fn whole_number(value: &mut Value) {
         value.as_f64().filter(|it| value.is_f64() && it.fract() == 0.0 && it.abs() < 1e15)
     {
         *value = json!(number as i64);
+    }
+}
+
+/// Moves what fields say of themselves to the list that structural schemas have.
+fn hoist_required(map: &mut Map<String, Value>) {
+    let Some(Value::Object(fields)) = map.get_mut("properties") else { return };
+    let is_required = |(name, field): (&String, &mut Value)| {
+        field.as_object_mut()?.remove(REQUIRED).map(|_| Value::from(name.as_str()))
+    };
+    let required: Vec<Value> = fields.iter_mut().filter_map(is_required).collect();
+    if !required.is_empty() {
+        map.insert("required".to_owned(), Value::Array(required));
     }
 }
 

@@ -31,7 +31,7 @@ message! {
     /// A kind of gateways and who serves them.
     pub struct GatewayClass {
         /// The controller: a domain and a path.
-        #[schemars(required, length(min = 1, max = 253), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*\/[A-Za-z0-9\/\-._~%!$&'()*+,;=:]+$"), extend("x-kubernetes-validations" = [{"rule": "self == oldSelf", "message": "Value is immutable"}]))]
+        #[schemars(extend("x-required" = true), length(min = 1, max = 253), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*\/[A-Za-z0-9\/\-._~%!$&'()*+,;=:]+$"), extend("x-kubernetes-validations" = [{"rule": "self == oldSelf", "message": "Value is immutable"}]))]
         pub controller_name: String,
         /// Settings of the class.
         pub parameters_ref: Option<ObjectReference>,
@@ -43,10 +43,10 @@ message! {
     /// A gateway: its listeners.
     pub struct Gateway {
         /// Class.
-        #[schemars(required, length(min = 1, max = 253))]
+        #[schemars(extend("x-required" = true), length(min = 1, max = 253))]
         pub gateway_class_name: String,
         /// Ports to listen on and what is served there.
-        #[schemars(required, length(min = 1, max = 64), extend(
+        #[schemars(extend("x-required" = true), length(min = 1, max = 64), extend(
             "x-kubernetes-list-type" = "map",
             "x-kubernetes-list-map-keys" = ["name"],
             "x-kubernetes-validations" = [
@@ -75,16 +75,16 @@ message! {
     /// A port and what is served there.
     pub struct Listener {
         /// Name.
-        #[schemars(required, length(min = 1, max = 253), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"))]
+        #[schemars(extend("x-required" = true), length(min = 1, max = 253), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"))]
         pub name: String,
         /// Host, a `*.`-wildcard allowed. Absent is all hosts.
         #[schemars(length(min = 1, max = 253), regex(pattern = r"^(\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"))]
         pub hostname: Option<String>,
         /// Port number.
-        #[schemars(required, range(min = 1, max = 65535))]
+        #[schemars(extend("x-required" = true), range(min = 1, max = 65535))]
         pub port: i32,
         /// `HTTP`, `HTTPS`, `TLS`, `TCP` or `UDP`.
-        #[schemars(required, length(min = 1, max = 255), regex(pattern = r"^[a-zA-Z0-9]([-a-zA-Z0-9]*[a-zA-Z0-9])?$|[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*\/[A-Za-z0-9]+$"))]
+        #[schemars(extend("x-required" = true), length(min = 1, max = 255), regex(pattern = r"^[a-zA-Z0-9]([-a-zA-Z0-9]*[a-zA-Z0-9])?$|[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*\/[A-Za-z0-9]+$"))]
         pub protocol: String,
         /// TLS.
         pub tls: Option<ListenerTlsConfig>,
@@ -134,7 +134,7 @@ message! {
         #[schemars(length(max = 253), regex(pattern = r"^$|^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"), extend("default" = "gateway.networking.k8s.io"))]
         pub group: Option<String>,
         /// Kind.
-        #[schemars(required, length(min = 1, max = 63), regex(pattern = r"^[a-zA-Z]([-a-zA-Z0-9]*[a-zA-Z0-9])?$"))]
+        #[schemars(extend("x-required" = true), length(min = 1, max = 63), regex(pattern = r"^[a-zA-Z]([-a-zA-Z0-9]*[a-zA-Z0-9])?$"))]
         pub kind: String,
     }
 
@@ -194,7 +194,7 @@ message! {
     /// TLS towards clients.
     pub struct FrontendTlsConfig {
         /// For all ports.
-        #[schemars(required)]
+        #[schemars(extend("x-required" = true))]
         pub default: Option<FrontendTls>,
         /// For single ports.
         #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["port"]))]
@@ -204,10 +204,10 @@ message! {
     /// TLS of one port towards clients.
     pub struct TlsPortConfig {
         /// Port of listeners.
-        #[schemars(required, range(min = 1, max = 65535))]
+        #[schemars(extend("x-required" = true), range(min = 1, max = 65535))]
         pub port: i32,
         /// Its TLS.
-        #[schemars(required)]
+        #[schemars(extend("x-required" = true))]
         pub tls: Option<FrontendTls>,
     }
 
@@ -220,7 +220,7 @@ message! {
     /// How certificates of clients are checked.
     pub struct FrontendTlsValidation {
         /// Authorities that may have issued them.
-        #[schemars(required, length(min = 1, max = 8), extend("x-kubernetes-list-type" = "atomic"))]
+        #[schemars(extend("x-required" = true), length(min = 1, max = 8), extend("x-kubernetes-list-type" = "atomic"))]
         pub ca_certificate_refs: Vec<ObjectReference>,
         /// What happens without a valid one.
         pub mode: FrontendValidationMode,

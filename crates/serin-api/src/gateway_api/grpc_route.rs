@@ -87,7 +87,7 @@ message! {
     pub struct GrpcRouteFilter {
         /// Which of the following it is.
         #[serde(rename = "type")]
-        #[schemars(required)]
+        #[schemars(extend("x-required" = true))]
         pub filter_type: Option<GrpcRouteFilterType>,
         /// Changes of request headers.
         pub request_header_modifier: Option<HttpHeaderFilter>,
@@ -111,7 +111,7 @@ message! {
         #[schemars(length(min = 1, max = 63), extend("default" = "Service"))]
         pub kind: Option<String>,
         /// Name.
-        #[schemars(required, length(min = 1, max = 253))]
+        #[schemars(extend("x-required" = true), length(min = 1, max = 253))]
         pub name: String,
         /// Namespace; that of the route when absent. Another namespace must grant it.
         #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]

@@ -120,10 +120,10 @@ message! {
         #[schemars(extend("default" = "Exact"))]
         pub match_type: ValueMatchType,
         /// Name.
-        #[schemars(required, length(min = 1, max = 256), regex(pattern = r"^[A-Za-z0-9!#$%&'*+\-.^_\x60|~]+$"))]
+        #[schemars(extend("x-required" = true), length(min = 1, max = 256), regex(pattern = r"^[A-Za-z0-9!#$%&'*+\-.^_\x60|~]+$"))]
         pub name: String,
         /// What it is compared with.
-        #[schemars(required, length(min = 1, max = 4096))]
+        #[schemars(extend("x-required" = true), length(min = 1, max = 4096))]
         pub value: String,
     }
 
@@ -149,7 +149,7 @@ message! {
     pub struct HttpRouteFilter {
         /// Which of the following it is.
         #[serde(rename = "type")]
-        #[schemars(required)]
+        #[schemars(extend("x-required" = true))]
         pub filter_type: Option<HttpRouteFilterType>,
         /// Changes of request headers.
         pub request_header_modifier: Option<HttpHeaderFilter>,
@@ -185,10 +185,10 @@ message! {
     /// A header and its value.
     pub struct HttpHeader {
         /// Name.
-        #[schemars(required, length(min = 1, max = 256), regex(pattern = r"^[A-Za-z0-9!#$%&'*+\-.^_\x60|~]+$"))]
+        #[schemars(extend("x-required" = true), length(min = 1, max = 256), regex(pattern = r"^[A-Za-z0-9!#$%&'*+\-.^_\x60|~]+$"))]
         pub name: String,
         /// Value.
-        #[schemars(required, length(min = 1, max = 4096))]
+        #[schemars(extend("x-required" = true), length(min = 1, max = 4096))]
         pub value: String,
     }
 
@@ -198,7 +198,7 @@ message! {
     ]))]
     pub struct HttpRequestMirrorFilter {
         /// Where it goes.
-        #[schemars(required)]
+        #[schemars(extend("x-required" = true))]
         pub backend_ref: Option<BackendObjectReference>,
         /// Share of the requests in percent. Absent, with `fraction`, is all.
         #[schemars(range(min = 0, max = 100))]
@@ -213,7 +213,7 @@ message! {
     ]))]
     pub struct Fraction {
         /// The part.
-        #[schemars(required, range(min = 0))]
+        #[schemars(extend("x-required" = true), range(min = 0))]
         pub numerator: i32,
         /// The whole; 100 when absent.
         #[schemars(range(min = 1), extend("default" = 100))]
@@ -257,7 +257,7 @@ message! {
     pub struct HttpPathModifier {
         /// Which of the following it is.
         #[serde(rename = "type")]
-        #[schemars(required)]
+        #[schemars(extend("x-required" = true))]
         pub modifier_type: Option<PathModifierType>,
         /// Takes the place of the whole path.
         #[schemars(length(max = 1024))]
@@ -291,10 +291,10 @@ message! {
     /// A question of authorization.
     pub struct HttpExternalAuthFilter {
         /// `HTTP` or `GRPC`.
-        #[schemars(required, extend("enum" = ["HTTP", "GRPC"]))]
+        #[schemars(extend("x-required" = true), extend("enum" = ["HTTP", "GRPC"]))]
         pub protocol: String,
         /// Who is asked.
-        #[schemars(required)]
+        #[schemars(extend("x-required" = true))]
         pub backend_ref: Option<BackendObjectReference>,
         /// Settings for gRPC.
         pub grpc: Option<GrpcAuthConfig>,
@@ -341,7 +341,7 @@ message! {
         #[schemars(length(min = 1, max = 63), extend("default" = "Service"))]
         pub kind: Option<String>,
         /// Name.
-        #[schemars(required, length(min = 1, max = 253))]
+        #[schemars(extend("x-required" = true), length(min = 1, max = 253))]
         pub name: String,
         /// Namespace; that of the route when absent. Another namespace must grant it.
         #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]

@@ -28,7 +28,7 @@ message! {
         )]
         pub hostnames: Vec<String>,
         /// Rules.
-        #[schemars(required, length(min = 1, max = 16), extend("x-kubernetes-list-type" = "atomic"))]
+        #[schemars(extend("x-required" = true), length(min = 1, max = 16), extend("x-kubernetes-list-type" = "atomic"))]
         pub rules: Vec<L4RouteRule>,
     }
 
@@ -40,7 +40,7 @@ message! {
         /// Whether the route is attached to default gateways: `All` or `None`.
         pub use_default_gateways: Option<String>,
         /// Rules.
-        #[schemars(required, length(min = 1, max = 16), extend("x-kubernetes-list-type" = "atomic"))]
+        #[schemars(extend("x-required" = true), length(min = 1, max = 16), extend("x-kubernetes-list-type" = "atomic"))]
         pub rules: Vec<L4RouteRule>,
     }
 

@@ -34,10 +34,10 @@ message! {
     /// Listeners for a Gateway.
     pub struct ListenerSet {
         /// The Gateway.
-        #[schemars(required)]
+        #[schemars(extend("x-required" = true))]
         pub parent_ref: Option<ParentGatewayReference>,
         /// The listeners.
-        #[schemars(required, length(min = 1, max = 64), extend(
+        #[schemars(extend("x-required" = true), length(min = 1, max = 64), extend(
             "x-kubernetes-list-type" = "map",
             "x-kubernetes-list-map-keys" = ["name"],
             "x-kubernetes-validations" = [
@@ -60,7 +60,7 @@ message! {
         #[schemars(length(min = 1, max = 63), extend("default" = "Gateway"))]
         pub kind: Option<String>,
         /// Name.
-        #[schemars(required, length(min = 1, max = 253))]
+        #[schemars(extend("x-required" = true), length(min = 1, max = 253))]
         pub name: String,
         /// Namespace; that of the ListenerSet when absent.
         #[schemars(length(min = 1, max = 63))]
@@ -70,16 +70,16 @@ message! {
     /// A port and what is served there.
     pub struct ListenerEntry {
         /// Name.
-        #[schemars(required, length(min = 1, max = 253), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"))]
+        #[schemars(extend("x-required" = true), length(min = 1, max = 253), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"))]
         pub name: String,
         /// Host, a `*.`-wildcard allowed. Absent is all hosts.
         #[schemars(length(min = 1, max = 253), regex(pattern = r"^(\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"))]
         pub hostname: Option<String>,
         /// Port number.
-        #[schemars(required, range(min = 0, max = 65535))]
+        #[schemars(extend("x-required" = true), range(min = 0, max = 65535))]
         pub port: i32,
         /// `HTTP`, `HTTPS`, `TLS`, `TCP` or `UDP`.
-        #[schemars(required, length(min = 1, max = 255))]
+        #[schemars(extend("x-required" = true), length(min = 1, max = 255))]
         pub protocol: String,
         /// TLS.
         pub tls: Option<ListenerTlsConfig>,

@@ -41,33 +41,33 @@ message! {
     /// Allows objects of other namespaces to refer to objects of this one.
     pub struct ReferenceGrant {
         /// Who may refer.
-        #[schemars(required, length(min = 1, max = 16), extend("x-kubernetes-list-type" = "atomic"))]
+        #[schemars(extend("x-required" = true), length(min = 1, max = 16), extend("x-kubernetes-list-type" = "atomic"))]
         pub from: Vec<ReferenceGrantFrom>,
         /// To what.
-        #[schemars(required, length(min = 1, max = 16), extend("x-kubernetes-list-type" = "atomic"))]
+        #[schemars(extend("x-required" = true), length(min = 1, max = 16), extend("x-kubernetes-list-type" = "atomic"))]
         pub to: Vec<ReferenceGrantTo>,
     }
 
     /// Who may refer.
     pub struct ReferenceGrantFrom {
         /// API group.
-        #[schemars(required, length(max = 253))]
+        #[schemars(extend("x-required" = true), length(max = 253))]
         pub group: String,
         /// Kind.
-        #[schemars(required, length(min = 1, max = 63))]
+        #[schemars(extend("x-required" = true), length(min = 1, max = 63))]
         pub kind: String,
         /// Namespace.
-        #[schemars(required, length(min = 1, max = 63))]
+        #[schemars(extend("x-required" = true), length(min = 1, max = 63))]
         pub namespace: String,
     }
 
     /// To what may be referred.
     pub struct ReferenceGrantTo {
         /// API group.
-        #[schemars(required, length(max = 253))]
+        #[schemars(extend("x-required" = true), length(max = 253))]
         pub group: String,
         /// Kind.
-        #[schemars(required, length(min = 1, max = 63))]
+        #[schemars(extend("x-required" = true), length(min = 1, max = 63))]
         pub kind: String,
         /// Name. Absent is every object.
         #[schemars(length(min = 1, max = 253))]
@@ -77,10 +77,10 @@ message! {
     /// TLS from gateways to a backend.
     pub struct BackendTlsPolicy {
         /// The backends.
-        #[schemars(required, length(min = 1, max = 16), extend("x-kubernetes-list-type" = "atomic"))]
+        #[schemars(extend("x-required" = true), length(min = 1, max = 16), extend("x-kubernetes-list-type" = "atomic"))]
         pub target_refs: Vec<LocalPolicyTargetReferenceWithSectionName>,
         /// How certificates of the backend are checked.
-        #[schemars(required)]
+        #[schemars(extend("x-required" = true))]
         pub validation: BackendTlsPolicyValidation,
         /// Settings of the implementation.
         #[schemars(extend("maxProperties" = 16))]
@@ -101,7 +101,7 @@ message! {
         #[schemars(extend("enum" = ["System"]))]
         pub well_known_ca_certificates: Option<String>,
         /// Server name that is sent, and that the certificate must have when `subjectAltNames` has none.
-        #[schemars(required, length(min = 1, max = 253), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"))]
+        #[schemars(extend("x-required" = true), length(min = 1, max = 253), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"))]
         pub hostname: String,
         /// Names one of which the certificate must have.
         #[schemars(length(max = 5), extend("x-kubernetes-list-type" = "atomic"))]
@@ -112,7 +112,7 @@ message! {
     pub struct SubjectAltName {
         /// `Hostname` or `URI`.
         #[serde(rename = "type")]
-        #[schemars(required, extend("enum" = ["Hostname", "URI"]))]
+        #[schemars(extend("x-required" = true), extend("enum" = ["Hostname", "URI"]))]
         pub name_type: String,
         /// Host name, a `*.`-wildcard allowed.
         #[schemars(length(min = 1, max = 253))]
@@ -125,7 +125,7 @@ message! {
     /// Retries and sessions towards a backend.
     pub struct XBackendTrafficPolicy {
         /// The backends.
-        #[schemars(required, length(min = 1, max = 16))]
+        #[schemars(extend("x-required" = true), length(min = 1, max = 16))]
         pub target_refs: Vec<LocalObjectReference>,
         /// Limit of retries.
         pub retry_constraint: Option<RetryConstraint>,
@@ -164,7 +164,7 @@ message! {
     pub struct XBackend {
         /// What kind of backend it is: `ExternalHostname`.
         #[serde(rename = "type")]
-        #[schemars(required)]
+        #[schemars(extend("x-required" = true))]
         pub backend_type: String,
         /// The host.
         pub external_hostname: Option<ExternalHostnameBackend>,
@@ -179,14 +179,14 @@ message! {
     /// A host outside of the cluster.
     pub struct ExternalHostnameBackend {
         /// Its name.
-        #[schemars(required, length(min = 1, max = 253))]
+        #[schemars(extend("x-required" = true), length(min = 1, max = 253))]
         pub hostname: String,
     }
 
     /// A port.
     pub struct XBackendPort {
         /// Number.
-        #[schemars(required, range(min = 1, max = 65535))]
+        #[schemars(extend("x-required" = true), range(min = 1, max = 65535))]
         pub port: i32,
     }
 
@@ -203,13 +203,13 @@ message! {
     /// Pods that serve a model, and who chooses among them.
     pub struct InferencePool {
         /// The pods.
-        #[schemars(required)]
+        #[schemars(extend("x-required" = true))]
         pub selector: InferencePoolSelector,
         /// Their ports.
-        #[schemars(required, length(min = 1, max = 8))]
+        #[schemars(extend("x-required" = true), length(min = 1, max = 8))]
         pub target_ports: Vec<InferencePoolPort>,
         /// Who chooses.
-        #[schemars(required)]
+        #[schemars(extend("x-required" = true))]
         pub endpoint_picker_ref: Option<EndpointPickerRef>,
     }
 
@@ -223,7 +223,7 @@ message! {
     /// A port.
     pub struct InferencePoolPort {
         /// Number.
-        #[schemars(required, range(min = 1, max = 65535))]
+        #[schemars(extend("x-required" = true), range(min = 1, max = 65535))]
         pub number: i32,
     }
 
@@ -236,7 +236,7 @@ message! {
         #[schemars(length(min = 1, max = 63), extend("default" = "Service"))]
         pub kind: Option<String>,
         /// Name.
-        #[schemars(required, length(min = 1, max = 253))]
+        #[schemars(extend("x-required" = true), length(min = 1, max = 253))]
         pub name: String,
         /// Port.
         pub port: Option<InferencePoolPort>,

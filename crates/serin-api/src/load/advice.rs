@@ -29,12 +29,20 @@ pub(super) fn kind_meant(api_version: &str, kind: &str) -> Option<String> {
         it.kind == kind && it.is_custom && (near_group || group.is_empty())
     };
     let other_group = Kind::all().iter().find(is_near)?;
-    let version = if other_group.versions.contains(&version) { version } else { other_group.versions[0] };
+    let version =
+        if other_group.versions.contains(&version) { version } else { other_group.versions[0] };
     Some(format!("did you mean `apiVersion: {}/{version}`?", other_group.group))
 }
 
-/// Advice on an error of the schema. `place` is where the value at fault, or what would hold it, stands.
-pub(super) fn on_error(schema: &Schema, value: &Value, error: &SchemaError, place: Span) -> Option<String> {
+/// Advice on an error of the schema, whose value is at `below` of `value`. `place` is where the value at fault, or what
+/// would hold it, stands.
+pub(super) fn on_error(
+    schema: &Schema,
+    value: &Value,
+    error: &SchemaError,
+    below: &FieldPath,
+    place: Span,
+) -> Option<String> {
     match error.cause {
         Cause::Required => {
             let parent = error.field.parent().filter(|parent| !parent.is_root());
@@ -45,13 +53,13 @@ pub(super) fn on_error(schema: &Schema, value: &Value, error: &SchemaError, plac
             })
         }
         Cause::Enumeration => {
-            let text = find(value, &error.field)?.as_str()?;
-            let allowed = schema_at(schema, &error.field)?.enumeration.iter().filter_map(Value::as_str);
+            let text = find(value, below)?.as_str()?;
+            let allowed = schema_at(schema, below)?.enumeration.iter().filter_map(Value::as_str);
             schema::nearest(text, allowed).map(|near| format!("did you mean `{near}`?"))
         }
         Cause::Type => {
-            let wanted = schema_at(schema, &error.field)?.r#type?;
-            on_type(wanted, find(value, &error.field)?, &error.field, place)
+            let wanted = schema_at(schema, below)?.r#type?;
+            on_type(wanted, find(value, below)?, &error.field, place)
         }
         _ => None,
     }
@@ -59,7 +67,11 @@ pub(super) fn on_error(schema: &Schema, value: &Value, error: &SchemaError, plac
 
 fn on_type(wanted: Type, found: &Value, field: &FieldPath, place: Span) -> Option<String> {
     let name = last_key(field).unwrap_or("it");
+    let is_element = matches!(field.segments().last(), Some(Segment::Index(_)));
     Some(match (wanted, found) {
+        (_, Value::Null) if is_element => {
+            format!("write the element of `{name}` after its `-`, or remove the `-`")
+        }
         (_, Value::Null) => format!("give `{name}` a value, or remove it"),
         (Type::Object, Value::String(text)) => match yaml::glued(text) {
             Some((key, value)) => format!("the colon needs a space: write `{key}: {value}`"),
@@ -68,7 +80,10 @@ fn on_type(wanted: Type, found: &Value, field: &FieldPath, place: Span) -> Optio
             }
             None => format!("`{name}` has fields of its own: write them below it"),
         },
-        (Type::Array, Value::Object(_)) => format!("`{name}` is a list: begin each element with `- `"),
+        _ if is_element => return None,
+        (Type::Array, Value::Object(_)) => {
+            format!("`{name}` is a list: begin each element with `- `")
+        }
         (Type::Array, Value::String(text)) if !text.contains('\n') => {
             format!("`{name}` is a list: write `[{text}]`, or `- {text}` on a line below")
         }
@@ -93,7 +108,9 @@ pub(super) fn on_unknown(unknown: &UnknownField) -> Option<String> {
         let below = place.segments().len() >= unknown.field.segments().len();
         return Some(if below {
             let parent = last_key(place)?;
-            format!("`{name}` is a field of `{parent}`: indent it so that it stands below `{parent}`")
+            format!(
+                "`{name}` is a field of `{parent}`: indent it so that it stands below `{parent}`"
+            )
         } else if place.is_root() {
             format!("`{name}` is a field of the object itself: move it to the left margin")
         } else {

@@ -56,7 +56,9 @@ pub(super) fn problems(metadata: &Value, kind: &Kind) -> Vec<(FieldPath, String)
             let at = field(part).key(key.clone());
             if let Some(problem) = key_problem(key) {
                 problems.push((at, problem));
-            } else if let Some(problem) = value.as_str().filter(|_| has_values).and_then(label_problem) {
+            } else if let Some(problem) =
+                value.as_str().filter(|_| has_values).and_then(label_problem)
+            {
                 problems.push((at, problem));
             }
         }
@@ -73,7 +75,9 @@ fn name_problem(name: &str, is_label: bool) -> Option<String> {
     let (limit, dots) = if is_label { (63, "") } else { (253, " and dots") };
     let part_fits = |part: &str| {
         !part.is_empty()
-            && part.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+            && part
+                .bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
             && !part.starts_with('-')
             && !part.ends_with('-')
     };
@@ -88,8 +92,10 @@ fn name_problem(name: &str, is_label: bool) -> Option<String> {
 
 /// A key of a label or annotation: `name` or `domain/name`.
 fn key_problem(key: &str) -> Option<String> {
-    let (prefix, name) = key.split_once('/').map_or((None, key), |(prefix, name)| (Some(prefix), name));
-    let prefix_fits = prefix.is_none_or(|prefix| name_problem(&prefix.to_lowercase(), false).is_none());
+    let (prefix, name) =
+        key.split_once('/').map_or((None, key), |(prefix, name)| (Some(prefix), name));
+    let prefix_fits =
+        prefix.is_none_or(|prefix| name_problem(&prefix.to_lowercase(), false).is_none());
     let fits = prefix_fits && !name.is_empty() && is_qualified(name);
     (!fits).then(|| {
         format!(
@@ -113,5 +119,7 @@ fn is_qualified(text: &str) -> bool {
     text.len() <= 63
         && ends(text.as_bytes().first())
         && ends(text.as_bytes().last())
-        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
 }

@@ -68,7 +68,8 @@ impl Reader {
                 if let Some(config) = spec.and_then(|spec| spec.get("meshConfig")) {
                     self.settings(config, true);
                 }
-                let values = spec.and_then(|spec| spec.get("values")?.get("global")?.get("meshNetworks"));
+                let values =
+                    spec.and_then(|spec| spec.get("values")?.get("global")?.get("meshNetworks"));
                 if let Some(networks) = values {
                     self.networks_by_name(networks);
                 }

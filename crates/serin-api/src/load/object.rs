@@ -34,7 +34,8 @@ impl Reader<'_> {
     fn object(&mut self, mut json: Value, default_namespace: &str) -> Option<AnyObject> {
         let (api_version, name) = self.kind_of(&json)?;
         let known = self.known_kind(&api_version, &name);
-        self.reference = Some(identity::reference(&json, &api_version, &name, known, default_namespace));
+        self.reference =
+            Some(identity::reference(&json, &api_version, &name, known, default_namespace));
         let Some(kind) = known else {
             self.unknown_kind(&api_version, &name);
             return None;
@@ -53,7 +54,13 @@ impl Reader<'_> {
         Some(object)
     }
 
-    fn found(&mut self, code: Code, severity: Severity, field: FieldPath, message: String) -> &mut Finding {
+    fn found(
+        &mut self,
+        code: Code,
+        severity: Severity,
+        field: FieldPath,
+        message: String,
+    ) -> &mut Finding {
         let location = self.source.place(&field);
         self.findings.push(Finding {
             code,
@@ -82,25 +89,30 @@ impl Reader<'_> {
                 FieldPath::root(),
                 format!("this document is {what}, not a Kubernetes object"),
             );
-            finding.help = Some("an object is a mapping with apiVersion, kind and metadata".to_owned());
+            finding.help =
+                Some("an object is a mapping with apiVersion, kind and metadata".to_owned());
             return None;
         };
-        let mut text = |name: &str| {
-            let value = map.get(name).and_then(Value::as_str).unwrap_or_default();
-            if !value.is_empty() {
-                return Some(value.to_owned());
-            }
-            let field = if map.contains_key(name) { FieldPath::root().key(name) } else { FieldPath::root() };
-            let finding = self.error(codes::NO_KIND, field, format!("the object has no {name}"));
-            let near = schema::nearest(name, map.keys().map(String::as_str));
-            finding.help = Some(match near {
-                Some(near) if near != name => format!("`{near}` is written `{name}`"),
-                _ => format!("every object begins with its apiVersion and kind; add `{name}:`"),
-            });
-            None
-        };
+        let text =
+            |name: &str| map.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
         let (api_version, kind) = (text("apiVersion"), text("kind"));
-        Some((api_version?, kind?))
+        let (missing, first) = match (api_version.is_empty(), kind.is_empty()) {
+            (false, false) => return Some((api_version, kind)),
+            (true, true) => ("neither apiVersion nor kind", "apiVersion"),
+            (true, false) => ("no apiVersion", "apiVersion"),
+            (false, true) => ("no kind", "kind"),
+        };
+        let near =
+            schema::nearest(first, map.keys().map(String::as_str)).filter(|near| *near != first);
+        let help = match near {
+            Some(near) => format!("`{near}` is written `{first}`"),
+            None => "every object begins with its apiVersion and kind; a file that is no manifest can be left out"
+                .to_owned(),
+        };
+        let field =
+            if map.contains_key(first) { FieldPath::root().key(first) } else { FieldPath::root() };
+        self.error(codes::NO_KIND, field, format!("the object has {missing}")).help = Some(help);
+        None
     }
 
     fn known_kind(&self, api_version: &str, kind: &str) -> Option<&'static Kind> {
@@ -114,7 +126,9 @@ impl Reader<'_> {
         let severity = if meant.is_some() { Severity::Error } else { Severity::Info };
         let message = match &meant {
             Some(_) => format!("there is no kind {kind} in {api_version}"),
-            None => format!("{kind} ({api_version}) is not a kind that Serin acts on; it is left alone"),
+            None => {
+                format!("{kind} ({api_version}) is not a kind that Serin acts on; it is left alone")
+            }
         };
         let field = FieldPath::root().key("kind");
         self.found(codes::UNKNOWN_KIND, severity, field, message).help = meant;
@@ -127,7 +141,8 @@ impl Reader<'_> {
         }
         let message = format!("{} is not served in version {version}", kind.kind);
         let help = format!("write `apiVersion: {}`", kind.api_version());
-        self.error(codes::UNKNOWN_VERSION, FieldPath::root().key("apiVersion"), message).help = Some(help);
+        self.error(codes::UNKNOWN_VERSION, FieldPath::root().key("apiVersion"), message).help =
+            Some(help);
     }
 
     /// Refuses what only Envoy could carry out, instead of passing over it in silence.
@@ -137,8 +152,12 @@ impl Reader<'_> {
                 "patches Envoy's own configuration",
                 "say what it does with a VirtualService, DestinationRule or Telemetry",
             ),
-            "WasmPlugin" => ("runs a WebAssembly module inside of Envoy", "move what it does into a service"),
-            "TrafficExtension" => ("runs a script or module inside of Envoy", "move what it does into a service"),
+            "WasmPlugin" => {
+                ("runs a WebAssembly module inside of Envoy", "move what it does into a service")
+            }
+            "TrafficExtension" => {
+                ("runs a script or module inside of Envoy", "move what it does into a service")
+            }
             _ => return,
         };
         let message = format!(
@@ -165,12 +184,13 @@ impl Reader<'_> {
         let schema = kind.schema();
         let unknown = schema.unknown_fields(json);
         schema.apply_defaults(json);
-        let errors = schema.validate_thoroughly(json);
-        self.report(schema, json, &FieldPath::root(), errors, unknown);
+        let root = FieldPath::root();
+        let errors = schema.validate_thoroughly(json, &root);
+        self.report(schema, json, &root, errors, unknown);
     }
 
     fn check(&mut self, schema: &Schema, value: &Value, at: &FieldPath) {
-        let errors = schema.validate_thoroughly(value);
+        let errors = schema.validate_thoroughly(value, at);
         self.report(schema, value, at, errors, schema.unknown_fields(value));
     }
 
@@ -183,10 +203,10 @@ impl Reader<'_> {
         unknown: Vec<UnknownField>,
     ) {
         for error in errors {
-            let node = super::reached(&self.source.node, &at.join(&error.field)).span;
-            let help = advice::on_error(schema, value, &error, node);
-            let field = at.join(&error.field);
-            self.error(code(error.cause), field, error.message).help = help;
+            let node = super::reached(&self.source.node, &error.field).span;
+            let below = error.field.segments().iter().skip(at.segments().len()).cloned().collect();
+            let help = advice::on_error(schema, value, &error, &below, node);
+            self.error(code(error.cause), error.field, error.message).help = help;
         }
         for field in unknown {
             let at = at.join(&field.field);
@@ -202,7 +222,9 @@ impl Reader<'_> {
         match kind.read(json) {
             Ok(object) => Some(object),
             // What the schema has said need not be said again.
-            Err(_) if self.findings.iter().any(|finding| finding.severity == Severity::Error) => None,
+            Err(_) if self.findings.iter().any(|finding| finding.severity == Severity::Error) => {
+                None
+            }
             Err(error) => {
                 self.error(codes::UNDECODABLE, error.field, error.message);
                 None
@@ -210,18 +232,20 @@ impl Reader<'_> {
         }
     }
 
-    /// What Istio's admission says. Of a field that the schema refuses already nothing more is said.
+    /// What Istio's admission says, as far as the schema has not said it.
     fn admit(&mut self, json: &Value) {
         let Some(Ok(problems)) = validation::validate(json) else { return };
         let Some(reference) = self.reference.clone() else { return };
-        let refused: Vec<FieldPath> = self
-            .findings
-            .iter()
-            .filter(|finding| finding.severity == Severity::Error && !finding.field.is_root())
-            .map(|finding| finding.field.clone())
-            .collect();
+        let said: Vec<(Code, FieldPath)> =
+            self.findings.iter().map(|finding| (finding.code, finding.field.clone())).collect();
         for problem in problems {
-            if problem.severity == Severity::Error && refused.contains(&problem.field) {
+            // A rule speaks of a whole value where admission names the field in it.
+            let is_said = said.iter().any(|(code, field)| {
+                *field == problem.field
+                    || (*code == codes::SCHEMA_RULE
+                        && Some(field) == problem.field.parent().as_ref())
+            });
+            if problem.severity == Severity::Error && is_said {
                 continue;
             }
             let location = self.source.place(&problem.field);

@@ -17,7 +17,7 @@ message! {
     /// The policy for traffic to a service, after routing has chosen it.
     pub struct DestinationRule {
         /// Name of a service in the registry, `*.`-wildcards allowed. A short name is completed with this namespace.
-        #[schemars(required)]
+        #[schemars(extend("x-required" = true))]
         pub host: String,
         /// The policy for all endpoints and ports.
         pub traffic_policy: Option<TrafficPolicy>,
@@ -67,7 +67,7 @@ message! {
     /// A named group of endpoints.
     pub struct Subset {
         /// Name that routes use.
-        #[schemars(required)]
+        #[schemars(extend("x-required" = true))]
         pub name: String,
         /// Labels that an endpoint of the subset carries, all of them. None at all is every endpoint.
         pub labels: BTreeMap<String, String>,
@@ -134,7 +134,7 @@ message! {
     /// The cookie that is the key.
     pub struct HttpCookie {
         /// Name.
-        #[schemars(required)]
+        #[schemars(extend("x-required" = true))]
         pub name: String,
         /// Path for which the cookie is set.
         pub path: String,
@@ -147,7 +147,7 @@ message! {
     /// An attribute of a cookie.
     pub struct CookieAttribute {
         /// Name, such as `SameSite`.
-        #[schemars(required)]
+        #[schemars(extend("x-required" = true))]
         pub name: String,
         /// Value; empty for attributes without one, such as `Secure`.
         pub value: String,
@@ -168,7 +168,7 @@ message! {
     /// How load on a new endpoint rises.
     pub struct WarmupConfiguration {
         /// How long until it takes its full share.
-        #[schemars(required)]
+        #[schemars(extend("x-required" = true))]
         pub duration: Option<Duration>,
         /// Percent of the share to begin with. Absent is 10.
         #[schemars(range(min = 0.0, max = 100.0))]
@@ -278,10 +278,10 @@ message! {
     /// Pings on HTTP/2 connections.
     pub struct Http2KeepAlive {
         /// Time between pings.
-        #[schemars(required)]
+        #[schemars(extend("x-required" = true))]
         pub interval: Option<Duration>,
         /// How long an answer may take before the connection is closed.
-        #[schemars(required)]
+        #[schemars(extend("x-required" = true))]
         pub timeout: Option<Duration>,
     }
 
@@ -337,10 +337,10 @@ message! {
         /// `CONNECT` (also when empty) or `POST`.
         pub protocol: String,
         /// Host to which the tunnel leads.
-        #[schemars(required)]
+        #[schemars(extend("x-required" = true))]
         pub target_host: String,
         /// Port to which the tunnel leads.
-        #[schemars(required)]
+        #[schemars(extend("x-required" = true))]
         pub target_port: u32,
     }
 

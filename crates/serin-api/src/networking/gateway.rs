@@ -19,13 +19,13 @@ message! {
     /// One port and what is served on it.
     pub struct Server {
         /// The port.
-        #[schemars(required)]
+        #[schemars(extend("x-required" = true))]
         pub port: Option<Port>,
         /// Address to listen on instead of all, or `unix://` and a path.
         pub bind: String,
         /// Hosts that are served, `*.`-wildcards allowed, each optionally with the namespace whose VirtualServices may
         /// use it: `namespace/host`, `./host`, `*/host`.
-        #[schemars(required)]
+        #[schemars(extend("x-required" = true))]
         pub hosts: Vec<String>,
         /// How TLS is terminated, or that it is passed through.
         pub tls: Option<ServerTlsSettings>,
@@ -38,13 +38,13 @@ message! {
     /// A port of a server.
     pub struct Port {
         /// Port number.
-        #[schemars(required)]
+        #[schemars(extend("x-required" = true))]
         pub number: u32,
         /// Protocol: HTTP, HTTPS, GRPC, GRPC-WEB, HTTP2, MONGO, TCP or TLS.
-        #[schemars(required)]
+        #[schemars(extend("x-required" = true))]
         pub protocol: String,
         /// A name.
-        #[schemars(required)]
+        #[schemars(extend("x-required" = true))]
         pub name: String,
         /// Of no effect; kept so that old objects can be read.
         pub target_port: u32,

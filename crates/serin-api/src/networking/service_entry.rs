@@ -24,7 +24,7 @@ message! {
     ]))]
     pub struct ServiceEntry {
         /// Names of the service, `*.`-wildcards allowed where no name needs to be resolved.
-        #[schemars(required, length(min = 1, max = 256))]
+        #[schemars(extend("x-required" = true), length(min = 1, max = 256))]
         #[schemars(extend("x-kubernetes-validations" = [{"rule": "self.all(host, host != '*')", "message": "hostname cannot be wildcard"}]))]
         pub hosts: Vec<String>,
         /// Virtual addresses, or CIDR blocks, that are the service's.
@@ -56,13 +56,13 @@ message! {
     /// A port of a service.
     pub struct ServicePort {
         /// Port that clients address.
-        #[schemars(required, extend("x-kubernetes-validations" = [{"rule": "0 < self && self <= 65535", "message": "port must be between 1-65535"}]))]
+        #[schemars(extend("x-required" = true), extend("x-kubernetes-validations" = [{"rule": "0 < self && self <= 65535", "message": "port must be between 1-65535"}]))]
         pub number: u32,
         /// Protocol: HTTP, HTTPS, GRPC, HTTP2, MONGO, TCP or TLS.
         #[schemars(length(max = 256))]
         pub protocol: String,
         /// A name, unique among the ports.
-        #[schemars(required, length(max = 256))]
+        #[schemars(extend("x-required" = true), length(max = 256))]
         pub name: String,
         /// Port of the endpoints; `number` when absent.
         #[schemars(extend("x-kubernetes-validations" = [{"rule": "0 < self && self <= 65535", "message": "port must be between 1-65535"}]))]

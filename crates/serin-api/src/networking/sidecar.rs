@@ -25,7 +25,7 @@ message! {
     /// A listener for traffic to the workload.
     pub struct IstioIngressListener {
         /// The port.
-        #[schemars(required)]
+        #[schemars(extend("x-required" = true))]
         pub port: Option<SidecarPort>,
         /// Address to listen on.
         pub bind: String,
@@ -49,7 +49,7 @@ message! {
         pub capture_mode: CaptureMode,
         /// Services: `namespace/host`, with `*`, `.` and `~` for all, this and no namespace. `~` before a namespace, or
         /// before `/host`, takes services out again.
-        #[schemars(required)]
+        #[schemars(extend("x-required" = true))]
         pub hosts: Vec<String>,
     }
 

@@ -107,7 +107,7 @@ message! {
     /// A destination of requests, its share, and header changes on the way there and back.
     pub struct HttpRouteDestination {
         /// Where the requests go.
-        #[schemars(required)]
+        #[schemars(extend("x-required" = true))]
         pub destination: Option<Destination>,
         /// Share of the requests relative to the sum of all weights of the route. A single destination may leave it out.
         pub weight: i32,
@@ -118,7 +118,7 @@ message! {
     /// A destination of connections and its share.
     pub struct RouteDestination {
         /// Where the connections go.
-        #[schemars(required)]
+        #[schemars(extend("x-required" = true))]
         pub destination: Option<Destination>,
         /// Share of the connections relative to the sum of all weights of the route.
         pub weight: i32,
@@ -127,7 +127,7 @@ message! {
     /// A service, or a subset of its endpoints.
     pub struct Destination {
         /// Name of a service in the registry. A short name is completed with the namespace of the rule.
-        #[schemars(required)]
+        #[schemars(extend("x-required" = true))]
         pub host: String,
         /// Subset that a DestinationRule of the host defines.
         pub subset: String,
@@ -165,7 +165,7 @@ message! {
     pub struct TlsRoute {
         /// Conditions, one of which must hold.
         #[serde(rename = "match")]
-        #[schemars(required)]
+        #[schemars(extend("x-required" = true))]
         pub matches: Vec<TlsMatchAttributes>,
         /// Destinations that share the connections by weight.
         pub route: Vec<RouteDestination>,
@@ -174,7 +174,7 @@ message! {
     /// Conditions on a TLS connection; all of them must hold.
     pub struct TlsMatchAttributes {
         /// Server names, `*.`-wildcards allowed, each covered by a host of the VirtualService.
-        #[schemars(required)]
+        #[schemars(extend("x-required" = true))]
         pub sni_hosts: Vec<String>,
         /// Destination addresses or CIDR blocks.
         pub destination_subnets: Vec<String>,
@@ -240,7 +240,7 @@ message! {
     /// A fixed response answered by the proxy.
     pub struct HttpDirectResponse {
         /// Status code.
-        #[schemars(required)]
+        #[schemars(extend("x-required" = true))]
         pub status: u32,
         /// Body; none when absent.
         pub body: Option<HttpBody>,
@@ -317,7 +317,7 @@ message! {
     /// A copy of requests to one destination.
     pub struct HttpMirrorPolicy {
         /// Where the copies go.
-        #[schemars(required)]
+        #[schemars(extend("x-required" = true))]
         pub destination: Option<Destination>,
         /// Share of the requests to copy. Absent is all.
         pub percentage: Option<Percent>,

@@ -59,7 +59,7 @@ message! {
         /// Metadata of the WorkloadEntries that are made.
         pub metadata: Option<WorkloadGroupMetadata>,
         /// What the WorkloadEntries have in common.
-        #[schemars(required)]
+        #[schemars(extend("x-required" = true))]
         pub template: Option<WorkloadEntryTemplate>,
         /// How a workload is found ready.
         #[schemars(extend("oneOf" = [
@@ -144,7 +144,7 @@ message! {
         /// Path.
         pub path: String,
         /// Port.
-        #[schemars(required, extend("x-kubernetes-validations" = [{"rule": "0 < self && self <= 65535", "message": "port must be between 1-65535"}]))]
+        #[schemars(extend("x-required" = true), extend("x-kubernetes-validations" = [{"rule": "0 < self && self <= 65535", "message": "port must be between 1-65535"}]))]
         pub port: u32,
         /// Host to connect to; the workload's address when empty.
         pub host: String,
@@ -169,14 +169,14 @@ message! {
         /// Host to connect to; the workload's address when empty.
         pub host: String,
         /// Port.
-        #[schemars(required, extend("x-kubernetes-validations" = [{"rule": "0 < self && self <= 65535", "message": "port must be between 1-65535"}]))]
+        #[schemars(extend("x-required" = true), extend("x-kubernetes-validations" = [{"rule": "0 < self && self <= 65535", "message": "port must be between 1-65535"}]))]
         pub port: u32,
     }
 
     /// A check by a command.
     pub struct ExecHealthCheck {
         /// Program and arguments.
-        #[schemars(required, length(min = 1), inner(length(min = 1)))]
+        #[schemars(extend("x-required" = true), length(min = 1), inner(length(min = 1)))]
         pub command: Vec<String>,
     }
 

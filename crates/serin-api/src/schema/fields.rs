@@ -83,8 +83,9 @@ fn walk_unknown(level: &Level<'_>, value: &Value, is_object: bool, found: &mut V
                     Fate::Unknown => {
                         // A misspelling is likelier than a field two levels too deep.
                         let similar = similar(schema, name, map);
-                        let belongs = neighbour_with(level, name, map)
-                            .or_else(|| similar.is_none().then(|| holder_with(level, name)).flatten());
+                        let belongs = neighbour_with(level, name, map).or_else(|| {
+                            similar.is_none().then(|| holder_with(level, name)).flatten()
+                        });
                         found.push(UnknownField { field: path, similar, belongs });
                     }
                 }
@@ -94,7 +95,12 @@ fn walk_unknown(level: &Level<'_>, value: &Value, is_object: bool, found: &mut V
             let Some(schema) = &schema.items else { return };
             for (index, item) in items.iter().enumerate() {
                 let path = level.path.index(index);
-                walk_unknown(&Level { schema, path, outer: Some(level) }, item, schema.embedded_resource, found);
+                walk_unknown(
+                    &Level { schema, path, outer: Some(level) },
+                    item,
+                    schema.embedded_resource,
+                    found,
+                );
             }
         }
         _ => {}
@@ -133,7 +139,8 @@ pub(crate) fn nearest<'c>(
     let scored = candidates.map(|candidate| {
         let other = candidate.to_lowercase();
         let distance = strsim::osa_distance(&lower, &other);
-        let part = lower.len() >= 4 && (other.starts_with(&lower) || lower.starts_with(&other));
+        let part = lower.len().min(other.len()) >= 3
+            && (other.starts_with(&lower) || lower.starts_with(&other));
         (if part { distance.min(1) } else { distance }, candidate)
     });
     let limit = 1 + lower.chars().count() / 4;

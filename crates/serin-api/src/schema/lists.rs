@@ -7,9 +7,10 @@ use serde_json::{Map, Value};
 use super::{ListType, Schema, SchemaError};
 use crate::FieldPath;
 
-pub(super) fn duplicates(schema: &Schema, value: &Value) -> Vec<SchemaError> {
+/// The duplicates in `value`, which stands at `path`.
+pub(super) fn duplicates(schema: &Schema, value: &Value, path: &FieldPath) -> Vec<SchemaError> {
     let mut errors = Vec::new();
-    walk(schema, value, &FieldPath::root(), &mut errors);
+    walk(schema, value, path, &mut errors);
     errors
 }
 

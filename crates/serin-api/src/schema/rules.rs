@@ -256,15 +256,17 @@ struct Scope<'v> {
     old: Option<&'v Cel>,
 }
 
-/// Evaluates the rules of all parts of `value` that have no error of `unsound` in or above them.
+/// Evaluates the rules of all parts of `value`, which stands at `path`, that have no error of `unsound` in or above
+/// them.
 pub(super) fn evaluate(
     schema: &Schema,
     value: &Value,
     old: Option<&Value>,
+    path: &FieldPath,
     unsound: &[FieldPath],
 ) -> Vec<SchemaError> {
     let mut walk = Walk { unsound, errors: Vec::new() };
-    walk.node(schema, value, old, &FieldPath::root());
+    walk.node(schema, value, old, path);
     walk.errors
 }
 

@@ -350,7 +350,7 @@ fn rules_are_evaluated_beside_errors_only_when_asked() {
     let wrong_type = "b: Invalid value: \"string\": b in body must be of type integer: \"string\"";
     assert_eq!(told(schema.validate(&value, None)), [wrong_type, UNCHECKED]);
     assert_eq!(
-        told(schema.validate_thoroughly(&value)),
+        told(schema.validate_thoroughly(&value, &FieldPath::root())),
         [wrong_type, "a: Invalid value: \"integer\": positive"]
     );
 }

@@ -7,9 +7,10 @@ use super::go_text::number;
 use super::{Additional, Schema, SchemaError, Type, format};
 use crate::FieldPath;
 
-pub(super) fn structure(schema: &Schema, value: &Value) -> Vec<SchemaError> {
+/// The errors of `value`, which stands at `path`.
+pub(super) fn structure(schema: &Schema, value: &Value, path: &FieldPath) -> Vec<SchemaError> {
     let mut errors = Vec::new();
-    check(schema, value, &FieldPath::root(), &mut errors);
+    check(schema, value, path, &mut errors);
     errors
 }
 

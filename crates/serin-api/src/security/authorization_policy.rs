@@ -80,6 +80,10 @@ message! {
         /// Service accounts that must not match.
         #[schemars(length(max = 16), inner(length(max = 320)))]
         pub not_service_accounts: Vec<String>,
+        /// Trust domains of the client.
+        pub trust_domains: Vec<String>,
+        /// Trust domains that must not match.
+        pub not_trust_domains: Vec<String>,
         /// Addresses or CIDR blocks of the connection.
         pub ip_blocks: Vec<String>,
         /// Addresses that must not match.
@@ -113,7 +117,7 @@ message! {
     /// A condition on an attribute of the request.
     pub struct Condition {
         /// The attribute: `request.headers[name]`, `source.ip`, `request.auth.claims[name]`…
-        #[schemars(required)]
+        #[schemars(extend("x-required" = true))]
         pub key: String,
         /// Values, one of which must match.
         pub values: Vec<String>,

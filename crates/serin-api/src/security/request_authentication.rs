@@ -31,7 +31,7 @@ message! {
     ]))]
     pub struct JwtRule {
         /// The issuer (`iss`).
-        #[schemars(required, length(min = 1))]
+        #[schemars(extend("x-required" = true), length(min = 1))]
         pub issuer: String,
         /// Audiences (`aud`), one of which the token must have. None at all accepts any.
         #[schemars(inner(length(min = 1)))]
@@ -68,7 +68,7 @@ message! {
     /// A header that may hold a token.
     pub struct JwtHeader {
         /// Name.
-        #[schemars(required, length(min = 1))]
+        #[schemars(extend("x-required" = true), length(min = 1))]
         pub name: String,
         /// What stands before the token, with its blank: `Bearer `.
         pub prefix: String,
@@ -77,10 +77,10 @@ message! {
     /// A claim that is passed on as a header.
     pub struct ClaimToHeader {
         /// Name of the header.
-        #[schemars(required, length(min = 1), regex(pattern = r"^[-_A-Za-z0-9]+$"))]
+        #[schemars(extend("x-required" = true), length(min = 1), regex(pattern = r"^[-_A-Za-z0-9]+$"))]
         pub header: String,
         /// Name of the claim; nested ones with dots.
-        #[schemars(required, length(min = 1))]
+        #[schemars(extend("x-required" = true), length(min = 1))]
         pub claim: String,
     }
 }

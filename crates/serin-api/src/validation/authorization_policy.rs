@@ -73,6 +73,8 @@ fn custom(rule: &AuthorizationRule, at: &Place<'_>) {
             ("notServiceAccounts", &source.not_service_accounts),
             ("principals", &source.principals),
             ("notPrincipals", &source.not_principals),
+            ("trustDomains", &source.trust_domains),
+            ("notTrustDomains", &source.not_trust_domains),
             ("requestPrincipals", &source.request_principals),
             ("notRequestPrincipals", &source.not_request_principals),
         ];
@@ -118,7 +120,7 @@ fn source(source: &Source, at: &Place<'_>) {
     if by_account && by_identity.iter().any(|values| !values.is_empty()) {
         at.error("serviceAccounts cannot be set together with principals or namespaces");
     }
-    let fields: [(&str, &[String], Check); 12] = [
+    let fields: [(&str, &[String], Check); 14] = [
         ("principals", &source.principals, not_empty),
         ("notPrincipals", &source.not_principals, not_empty),
         ("requestPrincipals", &source.request_principals, not_empty),
@@ -127,6 +129,8 @@ fn source(source: &Source, at: &Place<'_>) {
         ("notNamespaces", &source.not_namespaces, not_empty),
         ("serviceAccounts", &source.service_accounts, service_account),
         ("notServiceAccounts", &source.not_service_accounts, service_account),
+        ("trustDomains", &source.trust_domains, not_empty),
+        ("notTrustDomains", &source.not_trust_domains, not_empty),
         ("ipBlocks", &source.ip_blocks, names::subnet),
         ("notIpBlocks", &source.not_ip_blocks, names::subnet),
         ("remoteIpBlocks", &source.remote_ip_blocks, names::subnet),
@@ -245,6 +249,7 @@ fn attribute(key: &str) -> Result<Check, String> {
         | "request.auth.principal"
         | "request.auth.audiences"
         | "request.auth.presenter"
+        | "source.trustDomain"
         | "connection.sni" => Ok(not_empty),
         "destination.namespace" => {
             Err("destination.namespace is replaced by the namespace of the policy".to_owned())
