@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use serin_api::{Object, Resource, core, extensions, gateway_api, networking, security, telemetry};
+use serin_api::{
+    AnyObject, Object, Resource, core, extensions, gateway_api, networking, security, telemetry,
+};
 
 /// A kind of object that a snapshot holds.
 pub trait Kind: Resource {
@@ -154,6 +156,32 @@ impl Objects {
     /// Adds an object.
     pub fn add<T: Kind>(&mut self, object: Arc<Object<T>>) {
         T::list(self).push(object);
+    }
+}
+
+macro_rules! insert {
+    ($($custom:ident($custom_type:ty)),+; $($native:ident($native_type:ty)),+ $(,)?) => {
+        impl Objects {
+            /// Adds an object of whatever kind.
+            pub fn insert(&mut self, object: AnyObject) {
+                match object {
+                    $(AnyObject::$custom(object) => self.add(object),)+
+                    $(AnyObject::$native(object) => self.add(object),)+
+                }
+            }
+        }
+    };
+}
+
+serin_api::for_each_kind!(insert);
+
+impl FromIterator<AnyObject> for Objects {
+    fn from_iter<I: IntoIterator<Item = AnyObject>>(list: I) -> Self {
+        let mut objects = Self::default();
+        for object in list {
+            objects.insert(object);
+        }
+        objects
     }
 }
 
