@@ -19,7 +19,8 @@ pub(super) fn operations(input: Input<'_>, report: &mut Report) {
             if let Some(kind) = misuse(operation, patch.apply_to) {
                 let text = format!("{operation} has no effect on {}", patch.apply_to);
                 report.add(filter, at.clone(), kind.message(text));
-                continue;
+                // As in Istio, the first patch that is wrong speaks for the whole EnvoyFilter.
+                break;
             }
             let known = patched_name(patch).is_some_and(|name| placed.contains(&name));
             if !is_relative(operation) || filter.spec.priority != 0 || known {
@@ -41,6 +42,7 @@ pub(super) fn operations(input: Input<'_>, report: &mut Report) {
                 );
                 report.add(filter, at, codes::RELATIVE_OPERATION_VERSION.message(text).help(help));
             }
+            break;
         }
     }
 }

@@ -1,7 +1,7 @@
 //! VirtualServices: what they refer to, and what their rules can never do.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use serin_api::networking::{Destination, VirtualService};
 use serin_api::validation::virtual_service::unreachable;
@@ -61,6 +61,9 @@ struct Uses<'a>(Vec<Use<'a>>);
 
 impl<'a> Uses<'a> {
     fn add(&mut self, at: FieldPath, destination: Option<&'a Destination>, mirror: bool) {
+        /// A route that names no destination leads to no host.
+        static NOWHERE: LazyLock<Destination> = LazyLock::new(Destination::default);
+        let destination = destination.or_else(|| (!mirror).then(|| &*NOWHERE));
         self.0.extend(destination.map(|destination| Use { at, destination, mirror }));
     }
 }
