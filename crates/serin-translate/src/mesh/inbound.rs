@@ -103,7 +103,7 @@ pub(super) fn inbound(snapshot: &Snapshot, scope: &Scope, proxy: &Proxy) -> Inbo
     }
     let everywhere = wildcard(proxy);
     let capture =
-        listener(Arc::from(CAPTURE), everywhere, capture_port, Bind::Socket, chains, timeout);
+        listener(Arc::from(CAPTURE), everywhere, capture_port, Bind::Capture, chains, timeout);
     made.listeners.insert(0, capture);
     made
 }
