@@ -64,3 +64,6 @@ impl<T: Resource> Object<T> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,7 +4,8 @@
 //! zero value is left out when written, enumerations are written by the names their API gives them, and a doc comment
 //! is the description that the type's schema shows.
 
-/// Declares structures of an API. Every field may be absent; absent is the type's default.
+/// Declares structures of an API. Every field may be absent; absent is the type's default. That a schema demands a
+/// field is said by `extend("x-required" = true)`.
 macro_rules! message {
     ($($(#[$meta:meta])* pub struct $name:ident { $($(#[$field_meta:meta])* pub $field:ident: $type:ty,)* })+) => {$(
         #[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]

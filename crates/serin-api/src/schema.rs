@@ -29,6 +29,7 @@ pub(crate) use go_text::float_g;
 pub use metadata::metadata;
 pub use parse::SchemaDefect;
 pub use rules::Rule;
+pub(crate) use rules::compile as compile_cel;
 
 /// What a value may be. Absent limits do not limit.
 #[derive(Clone, Debug, Default)]

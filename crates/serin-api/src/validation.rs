@@ -133,3 +133,6 @@ pub fn validate(object: &Value) -> Option<Result<Vec<Problem>, DecodeError>> {
     };
     Some(check(object))
 }
+
+#[cfg(test)]
+mod tests;

@@ -21,20 +21,23 @@ message! {
     /// A workload outside of pods, or an endpoint of a ServiceEntry.
     #[schemars(extend("x-kubernetes-validations" = [
         {"rule": "has(self.address) || has(self.network)", "message": "Address is required"},
-        {"rule": "(has(self.address) && self.address.startsWith('unix://')) ? (self.address.substring(7, 8) == '/' || self.address.substring(7, 8) == '@') : true", "message": "UDS must be an absolute path or abstract socket"},
-        {"rule": "(has(self.address) && self.address.startsWith('unix://')) ? !self.address.endsWith('/') : true", "message": "UDS may not be a dir"},
-        {"rule": "(has(self.address) && self.address.startsWith('unix://')) ? !has(self.ports) : true", "message": "UDS may not include ports"},
+        {"rule": "has(self.address) && self.address.startsWith('unix://') ? !has(self.ports) : true", "message": "UDS may not include ports"},
     ]))]
     pub struct WorkloadEntry {
         /// IP address, DNS name, or `unix://` and an absolute path.
-        #[schemars(length(max = 256))]
+        #[schemars(length(max = 256), extend("x-kubernetes-validations" = [
+            {"rule": "self.startsWith('unix://') ? (self.substring(7, 8) == '/' || self.substring(7, 8) == '@') : true", "message": "UDS must be an absolute path or abstract socket"},
+            {"rule": "self.startsWith('unix://') ? !self.endsWith('/') : true", "message": "UDS may not be a dir"},
+        ]))]
         pub address: String,
         /// Port of the workload for each named port of the service.
         #[schemars(extend(
             "maxProperties" = 128,
+            "additionalProperties" = {"type": "integer", "minimum": 0, "maximum": 4_294_967_295_u32, "x-kubernetes-validations": [
+                {"rule": "0 < self && self <= 65535", "message": "port must be between 1-65535"},
+            ]},
             "x-kubernetes-validations" = [
                 {"rule": "self.all(key, size(key) < 63 && key.matches('^[a-zA-Z0-9](?:[-a-zA-Z0-9]*[a-zA-Z0-9])?$'))", "message": "port name must be valid"},
-                {"rule": "self.all(key, 0 < self[key] && self[key] <= 65535)", "message": "port must be between 1-65535"},
             ]
         ))]
         pub ports: BTreeMap<String, u32>,
@@ -85,14 +88,19 @@ message! {
     /// What the workloads of a group have in common. The address comes from each workload.
     pub struct WorkloadEntryTemplate {
         /// Must be left out.
-        #[schemars(length(max = 256))]
+        #[schemars(length(max = 256), extend("x-kubernetes-validations" = [
+            {"rule": "self.startsWith('unix://') ? (self.substring(7, 8) == '/' || self.substring(7, 8) == '@') : true", "message": "UDS must be an absolute path or abstract socket"},
+            {"rule": "self.startsWith('unix://') ? !self.endsWith('/') : true", "message": "UDS may not be a dir"},
+        ]))]
         pub address: String,
         /// Port of the workload for each named port of the service.
         #[schemars(extend(
             "maxProperties" = 128,
+            "additionalProperties" = {"type": "integer", "minimum": 0, "maximum": 4_294_967_295_u32, "x-kubernetes-validations": [
+                {"rule": "0 < self && self <= 65535", "message": "port must be between 1-65535"},
+            ]},
             "x-kubernetes-validations" = [
                 {"rule": "self.all(key, size(key) < 63 && key.matches('^[a-zA-Z0-9](?:[-a-zA-Z0-9]*[a-zA-Z0-9])?$'))", "message": "port name must be valid"},
-                {"rule": "self.all(key, 0 < self[key] && self[key] <= 65535)", "message": "port must be between 1-65535"},
             ]
         ))]
         pub ports: BTreeMap<String, u32>,
@@ -176,7 +184,7 @@ message! {
     /// A check by a command.
     pub struct ExecHealthCheck {
         /// Program and arguments.
-        #[schemars(extend("x-required" = true), length(min = 1), inner(length(min = 1)))]
+        #[schemars(extend("x-required" = true), inner(length(min = 1)))]
         pub command: Vec<String>,
     }
 

@@ -152,7 +152,8 @@ impl Rule {
     }
 }
 
-fn compile(expression: &str) -> Result<Program, String> {
+/// Compiles an expression, whatever it is.
+pub(crate) fn compile(expression: &str) -> Result<Program, String> {
     let Complexity { operators, nesting } = Complexity::of(expression);
     if operators > MAX_OPERATORS || nesting > MAX_NESTING {
         return Err(format!(

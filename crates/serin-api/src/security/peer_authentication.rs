@@ -24,6 +24,7 @@ message! {
         /// The mode of all ports.
         pub mtls: Option<MutualTls>,
         /// Modes of single ports of the workload. Needs a selector.
+        #[schemars(with = "BTreeMap<String, MutualTls>")]
         #[schemars(extend(
             "minProperties" = 1,
             "x-kubernetes-validations" = [{"rule": "self.all(key, 0 < int(key) && int(key) <= 65535)", "message": "port must be between 1-65535"}]

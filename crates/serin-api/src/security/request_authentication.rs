@@ -30,8 +30,8 @@ message! {
         {"rule": "(has(self.jwksUri) ? 1 : 0) + (has(self.jwks_uri) ? 1 : 0) + (has(self.jwks) ? 1 : 0) <= 1", "message": "only one of jwks or jwksUri can be set"},
     ]))]
     pub struct JwtRule {
-        /// The issuer (`iss`).
-        #[schemars(extend("x-required" = true), length(min = 1))]
+        /// The issuer (`iss`). May be left out with a `jwksUri`.
+        #[schemars(length(min = 1))]
         pub issuer: String,
         /// Audiences (`aud`), one of which the token must have. None at all accepts any.
         #[schemars(inner(length(min = 1)))]

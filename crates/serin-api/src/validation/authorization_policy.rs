@@ -87,7 +87,10 @@ fn custom(rule: &AuthorizationRule, at: &Place<'_>) {
     at.key("when").each(&rule.when, |Condition { key, .. }, at| {
         let unsupported = matches!(
             key.as_str(),
-            "source.namespace" | "source.serviceAccount" | "source.principal"
+            "source.namespace"
+                | "source.serviceAccount"
+                | "source.principal"
+                | "source.trustDomain"
         ) || key.starts_with("request.auth.");
         if unsupported {
             at.key("key").error(format!("{key} is not supported with the action CUSTOM"));

@@ -40,8 +40,8 @@ impl Rules for WasmPlugin {
 impl Rules for TrafficExtension {
     fn check(&self, _: &Meta, spec: &Place<'_>) {
         selectors::policy_scope(self.selector.as_ref(), None, &self.target_refs, spec);
-        if self.wasm.is_none() && self.lua.is_none() {
-            spec.error("one of wasm and lua must be set");
+        if self.wasm.is_some() == self.lua.is_some() {
+            spec.error("exactly one of wasm and lua must be set");
         }
         if let Some(wasm) = &self.wasm {
             module(&wasm_module(wasm), &spec.key("wasm"));

@@ -40,6 +40,11 @@ pub(super) fn check(tls: &ServerTlsSettings, at: &Place<'_>) {
                 at.warning(format!("{} terminates no TLS: certificates are not used", tls.mode));
             }
             one_source(tls, at);
+            if !tls.ca_crl.is_empty() && !tls.credential_name.is_empty() {
+                at.key("caCrl").error(
+                    "a CRL cannot be set beside a credentialName: it is part of the credential",
+                );
+            }
         }
         ServerTlsMode::Simple | ServerTlsMode::Mutual | ServerTlsMode::OptionalMutual => {
             one_source(tls, at);

@@ -60,8 +60,11 @@ fn ingress(listener: &IstioIngressListener, ports: &mut BTreeSet<u32>, at: &Plac
         at.key("port").error("a listener for inbound traffic needs a port");
         return;
     };
-    port_and_bind(port, &listener.bind, at);
+    self::port(port, &at.key("port"));
     at.key("port").key("number").expect(numbers::port(port.number));
+    if !listener.bind.is_empty() {
+        at.key("bind").expect(names::ip(&listener.bind));
+    }
     if !ports.insert(port.number) {
         at.key("port").error("ports of listeners must be unique");
     }
@@ -83,18 +86,14 @@ fn ingress(listener: &IstioIngressListener, ports: &mut BTreeSet<u32>, at: &Plac
 }
 
 /// What ports of listeners in both directions have in common. A name is optional.
-fn port_and_bind(port: &SidecarPort, bind: &str, at: &Place<'_>) {
-    let port_at = at.key("port");
+fn port(port: &SidecarPort, at: &Place<'_>) {
     if port.target_port > 0 {
-        port_at.key("targetPort").error("targetPort has no effect on Sidecars");
+        at.key("targetPort").error("targetPort has no effect on Sidecars");
     }
     if !port.name.is_empty() {
-        port_at.key("name").expect(service_entry::port_name(&port.name));
+        at.key("name").expect(service_entry::port_name(&port.name));
     }
-    port_at.key("protocol").expect(service_entry::protocol(&port.protocol));
-    if !bind.is_empty() && !bind.starts_with(UNIX) {
-        at.key("bind").expect(names::ip(bind));
-    }
+    at.key("protocol").expect(service_entry::protocol(&port.protocol));
 }
 
 /// `host:port` with a loopback or any-address, or a unix domain socket.
@@ -152,7 +151,7 @@ fn egress_port(
     at: &Place<'_>,
 ) {
     let bind = listener.bind.as_str();
-    port_and_bind(port, bind, at);
+    self::port(port, &at.key("port"));
     if port.number == 0 {
         match bind.strip_prefix(UNIX) {
             Some(path) => {
@@ -169,7 +168,7 @@ fn egress_port(
         return;
     }
     at.key("port").key("number").expect(numbers::port(port.number));
-    if bind.starts_with(UNIX) {
+    if !bind.is_empty() {
         at.key("bind").expect(names::ip(bind));
     }
     if !listeners.insert(Listening::Port(port.number)) {
