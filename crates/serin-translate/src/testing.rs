@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use serin_api::mesh_config::MeshConfig;
-use serin_api::yaml;
+use serin_api::{Kind, yaml};
 
 use crate::{Objects, Proxy, ProxyKind, Settings, Snapshot};
 
@@ -36,11 +36,13 @@ fn completed(mut value: Value) -> Value {
 
 /// Objects in the order in which they are given.
 pub(crate) fn from_values<'a>(values: impl IntoIterator<Item = &'a Value>) -> Objects {
-    let mut objects = Objects::default();
-    for value in values {
-        assert!(objects.add_value(value), "{value}");
-    }
-    objects
+    let read = |value: &Value| {
+        let api_version = value["apiVersion"].as_str().unwrap();
+        let group = api_version.split_once('/').map_or("", |(group, _)| group);
+        let kind = Kind::find(group, value["kind"].as_str().unwrap());
+        kind.unwrap_or_else(|| panic!("{value}")).read(value).unwrap()
+    };
+    values.into_iter().map(read).collect()
 }
 
 fn api_version(kind: &str) -> &'static str {

@@ -31,18 +31,6 @@ macro_rules! kinds {
             pub(super) fn retain_namespaces(&mut self, keep: impl Fn(&str) -> bool) {
                 $(self.$list.retain(|it| it.meta.namespace.is_empty() || keep(&it.meta.namespace));)+
             }
-
-            /// Adds the object that `value` describes; `false` for kinds that a snapshot does not hold.
-            #[cfg(test)]
-            pub(crate) fn add_value(&mut self, value: &serde_json::Value) -> bool {
-                let group = |it: &str| it.split_once('/').map_or("", |(group, _)| group).to_owned();
-                let written = (group(value["apiVersion"].as_str().unwrap()), value["kind"].as_str().unwrap());
-                $(if written == (<$kind>::GROUP.to_owned(), <$kind>::KIND) {
-                    self.$list.push(Arc::new(Object::from_value(value).unwrap()));
-                    return true;
-                })+
-                false
-            }
         }
 
         $(impl Kind for $kind {
