@@ -4,12 +4,15 @@
 //! that a change costs what it changes.
 
 use std::collections::{BTreeMap, HashMap};
+use std::hash::Hash;
 use std::sync::Arc;
 
 use crate::hash::TextHash;
 use crate::headers::HeaderProgram;
-use crate::index::{HostIndex, RuleIndex, Scratch};
-use crate::model::{Action, Cluster, Model, Route, RouteTable, VirtualHost};
+use crate::index::{Domain, HasDomains, HostIndex, RuleIndex, Scratch};
+use crate::model::{
+    Action, Cluster, Destination, HeaderOps, Model, Route, RouteTable, VirtualHost,
+};
 use crate::request::{Request, View};
 
 /// A model, compiled.
@@ -86,39 +89,31 @@ pub struct CompiledTable {
 impl CompiledTable {
     /// Compiles a table.
     pub fn new(table: Arc<RouteTable>) -> Self {
-        let domains = Arc::new(HostIndex::new(&table.virtual_hosts));
-        let hosts = table
-            .virtual_hosts
-            .iter()
-            .map(|host| Arc::new(CompiledHost::new(Arc::clone(host), None)));
-        Self { hosts: hosts.collect(), table, domains }
+        let compile = |host: &Arc<VirtualHost>| Arc::new(CompiledHost::new(Arc::clone(host)));
+        let hosts: Vec<_> = table.virtual_hosts.iter().map(compile).collect();
+        Self { domains: Arc::new(HostIndex::new(&hosts)), hosts, table }
     }
 
     /// Compiles a new version of the table: only virtual hosts that are not the very same, and of those only rules that
-    /// are not.
+    /// are not; their index only if a condition differs.
     #[must_use]
     pub fn updated(&self, table: Arc<RouteTable>) -> Self {
-        let old_hosts = OldHosts::new(&self.hosts);
-        let compile = |(position, host): (usize, &Arc<VirtualHost>)| {
-            let old = old_hosts.find(position, host);
-            match old {
+        let mut old_hosts = Reusable::new(&self.hosts, |host| &*host.host.name);
+        let mut hosts = Vec::with_capacity(table.virtual_hosts.len());
+        for (position, host) in table.virtual_hosts.iter().enumerate() {
+            hosts.push(match old_hosts.find(position, &*host.name) {
                 Some(old) if Arc::ptr_eq(&old.host, host) => Arc::clone(old),
-                _ => Arc::new(CompiledHost::new(Arc::clone(host), old.map(|old| &**old))),
-            }
-        };
-        let hosts = table.virtual_hosts.iter().enumerate().map(compile).collect();
-        let same_domains = self.table.virtual_hosts.len() == table.virtual_hosts.len()
-            && self
-                .table
-                .virtual_hosts
-                .iter()
-                .zip(&table.virtual_hosts)
-                .all(|(old, new)| Arc::ptr_eq(old, new) || old.domains == new.domains);
-        let domains = if same_domains {
-            Arc::clone(&self.domains)
-        } else {
-            Arc::new(HostIndex::new(&table.virtual_hosts))
-        };
+                Some(old) => Arc::new(old.updated(Arc::clone(host))),
+                None => Arc::new(CompiledHost::new(Arc::clone(host))),
+            });
+        }
+        let same_domains =
+            self.hosts.len() == hosts.len()
+                && self.hosts.iter().zip(&hosts).all(|(old, new)| {
+                    Arc::ptr_eq(old, new) || old.host.domains == new.host.domains
+                });
+        let domains =
+            if same_domains { Arc::clone(&self.domains) } else { Arc::new(HostIndex::new(&hosts)) };
         Self { table, domains, hosts }
     }
 
@@ -129,30 +124,32 @@ impl CompiledTable {
 
     /// The virtual host for an authority.
     pub(crate) fn host(&self, authority: &[u8]) -> Option<&CompiledHost> {
-        let number = self.domains.find(authority)?;
+        let number = self.domains.find(&self.hosts, authority)?;
         self.hosts.get(number).map(|host| &**host)
     }
 }
 
-/// The virtual hosts of the version before, found by their place or, where hosts came or went, by name.
-struct OldHosts<'h> {
-    hosts: &'h [Arc<CompiledHost>],
-    by_name: std::cell::OnceCell<HashMap<&'h str, usize, TextHash>>,
+/// Parts of the version before, found by their place or, where others came or went before them, by what identifies them.
+struct Reusable<'o, T, I, F> {
+    old: &'o [Arc<T>],
+    identity: F,
+    places: Option<HashMap<I, usize, TextHash>>,
 }
 
-impl<'h> OldHosts<'h> {
-    const fn new(hosts: &'h [Arc<CompiledHost>]) -> Self {
-        Self { hosts, by_name: std::cell::OnceCell::new() }
+impl<'o, T, I: Eq + Hash, F: Fn(&'o T) -> I> Reusable<'o, T, I, F> {
+    const fn new(old: &'o [Arc<T>], identity: F) -> Self {
+        Self { old, identity, places: None }
     }
 
-    fn find(&self, position: usize, host: &VirtualHost) -> Option<&'h Arc<CompiledHost>> {
-        let in_place = self.hosts.get(position).filter(|old| old.host.name == host.name);
-        in_place.or_else(|| {
-            let number_hosts =
-                || (0..).zip(self.hosts).map(|(number, host)| (&*host.host.name, number)).collect();
-            let number: usize = *self.by_name.get_or_init(number_hosts).get(&*host.name)?;
-            self.hosts.get(number)
-        })
+    fn find(&mut self, position: usize, identity: I) -> Option<&'o Arc<T>> {
+        let in_place = self.old.get(position).filter(|old| (self.identity)(old) == identity);
+        if in_place.is_some() {
+            return in_place;
+        }
+        let places = self.places.get_or_insert_with(|| {
+            self.old.iter().enumerate().map(|(place, old)| ((self.identity)(old), place)).collect()
+        });
+        places.get(&identity).and_then(|place| self.old.get(*place))
     }
 }
 
@@ -160,22 +157,50 @@ impl<'h> OldHosts<'h> {
 #[derive(Debug)]
 pub(crate) struct CompiledHost {
     pub(crate) host: Arc<VirtualHost>,
-    index: RuleIndex,
+    domains: Box<[Domain]>,
+    index: Arc<RuleIndex>,
     rules: Vec<Arc<CompiledRule>>,
 }
 
+impl HasDomains for Arc<CompiledHost> {
+    fn domains(&self) -> &[Domain] {
+        &self.domains
+    }
+}
+
 impl CompiledHost {
-    fn new(host: Arc<VirtualHost>, old: Option<&Self>) -> Self {
-        let old_rules: HashMap<*const Route, &Arc<CompiledRule>> = match old {
-            Some(old) => old.rules.iter().map(|rule| (Arc::as_ptr(&rule.route), rule)).collect(),
-            None => HashMap::new(),
-        };
-        let compile = |route: &Arc<Route>| match old_rules.get(&Arc::as_ptr(route)) {
+    fn new(host: Arc<VirtualHost>) -> Self {
+        let rules = host.routes.iter().map(|route| Arc::new(CompiledRule::new(Arc::clone(route))));
+        Self {
+            rules: rules.collect(),
+            domains: domains(&host),
+            index: Arc::new(RuleIndex::new(&host.routes)),
+            host,
+        }
+    }
+
+    fn updated(&self, host: Arc<VirtualHost>) -> Self {
+        let mut old_rules = Reusable::new(&self.rules, |rule| Arc::as_ptr(&rule.route));
+        let compile = |(position, route): (usize, &Arc<Route>)| match old_rules
+            .find(position, Arc::as_ptr(route))
+        {
             Some(old) => Arc::clone(old),
             None => Arc::new(CompiledRule::new(Arc::clone(route))),
         };
-        let rules = host.routes.iter().map(compile).collect();
-        Self { index: RuleIndex::new(&host.routes), rules, host }
+        let rules = host.routes.iter().enumerate().map(compile).collect();
+        let same_conditions = self.host.routes.len() == host.routes.len()
+            && self
+                .host
+                .routes
+                .iter()
+                .zip(&host.routes)
+                .all(|(old, new)| Arc::ptr_eq(old, new) || old.condition == new.condition);
+        let index = if same_conditions {
+            Arc::clone(&self.index)
+        } else {
+            Arc::new(RuleIndex::new(&host.routes))
+        };
+        Self { domains: domains(&host), index, rules, host }
     }
 
     /// The first rule that a request meets.
@@ -189,39 +214,59 @@ impl CompiledHost {
     }
 }
 
+fn domains(host: &VirtualHost) -> Box<[Domain]> {
+    host.domains.iter().map(|domain| Domain::new(domain)).collect()
+}
+
 /// A rule, compiled.
 #[derive(Debug)]
 pub struct CompiledRule {
     route: Arc<Route>,
-    headers: HeaderChanges,
+    /// `None` for the many rules that change no header.
+    headers: Option<Box<RuleHeaders>>,
+}
+
+#[derive(Debug)]
+struct RuleHeaders {
+    of_rule: HeaderChanges,
     /// In the order of [`crate::model::Destinations::list`].
-    destinations: Box<[HeaderChanges]>,
+    of_destinations: Box<[HeaderChanges]>,
 }
 
 /// Compiled changes to both messages.
 #[derive(Debug, Default)]
-pub struct HeaderChanges {
-    /// To the request.
-    pub request: HeaderProgram,
-    /// To the response.
-    pub response: HeaderProgram,
+pub(crate) struct HeaderChanges {
+    pub(crate) request: HeaderProgram,
+    pub(crate) response: HeaderProgram,
+}
+
+impl HeaderChanges {
+    fn new(request: &HeaderOps, response: &HeaderOps) -> Self {
+        Self { request: HeaderProgram::new(request), response: HeaderProgram::new(response) }
+    }
+
+    const fn is_empty(&self) -> bool {
+        self.request.is_empty() && self.response.is_empty()
+    }
 }
 
 impl CompiledRule {
     fn new(route: Arc<Route>) -> Self {
-        let headers = HeaderChanges {
-            request: HeaderProgram::new(&route.request_headers),
-            response: HeaderProgram::new(&route.response_headers),
-        };
+        route.condition.warm();
         let destinations = match &route.action {
             Action::Forward(forward) => forward.destinations.list(),
             Action::Redirect(_) | Action::Direct(_) => &[],
         };
-        let destinations = destinations.iter().map(|destination| HeaderChanges {
-            request: HeaderProgram::new(&destination.request_headers),
-            response: HeaderProgram::new(&destination.response_headers),
-        });
-        Self { destinations: destinations.collect(), headers, route }
+        let of_destination = |destination: &Destination| {
+            HeaderChanges::new(&destination.request_headers, &destination.response_headers)
+        };
+        let headers = RuleHeaders {
+            of_rule: HeaderChanges::new(&route.request_headers, &route.response_headers),
+            of_destinations: destinations.iter().map(of_destination).collect(),
+        };
+        let is_empty = headers.of_rule.is_empty()
+            && headers.of_destinations.iter().all(HeaderChanges::is_empty);
+        Self { headers: (!is_empty).then(|| Box::new(headers)), route }
     }
 
     /// The rule it was compiled from.
@@ -230,13 +275,13 @@ impl CompiledRule {
     }
 
     /// The changes of the rule.
-    pub(crate) const fn headers(&self) -> &HeaderChanges {
-        &self.headers
+    pub(crate) fn headers(&self) -> Option<&HeaderChanges> {
+        self.headers.as_ref().map(|headers| &headers.of_rule)
     }
 
     /// The changes of one of its destinations.
     pub(crate) fn destination_headers(&self, number: usize) -> Option<&HeaderChanges> {
-        self.destinations.get(number)
+        self.headers.as_ref().and_then(|headers| headers.of_destinations.get(number))
     }
 }
 
@@ -287,8 +332,31 @@ mod tests {
         changed.routes[0] = numbered_route(0, RouteMatch::default());
         let new = old.updated(table(&[&Arc::new(changed)]));
         let rule = |table: &CompiledTable, number: usize| Arc::clone(&table.hosts[0].rules[number]);
+        let index = |table: &CompiledTable| Arc::clone(&table.hosts[0].index);
+        assert!(Arc::ptr_eq(&index(&old), &index(&new)), "the conditions are the same");
         assert!(!Arc::ptr_eq(&rule(&old, 0), &rule(&new, 0)));
         assert!(Arc::ptr_eq(&rule(&old, 1), &rule(&new, 1)));
+    }
+
+    #[test]
+    fn a_changed_condition_is_found_after_an_update() {
+        let a = host("a", 3);
+        let old = CompiledTable::new(table(&[&a]));
+        let mut changed = VirtualHost::clone(&a);
+        let path = crate::model::PathMatch::Exact("/x".into());
+        changed.routes[0] = numbered_route(7, RouteMatch { path, ..RouteMatch::default() });
+        changed.routes.swap(1, 2);
+        let new = old.updated(table(&[&Arc::new(changed)]));
+        let found = |target: &str| {
+            let request = crate::request::RequestParts::get("a", target);
+            let host = new.host(b"a").unwrap();
+            host.rule(&View::new(&request), &mut Scratch::default())
+                .unwrap()
+                .route()
+                .name
+                .to_string()
+        };
+        assert_eq!((&*found("/x"), &*found("/y")), ("rule-7", "rule-2"));
     }
 
     #[test]

@@ -216,7 +216,7 @@ impl<'m> Decision<'m> {
 
     /// The changes in the order in which they are made: the destination's, then the rule's.
     fn levels(&self) -> impl Iterator<Item = &'m HeaderChanges> {
-        self.destination_headers.into_iter().chain(self.rule.map(CompiledRule::headers))
+        self.destination_headers.into_iter().chain(self.rule.and_then(CompiledRule::headers))
     }
 }
 

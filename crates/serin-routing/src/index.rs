@@ -21,7 +21,7 @@ use crate::matching;
 use crate::model::{PathMatch, Route, RouteMatch};
 use crate::request::{Request, View, parameters};
 
-pub(crate) use hosts::HostIndex;
+pub(crate) use hosts::{Domain, HasDomains, HostIndex};
 
 use keys::{Filing, Subject};
 use texts::TextIndex;

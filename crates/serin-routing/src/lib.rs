@@ -18,7 +18,7 @@ pub mod format;
 mod hash;
 pub mod headers;
 mod index;
-mod matching;
+pub mod matching;
 pub mod model;
 pub mod outlier;
 pub mod request;

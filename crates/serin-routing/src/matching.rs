@@ -3,7 +3,9 @@
 //! This is what a condition means. [`crate::index`] narrows the rules down that have to be asked, and
 //! [`crate::explain`] tells which condition failed; both rely on the functions here.
 
-use crate::model::{Claim, HeaderMatch, PathMatch, QueryMatch, RouteMatch, ValueMatch};
+use std::sync::Arc;
+
+use crate::model::{Claim, HeaderMatch, PathMatch, QueryMatch, Route, RouteMatch, ValueMatch};
 use crate::request::{Request, View, first_parameter};
 
 /// The condition of a rule that a request does not meet.
@@ -49,6 +51,14 @@ pub(crate) fn first_failure<'m, R: Request>(
     condition.claims.iter().find(|claim| claim_fails(claim)).map(Failed::Claim)
 }
 
+/// The first of some rules that a request meets, found by asking one after the other.
+///
+/// Decisions find the same rule without asking all ([`crate::compiled`]).
+pub fn first_match<'m, R: Request>(routes: &'m [Arc<Route>], request: &R) -> Option<&'m Route> {
+    let (view, mut buffer) = (View::new(request), Vec::new());
+    routes.iter().map(|route| &**route).find(|route| holds(&route.condition, &view, &mut buffer))
+}
+
 /// Whether the request meets all conditions.
 pub(crate) fn holds<R: Request>(
     condition: &RouteMatch,
@@ -65,6 +75,22 @@ pub(crate) fn matched_length(condition: &PathMatch, path: &[u8]) -> usize {
         PathMatch::Any => path.len().min(1),
         PathMatch::Prefix(prefix) | PathMatch::Segments(prefix) => prefix.len().min(path.len()),
         PathMatch::Exact(_) | PathMatch::Regex(_) => path.len(),
+    }
+}
+
+impl RouteMatch {
+    /// Builds now what its regular expressions would otherwise build at their first use.
+    pub(crate) fn warm(&self) {
+        let values = self.headers.iter().map(|header| &header.value);
+        let values = values.chain(self.query.iter().map(|query| &query.value));
+        for value in values.chain(self.claims.iter().map(|claim| &claim.value)) {
+            if let ValueMatch::Regex(regex) = value {
+                regex.warm();
+            }
+        }
+        if let PathMatch::Regex(regex) = &self.path {
+            regex.warm();
+        }
     }
 }
 

@@ -6,13 +6,14 @@ use std::time::Duration;
 use rand_core::Rng;
 
 use super::{hash_key, rewrite};
-use crate::balancer;
+use crate::balancer::{self, Attempts, Choice, ClusterState};
 use crate::compiled::{CompiledModel, CompiledRule};
 use crate::decide::hash_key::SessionCookie;
 use crate::model::{Cluster, Destination, Forward, Mirror, PerMillion, RouteMatch};
 use crate::request::{Request, View, is_grpc};
 use crate::response::Failure;
 use crate::retry;
+use crate::time::Instant;
 
 /// Overrides the timeout of one request, in milliseconds (Envoy's router). Gateways remove it from requests of strangers.
 const TIMEOUT_HEADER: &str = "x-envoy-upstream-rq-timeout-ms";
@@ -64,7 +65,7 @@ impl<'m> Forwarding<'m> {
             }
             _ => hash_key::Found::default(),
         };
-        let programs = [Some(rule.headers()), rule.destination_headers(number)];
+        let programs = [rule.headers(), rule.destination_headers(number)];
         let [of_rule, of_destination] =
             programs.map(|changes| changes.and_then(|changes| changes.request.authority()));
         let authority = forward
@@ -86,9 +87,34 @@ impl<'m> Forwarding<'m> {
         })
     }
 
-    /// The retry policy; `None` for no retries.
-    pub const fn retry(&self) -> Option<&'m retry::Policy> {
-        self.forward.retry.as_ref()
+    /// The retries of the request; `None` if it is not to be tried again.
+    pub fn retries<R: Request>(&self, request: &R) -> Option<retry::State> {
+        let header = |name: &str| std::str::from_utf8(request.header_values(name).next()?).ok();
+        let headers = retry::Headers {
+            retry_on: header("x-envoy-retry-on"),
+            retry_grpc_on: header("x-envoy-retry-grpc-on"),
+            max_retries: header("x-envoy-max-retries"),
+            retriable_status_codes: header("x-envoy-retriable-status-codes"),
+            retriable_header_names: header("x-envoy-retriable-header-names"),
+        };
+        retry::State::new(self.forward.retry.as_ref()?, &headers)
+    }
+
+    /// Chooses where the next try goes; `attempts` is that of the rule's retry policy, `state` that of the cluster.
+    ///
+    /// # Errors
+    /// If the cluster has no endpoint that can be used.
+    pub fn choose_endpoint(
+        &self,
+        state: &mut ClusterState,
+        attempts: &mut Attempts,
+        now: Instant,
+        rng: &mut impl Rng,
+    ) -> Result<Choice, Failure> {
+        match state.choose(self.hash, attempts, now, rng) {
+            Choice::NoHealthyEndpoint => Err(Failure::NoHealthyUpstream),
+            choice => Ok(choice),
+        }
     }
 
     /// The new path and query, if the rule rewrites the path; `x-envoy-original-path` tells the upstream the old ones.

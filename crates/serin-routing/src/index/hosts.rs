@@ -1,42 +1,95 @@
 //! Which virtual host an authority belongs to.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use hashbrown::HashTable;
 
-use crate::hash::TextHash;
-use crate::model::VirtualHost;
+use crate::hash::xxh64;
 use crate::request::without_port;
 
-/// Longest host that is folded to lower case without the caller's buffer.
+/// Longest host that is folded to lower case on the stack.
 const ON_STACK: usize = 256;
 
-/// Domains of all virtual hosts of a route table.
+/// A domain of a virtual host, ready to be filed.
+#[derive(Debug)]
+pub(crate) struct Domain {
+    kind: Kind,
+    /// What is not a wildcard, in lower case.
+    fixed: Box<[u8]>,
+    hash: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Exact,
+    /// `*.example.com`: what ends so and is longer.
+    Suffix,
+    /// `www.*`: what begins so and is longer.
+    Prefix,
+    /// `*`.
+    Any,
+}
+
+impl Domain {
+    pub(crate) fn new(domain: &str) -> Self {
+        let domain = domain.to_ascii_lowercase();
+        let (kind, fixed) = if domain == "*" {
+            (Kind::Any, "")
+        } else if let Some(suffix) = domain.strip_prefix('*') {
+            (Kind::Suffix, suffix)
+        } else if let Some(prefix) = domain.strip_suffix('*') {
+            (Kind::Prefix, prefix)
+        } else {
+            (Kind::Exact, &*domain)
+        };
+        Self { kind, hash: hash(fixed.as_bytes()), fixed: fixed.as_bytes().into() }
+    }
+}
+
+fn hash(text: &[u8]) -> u64 {
+    xxh64(text, 0)
+}
+
+/// Domains of all virtual hosts of a route table. The virtual hosts keep the texts and their hashes, so that filing anew
+/// those of thousands takes little.
 ///
 /// Envoy's order: an exact name, then the longest suffix wildcard, then the longest prefix wildcard, then `*`. The port
 /// of the authority is not looked at (Istio sets `ignore_port_in_host_matching`).
 #[derive(Debug, Default)]
 pub(crate) struct HostIndex {
-    exact: HashMap<Box<[u8]>, u32, TextHash>,
+    exact: HashTable<Place>,
     suffixes: Wildcards,
     prefixes: Wildcards,
     any: Option<u32>,
 }
 
-/// What is fixed of wildcard domains: the rest has at least one character.
+/// A domain's place in the table.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    hash: u64,
+    host: u32,
+    domain: u32,
+}
+
 #[derive(Debug, Default)]
 struct Wildcards {
-    /// Lengths that occur, longest first.
+    /// Lengths of what is fixed, longest first.
     lengths: Vec<usize>,
-    hosts: HashMap<Box<[u8]>, u32, TextHash>,
+    places: HashTable<Place>,
+}
+
+/// A virtual host that has domains.
+pub(crate) trait HasDomains {
+    fn domains(&self) -> &[Domain];
 }
 
 impl HostIndex {
-    pub(crate) fn new(virtual_hosts: &[Arc<VirtualHost>]) -> Self {
+    /// Files the domains of virtual hosts; of a domain that two have, the first gets it.
+    pub(crate) fn new<H: HasDomains>(hosts: &[H]) -> Self {
         let mut index = Self::default();
-        index.exact.reserve(virtual_hosts.iter().map(|host| host.domains.len()).sum());
-        for (number, host) in (0..).zip(virtual_hosts) {
-            for domain in &host.domains {
-                index.insert(domain, number);
+        let count = hosts.iter().map(|host| host.domains().len()).sum();
+        index.exact.reserve(count, |place| place.hash);
+        for (host, domains) in (0..).zip(hosts.iter().map(HasDomains::domains)) {
+            for (domain, new) in (0..).zip(domains) {
+                index.insert(hosts, new, Place { hash: new.hash, host, domain });
             }
         }
         index.suffixes.sort_lengths();
@@ -44,55 +97,85 @@ impl HostIndex {
         index
     }
 
-    fn insert(&mut self, domain: &str, host: u32) {
-        let domain = domain.to_ascii_lowercase();
-        if domain == "*" {
-            self.any.get_or_insert(host);
-        } else if let Some(suffix) = domain.strip_prefix('*') {
-            self.suffixes.hosts.entry(suffix.as_bytes().into()).or_insert(host);
-        } else if let Some(prefix) = domain.strip_suffix('*') {
-            self.prefixes.hosts.entry(prefix.as_bytes().into()).or_insert(host);
-        } else {
-            self.exact.entry(domain.into_bytes().into()).or_insert(host);
+    fn insert<H: HasDomains>(&mut self, hosts: &[H], new: &Domain, place: Place) {
+        let places = match new.kind {
+            Kind::Any => {
+                self.any.get_or_insert(place.host);
+                return;
+            }
+            Kind::Exact => &mut self.exact,
+            Kind::Suffix => self.suffixes.places_for(new),
+            Kind::Prefix => self.prefixes.places_for(new),
+        };
+        if find(places, hosts, place.hash, &new.fixed).is_none() {
+            places.insert_unique(place.hash, place, |place| place.hash);
         }
     }
 
     /// The number of the virtual host for an authority.
-    pub(crate) fn find(&self, authority: &[u8]) -> Option<usize> {
+    pub(crate) fn find<H: HasDomains>(&self, hosts: &[H], authority: &[u8]) -> Option<usize> {
         let host = without_port(authority);
         let found = if !host.iter().any(u8::is_ascii_uppercase) {
-            self.find_folded(host)
+            self.find_folded(hosts, host)
         } else if host.len() <= ON_STACK {
             let mut folded = [0; ON_STACK];
             let folded = &mut folded[..host.len()];
             folded.copy_from_slice(host);
             folded.make_ascii_lowercase();
-            self.find_folded(folded)
+            self.find_folded(hosts, folded)
         } else {
-            self.find_folded(&host.to_ascii_lowercase())
+            self.find_folded(hosts, &host.to_ascii_lowercase())
         };
         found.map(|number| number as usize)
     }
 
-    fn find_folded(&self, host: &[u8]) -> Option<u32> {
-        let exact = self.exact.get(host).copied();
-        exact
-            .or_else(|| self.suffixes.find(host, |length| host.split_at(host.len() - length).1))
-            .or_else(|| self.prefixes.find(host, |length| host.split_at(length).0))
+    fn find_folded<H: HasDomains>(&self, hosts: &[H], host: &[u8]) -> Option<u32> {
+        let ending = |length: usize| &host[host.len() - length..];
+        find(&self.exact, hosts, hash(host), host)
+            .or_else(|| self.suffixes.find(hosts, host.len(), ending))
+            .or_else(|| self.prefixes.find(hosts, host.len(), |length| &host[..length]))
             .or(self.any)
     }
 }
 
+/// The host of the domain that has this text.
+fn find<H: HasDomains>(
+    places: &HashTable<Place>,
+    hosts: &[H],
+    hash: u64,
+    text: &[u8],
+) -> Option<u32> {
+    let is_text = |place: &Place| {
+        let domain = hosts
+            .get(place.host as usize)
+            .and_then(|host| host.domains().get(place.domain as usize));
+        place.hash == hash && domain.is_some_and(|domain| *domain.fixed == *text)
+    };
+    places.find(hash, is_text).map(|place| place.host)
+}
+
 impl Wildcards {
+    fn places_for(&mut self, new: &Domain) -> &mut HashTable<Place> {
+        self.lengths.push(new.fixed.len());
+        &mut self.places
+    }
+
     fn sort_lengths(&mut self) {
-        self.lengths = self.hosts.keys().map(|fixed| fixed.len()).collect();
         self.lengths.sort_unstable_by(|left, right| right.cmp(left));
         self.lengths.dedup();
     }
 
-    fn find<'h>(&self, host: &'h [u8], fixed: impl Fn(usize) -> &'h [u8]) -> Option<u32> {
-        let shorter = self.lengths.iter().filter(|&&length| length < host.len());
-        shorter.filter_map(|&length| self.hosts.get(fixed(length)).copied()).next()
+    /// The host of the longest wildcard that leaves at least one character; `fixed` cuts so many bytes off the host.
+    fn find<'h, H: HasDomains>(
+        &self,
+        hosts: &[H],
+        length: usize,
+        fixed: impl Fn(usize) -> &'h [u8],
+    ) -> Option<u32> {
+        let shorter = self.lengths.iter().filter(|&&fixed| fixed < length);
+        shorter
+            .map(|&length| fixed(length))
+            .find_map(|text| find(&self.places, hosts, hash(text), text))
     }
 }
 
@@ -100,16 +183,24 @@ impl Wildcards {
 mod tests {
     use super::*;
 
+    struct Host(Vec<Domain>);
+
+    impl HasDomains for Host {
+        fn domains(&self) -> &[Domain] {
+            &self.0
+        }
+    }
+
     #[track_caller]
     fn check(hosts: &[&[&str]], authority: &str, expected: Option<usize>) {
-        let hosts: Vec<_> = hosts
-            .iter()
-            .map(|domains| {
-                let domains = domains.iter().map(|domain| Arc::from(*domain)).collect();
-                Arc::new(VirtualHost { domains, ..VirtualHost::default() })
-            })
-            .collect();
-        assert_eq!(HostIndex::new(&hosts).find(authority.as_bytes()), expected, "{authority}");
+        let host =
+            |domains: &&[&str]| Host(domains.iter().map(|domain| Domain::new(domain)).collect());
+        let hosts: Vec<Host> = hosts.iter().map(host).collect();
+        assert_eq!(
+            HostIndex::new(&hosts).find(&hosts, authority.as_bytes()),
+            expected,
+            "{authority}"
+        );
     }
 
     #[test]
@@ -158,5 +249,13 @@ mod tests {
         check(&[&["Reviews"]], "reviews", Some(0));
         let long = format!("{}.example.com", "A".repeat(300));
         check(&[&["*.example.com"]], &long, Some(0));
+    }
+
+    #[test]
+    fn the_first_of_two_hosts_with_the_same_domain_gets_it() {
+        let hosts: [&[&str]; 3] = [&["x", "*.y"], &["X", "*.Y", "*"], &["*"]];
+        check(&hosts, "x", Some(0));
+        check(&hosts, "a.y", Some(0));
+        check(&hosts, "z", Some(1));
     }
 }

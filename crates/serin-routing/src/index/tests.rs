@@ -11,10 +11,8 @@ fn find(routes: &[Arc<Route>], request: &RequestParts) -> Option<usize> {
 }
 
 fn scan(routes: &[Arc<Route>], request: &RequestParts) -> Option<usize> {
-    let mut buffer = Vec::new();
-    routes
-        .iter()
-        .position(|route| matching::holds(&route.condition, &View::new(request), &mut buffer))
+    let first = matching::first_match(routes, request)?;
+    routes.iter().position(|route| std::ptr::eq(&raw const **route, first))
 }
 
 fn table(conditions: impl IntoIterator<Item = RouteMatch>) -> Vec<Arc<Route>> {
