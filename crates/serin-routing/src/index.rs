@@ -12,6 +12,7 @@ mod hosts;
 mod keys;
 mod texts;
 mod trie;
+mod windows;
 
 use std::collections::HashMap;
 use std::sync::Arc;

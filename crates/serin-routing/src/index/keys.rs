@@ -1,9 +1,11 @@
 //! Under which of its conditions a rule is filed.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
+use std::hash::{Hash, Hasher};
+use std::ops::Deref;
 
 use super::List;
+use super::windows::{Window, windows};
 use crate::hash::TextHash;
 use crate::model::{HeaderMatch, PathMatch, RouteMatch, ValueMatch};
 
@@ -25,6 +27,7 @@ pub(super) enum Subject<'m> {
 pub(super) enum Kind {
     Exact,
     Prefix,
+    /// A window of a text that must be contained.
     Contained,
     Present,
 }
@@ -34,7 +37,53 @@ pub(super) enum Kind {
 pub(super) struct Key<'m> {
     pub(super) subject: Subject<'m>,
     pub(super) kind: Kind,
-    pub(super) text: Cow<'m, [u8]>,
+    pub(super) text: Text<'m>,
+}
+
+/// The text of a key: most are the model's own or short.
+#[derive(Clone, Debug)]
+pub(super) enum Text<'m> {
+    Borrowed(&'m [u8]),
+    Owned(Box<[u8]>),
+    Window(Window),
+}
+
+impl Deref for Text<'_> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Borrowed(text) => text,
+            Self::Owned(text) => text,
+            Self::Window(window) => window,
+        }
+    }
+}
+
+impl PartialEq for Text<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl Eq for Text<'_> {}
+
+impl Hash for Text<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (**self).hash(state);
+    }
+}
+
+impl<'m> From<&'m str> for Text<'m> {
+    fn from(text: &'m str) -> Self {
+        Self::Borrowed(text.as_bytes())
+    }
+}
+
+impl From<Vec<u8>> for Text<'_> {
+    fn from(text: Vec<u8>) -> Self {
+        Self::Owned(text.into())
+    }
 }
 
 /// Rules filed under keys.
@@ -167,7 +216,7 @@ fn path_keys<'m>(path: &'m PathMatch, ignore_case: bool, file: &mut impl FnMut(K
                 text: text.to_ascii_lowercase().into_bytes().into(),
             }
         } else {
-            Key { subject: Subject::Path, kind, text: text.as_bytes().into() }
+            Key { subject: Subject::Path, kind, text: text.into() }
         });
     };
     match path {
@@ -182,14 +231,15 @@ fn path_keys<'m>(path: &'m PathMatch, ignore_case: bool, file: &mut impl FnMut(K
 }
 
 fn value_keys<'m>(subject: Subject<'m>, value: &'m ValueMatch, file: &mut impl FnMut(Key<'m>)) {
-    let text = |kind: Kind, text: &'m str| Key { subject, kind, text: text.as_bytes().into() };
+    let text = |kind: Kind, text: &'m str| Key { subject, kind, text: text.into() };
     match value {
         ValueMatch::Exact(exact) => file(text(Kind::Exact, exact)),
         ValueMatch::Prefix(prefix) if !prefix.is_empty() => file(text(Kind::Prefix, prefix)),
-        ValueMatch::Suffix(suffix) if !suffix.is_empty() => file(text(Kind::Contained, suffix)),
-        ValueMatch::Present | ValueMatch::Prefix(_) | ValueMatch::Suffix(_) => {
-            file(text(Kind::Present, ""))
+        ValueMatch::Suffix(suffix) => {
+            file(text(Kind::Present, ""));
+            contained_keys(subject, suffix.as_bytes(), file);
         }
+        ValueMatch::Present | ValueMatch::Prefix(_) => file(text(Kind::Present, "")),
         ValueMatch::Regex(regex) => {
             file(text(Kind::Present, ""));
             regex_keys(subject, regex, file);
@@ -210,8 +260,11 @@ fn regex_keys<'m>(
     if prefix.len() > 1 {
         text(Kind::Prefix, prefix);
     }
-    let required = regex.required_literal();
-    if required.len() > 1 {
-        text(Kind::Contained, required);
+    contained_keys(subject, &regex.required_literal(), file);
+}
+
+fn contained_keys<'m>(subject: Subject<'m>, text: &[u8], file: &mut impl FnMut(Key<'m>)) {
+    for window in windows(text) {
+        file(Key { subject, kind: Kind::Contained, text: Text::Window(window) });
     }
 }

@@ -2,10 +2,9 @@
 
 use std::collections::HashMap;
 
-use aho_corasick::{AhoCorasick, MatchKind};
-
 use super::keys::{Key, Kind};
 use super::trie::PrefixTree;
+use super::windows::WindowIndex;
 use super::{List, MERGE_LISTS};
 use crate::hash::TextHash;
 
@@ -14,10 +13,7 @@ use crate::hash::TextHash;
 pub(crate) struct TextIndex {
     exact: HashMap<Box<[u8]>, List, TextHash>,
     prefixes: PrefixTree,
-    /// Finds texts anywhere; the number of a pattern is its place in `contained_lists`. There is none if it would be
-    /// too large; all lists are selected then.
-    contained: Option<AhoCorasick>,
-    contained_lists: Vec<List>,
+    contained: WindowIndex,
     /// Selected whatever the text.
     present: List,
 }
@@ -39,12 +35,7 @@ impl TextIndex {
         }
         prefixes.sort_unstable_by_key(|(prefix, _)| *prefix);
         index.prefixes = PrefixTree::new(&prefixes);
-        if !contained.is_empty() {
-            let patterns = contained.iter().map(|(text, _)| text);
-            index.contained =
-                AhoCorasick::builder().match_kind(MatchKind::Standard).build(patterns).ok();
-            index.contained_lists = contained.iter().map(|(_, list)| *list).collect();
-        }
+        index.contained = WindowIndex::new(&contained);
         index
     }
 
@@ -57,15 +48,10 @@ impl TextIndex {
             lists.extend(self.exact.get(text));
         }
         self.prefixes.visit(text, |list| lists.push(list));
-        let Some(automaton) = &self.contained else {
-            lists.extend_from_slice(&self.contained_lists);
-            return;
-        };
-        for found in automaton.find_overlapping_iter(text) {
-            let Some(list) = self.contained_lists.get(found.pattern().as_usize()) else { continue };
-            if lists.len() > MERGE_LISTS || !lists.contains(list) {
-                lists.push(*list);
+        self.contained.visit(text, |list| {
+            if lists.len() > MERGE_LISTS || !lists.contains(&list) {
+                lists.push(list);
             }
-        }
+        });
     }
 }
