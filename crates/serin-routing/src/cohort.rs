@@ -77,14 +77,8 @@ mod tests {
     }
 
     fn destinations(weights: &[u32]) -> Destinations {
-        let destination = |(index, &weight): (usize, &u32)| Destination {
-            cluster: index.to_string().into(),
-            weight,
-            request_headers: crate::model::HeaderOps::default(),
-            response_headers: crate::model::HeaderOps::default(),
-            host_rewrite: None,
-            invalid_status: None,
-        };
+        let destination =
+            |(index, &weight): (usize, &u32)| Destination::new(index.to_string().into(), weight);
         Destinations::new(weights.iter().enumerate().map(destination).collect())
     }
 

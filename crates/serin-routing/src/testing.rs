@@ -3,20 +3,18 @@
 //! Texts come from small alphabets, so that rules overlap, cover each other and are nearly met.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use proptest::prelude::*;
 use serin_re2::Regex;
 
 use crate::model::{
-    Action, Bind, Claim, ClientCertificates, Cluster, ClusterTls, Codec, Destination, Destinations,
+    Action, Bind, Claim, ClientCertificates, Cluster, Codec, Destination, Destinations,
     DirectResponse, Direction, Discovery, DownstreamTls, Endpoint, EndpointAddress, EndpointTls,
     Endpoints, FilterChain, FilterChainMatch, Forward, HeaderMatch, HeaderOps, HeaderValue, Health,
     HttpConnection, Inspect, Listener, LocalityEndpoints, MutualMode, NetworkFilter, Origin,
-    PathMatch, QueryMatch, Route, RouteMatch, TcpProxy, UpstreamProtocol, ValueMatch,
+    PathMatch, QueryMatch, Route, RouteMatch, TcpProxy, ValueMatch,
 };
 use crate::request::RequestParts;
-use crate::{balancer, breaker};
 
 const PATH_PATTERNS: [&str; 9] =
     ["/a.*", "/a/b", ".*", "/[ab]+", ".*/b", "/.*ab.*", "(?i)/A/.*", "/(a|b)/?.*", "[^b]*"];
@@ -147,56 +145,17 @@ pub(crate) fn request() -> impl Strategy<Value = RequestParts> {
 
 /// A cluster with defaults throughout.
 pub(crate) fn cluster(name: &str) -> Cluster {
-    Cluster {
-        name: name.into(),
-        service_host: "".into(),
-        service_namespace: "".into(),
-        port: 80,
-        subset: "".into(),
-        discovery: Discovery::Listed,
-        balancer: balancer::Policy::default(),
-        warm_up: None,
-        locality: balancer::LocalityPolicy::default(),
-        outlier: None,
-        limits: breaker::Limits::default(),
-        connect_timeout: Duration::from_secs(10),
-        idle_timeout: None,
-        keep_alive: None,
-        protocol: UpstreamProtocol::Http1,
-        tls: ClusterTls::Plain,
-        proxy_protocol: None,
-        http2_keep_alive: None,
-        port_override: None,
-    }
+    Cluster::new(name.into(), Discovery::Listed)
 }
 
 /// A destination without changes.
 pub(crate) fn destination(cluster: &str, weight: u32) -> Destination {
-    Destination {
-        cluster: cluster.into(),
-        weight,
-        request_headers: HeaderOps::default(),
-        response_headers: HeaderOps::default(),
-        host_rewrite: None,
-        invalid_status: None,
-    }
+    Destination::new(cluster.into(), weight)
 }
 
-/// Forwarding with Istio's defaults, without retries.
+/// Forwarding without changes.
 pub(crate) fn forward(destinations: Vec<Destination>) -> Forward {
-    Forward {
-        destinations: Destinations::new(destinations),
-        cluster_not_found_status: 503,
-        path_rewrite: None,
-        host_rewrite: None,
-        auto_host_rewrite: false,
-        timeout: None,
-        retry: None,
-        mirrors: Vec::new(),
-        hash: Vec::new(),
-        cohort: None,
-        allow_upgrade: true,
-    }
+    Forward::new(Destinations::new(destinations))
 }
 
 /// A rule for every request.

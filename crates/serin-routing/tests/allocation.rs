@@ -7,16 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serin_re2::Regex;
-use serin_routing::balancer::{LocalityPolicy, Policy};
-use serin_routing::breaker::Limits;
+use serin_routing::balancer::Policy;
 use serin_routing::cohort::{Cohort, Key};
 use serin_routing::compiled::CompiledModel;
 use serin_routing::decide::{Verdict, decide};
 use serin_routing::model::{
-    Action, Cluster, ClusterTls, Cors, Delay, Destination, Destinations, Discovery, Fault, Forward,
-    HashKey, HashPolicy, HeaderMatch, HeaderOps, Mirror, Origin, PathMatch, PathRewrite,
-    PerMillion, QueryMatch, Route, RouteMatch, RouteTable, UpstreamProtocol, ValueMatch,
-    VirtualHost,
+    Action, Cluster, Cors, Delay, Destination, Destinations, Discovery, Fault, Forward, HashKey,
+    HashPolicy, HeaderMatch, HeaderOps, Mirror, Origin, PathMatch, PathRewrite, PerMillion,
+    QueryMatch, Route, RouteMatch, RouteTable, ValueMatch, VirtualHost,
 };
 use serin_routing::request::RequestParts;
 use serin_routing::{Model, Scratch};
@@ -57,37 +55,13 @@ unsafe impl GlobalAlloc for Counting {
 static ALLOCATOR: Counting = Counting;
 
 fn cluster(name: &str) -> Arc<Cluster> {
-    Arc::new(Cluster {
-        name: name.into(),
-        service_host: "".into(),
-        service_namespace: "".into(),
-        port: 80,
-        subset: "".into(),
-        discovery: Discovery::Listed,
-        balancer: Policy::RingHash { minimum_ring_size: 1024 },
-        warm_up: None,
-        locality: LocalityPolicy::default(),
-        outlier: None,
-        limits: Limits::default(),
-        connect_timeout: Duration::from_secs(10),
-        idle_timeout: None,
-        keep_alive: None,
-        protocol: UpstreamProtocol::Http1,
-        tls: ClusterTls::Plain,
-        proxy_protocol: None,
-    })
+    let balancer = Policy::RingHash { minimum_ring_size: 1024 };
+    Arc::new(Cluster { balancer, ..Cluster::new(name.into(), Discovery::Listed) })
 }
 
 /// A rule that makes a decision use everything it can.
 fn route(condition: RouteMatch) -> Arc<Route> {
-    let destination = |cluster: &str| Destination {
-        cluster: cluster.into(),
-        weight: 50,
-        request_headers: HeaderOps::default(),
-        response_headers: HeaderOps::default(),
-        host_rewrite: None,
-        invalid_status: None,
-    };
+    let destination = |cluster: &str| Destination::new(cluster.into(), 50);
     let hash = |key: HashKey| HashPolicy { key, terminal: false };
     let cookie = HashKey::Cookie {
         name: "made".into(),
@@ -96,13 +70,9 @@ fn route(condition: RouteMatch) -> Arc<Route> {
         attributes: Vec::new(),
     };
     let forward = Forward {
-        destinations: Destinations::new(vec![destination("v1"), destination("v2")]),
-        cluster_not_found_status: 503,
         path_rewrite: Some(PathRewrite::Prefix("/new".into())),
         host_rewrite: Some("ratings".into()),
-        auto_host_rewrite: false,
         timeout: Some(Duration::from_secs(5)),
-        retry: None,
         mirrors: vec![Mirror { cluster: "v1".into(), fraction: PerMillion::from_percent(50.0) }],
         hash: vec![
             hash(cookie),
@@ -114,6 +84,7 @@ fn route(condition: RouteMatch) -> Arc<Route> {
             keys: vec![Key::Cookie("session".into()), Key::SourceAddress],
         }),
         allow_upgrade: false,
+        ..Forward::new(Destinations::new(vec![destination("v1"), destination("v2")]))
     };
     Arc::new(Route {
         name: "rule".into(),

@@ -17,11 +17,11 @@ mod tls;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serin_routing::balancer;
 use serin_routing::model::{
-    BLACK_HOLE_CLUSTER, Cluster, ClusterTls, Discovery, Endpoints, INBOUND_PASSTHROUGH_CLUSTER,
+    BLACK_HOLE_CLUSTER, Cluster, Discovery, Endpoints, INBOUND_PASSTHROUGH_CLUSTER,
     PASSTHROUGH_CLUSTER, UpstreamProtocol,
 };
-use serin_routing::{balancer, breaker};
 
 use crate::proxy::Proxy;
 use crate::scope::Scope;
@@ -92,7 +92,7 @@ impl Clusters {
     }
 
     fn add_passthrough(&mut self, name: &str, snapshot: &Snapshot) {
-        let mut cluster = blank(Arc::from(name), Discovery::OriginalDestination);
+        let mut cluster = Cluster::new(Arc::from(name), Discovery::OriginalDestination);
         cluster.balancer = balancer::Policy::Passthrough;
         cluster.protocol = UpstreamProtocol::SameAsDownstream;
         pool::apply_defaults(&mut cluster, &snapshot.settings().mesh);
@@ -100,7 +100,7 @@ impl Clusters {
     }
 
     fn add_black_hole(&mut self, snapshot: &Snapshot) {
-        let mut cluster = blank(Arc::from(BLACK_HOLE_CLUSTER), Discovery::BlackHole);
+        let mut cluster = Cluster::new(Arc::from(BLACK_HOLE_CLUSTER), Discovery::BlackHole);
         pool::apply_defaults(&mut cluster, &snapshot.settings().mesh);
         self.add(cluster, None);
     }
@@ -111,31 +111,6 @@ fn share<T: PartialEq>(map: &mut BTreeMap<Arc<str>, Arc<T>>, last: &BTreeMap<Arc
         if let Some(before) = last.get(name).filter(|before| ***before == **value) {
             *value = Arc::clone(before);
         }
-    }
-}
-
-/// A cluster of no service without any settings.
-fn blank(name: Arc<str>, discovery: Discovery) -> Cluster {
-    Cluster {
-        name,
-        service_host: Arc::default(),
-        service_namespace: Arc::default(),
-        port: 0,
-        subset: Arc::default(),
-        discovery,
-        balancer: balancer::Policy::default(),
-        warm_up: None,
-        locality: balancer::LocalityPolicy::default(),
-        outlier: None,
-        limits: breaker::Limits::default(),
-        connect_timeout: std::time::Duration::ZERO,
-        idle_timeout: None,
-        keep_alive: None,
-        protocol: UpstreamProtocol::Http1,
-        tls: ClusterTls::Plain,
-        http2_keep_alive: None,
-        port_override: None,
-        proxy_protocol: None,
     }
 }
 

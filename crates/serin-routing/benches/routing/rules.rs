@@ -2,15 +2,11 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
 
 use serin_re2::Regex;
-use serin_routing::balancer::{LocalityPolicy, Policy};
-use serin_routing::breaker::Limits;
 use serin_routing::model::{
-    Action, Cluster, ClusterTls, Destination, Destinations, Discovery, Forward, HeaderMatch,
-    HeaderOps, Origin, PathMatch, QueryMatch, Route, RouteMatch, RouteTable, UpstreamProtocol,
-    ValueMatch, VirtualHost,
+    Action, Cluster, Destination, Destinations, Discovery, Forward, HeaderMatch, HeaderOps, Origin,
+    PathMatch, QueryMatch, Route, RouteMatch, RouteTable, ValueMatch, VirtualHost,
 };
 use serin_routing::request::{Downstream, Request};
 
@@ -213,27 +209,8 @@ pub(crate) fn requests(mix: Mix, size: usize, position: Position) -> Vec<BenchRe
 }
 
 fn route(number: usize, condition: RouteMatch) -> Arc<Route> {
-    let destination = Destination {
-        cluster: "cluster".into(),
-        weight: 100,
-        request_headers: HeaderOps::default(),
-        response_headers: HeaderOps::default(),
-        host_rewrite: None,
-        invalid_status: None,
-    };
-    let forward = Forward {
-        destinations: Destinations::new(vec![destination]),
-        cluster_not_found_status: 503,
-        path_rewrite: None,
-        host_rewrite: None,
-        auto_host_rewrite: false,
-        timeout: None,
-        retry: None,
-        mirrors: Vec::new(),
-        hash: Vec::new(),
-        cohort: None,
-        allow_upgrade: true,
-    };
+    let destination = Destination::new("cluster".into(), 100);
+    let forward = Forward::new(Destinations::new(vec![destination]));
     Arc::new(Route {
         name: format!("rule-{number}").into(),
         origin: Origin::built_in("bench"),
@@ -297,25 +274,7 @@ pub(crate) fn with_one_host_less(table: &RouteTable) -> Arc<RouteTable> {
 }
 
 pub(crate) fn cluster() -> Arc<Cluster> {
-    Arc::new(Cluster {
-        name: "cluster".into(),
-        service_host: "shop.svc.cluster.local".into(),
-        service_namespace: "default".into(),
-        port: 80,
-        subset: "".into(),
-        discovery: Discovery::Listed,
-        balancer: Policy::LeastRequest,
-        warm_up: None,
-        locality: LocalityPolicy::default(),
-        outlier: None,
-        limits: Limits::default(),
-        connect_timeout: Duration::from_secs(10),
-        idle_timeout: None,
-        keep_alive: None,
-        protocol: UpstreamProtocol::Http1,
-        tls: ClusterTls::Plain,
-        proxy_protocol: None,
-    })
+    Arc::new(Cluster::new("cluster".into(), Discovery::Listed))
 }
 
 /// Numbers that are random enough for weights.

@@ -2,13 +2,11 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
-use std::time::Duration;
 
-use super::{LocalityPolicy, Policy};
-use crate::breaker::Limits;
+use super::Policy;
 use crate::model::{
-    Cluster, ClusterTls, Discovery, Endpoint, EndpointAddress, EndpointTls, Endpoints, Health,
-    Locality, LocalityEndpoints, UpstreamProtocol,
+    Cluster, Discovery, Endpoint, EndpointAddress, EndpointTls, Endpoints, Health, Locality,
+    LocalityEndpoints,
 };
 
 /// A healthy endpoint whose address ends in `number`.
@@ -40,25 +38,5 @@ pub(crate) fn endpoints(endpoints: Vec<Endpoint>) -> Endpoints {
 }
 
 pub(crate) fn cluster(policy: Policy) -> Cluster {
-    Cluster {
-        name: "outbound|80||test".into(),
-        service_host: "test".into(),
-        service_namespace: "default".into(),
-        port: 80,
-        subset: "".into(),
-        discovery: Discovery::Listed,
-        balancer: policy,
-        warm_up: None,
-        locality: LocalityPolicy::default(),
-        outlier: None,
-        limits: Limits::default(),
-        connect_timeout: Duration::from_secs(10),
-        idle_timeout: None,
-        keep_alive: None,
-        protocol: UpstreamProtocol::Http1,
-        tls: ClusterTls::Plain,
-        proxy_protocol: None,
-        http2_keep_alive: None,
-        port_override: None,
-    }
+    Cluster { balancer: policy, ..Cluster::new("outbound|80||test".into(), Discovery::Listed) }
 }

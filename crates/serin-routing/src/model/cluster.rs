@@ -54,6 +54,33 @@ pub struct Cluster {
     pub proxy_protocol: Option<u8>,
 }
 
+impl Cluster {
+    /// A cluster of no service with Envoy's defaults: HTTP/1 without TLS, no limits.
+    pub fn new(name: Arc<str>, discovery: Discovery) -> Self {
+        Self {
+            name,
+            service_host: Arc::default(),
+            service_namespace: Arc::default(),
+            port: 0,
+            subset: Arc::default(),
+            discovery,
+            balancer: balancer::Policy::default(),
+            warm_up: None,
+            locality: balancer::LocalityPolicy::default(),
+            outlier: None,
+            limits: breaker::Limits::default(),
+            connect_timeout: Duration::from_secs(5),
+            idle_timeout: None,
+            keep_alive: None,
+            http2_keep_alive: None,
+            port_override: None,
+            protocol: UpstreamProtocol::Http1,
+            tls: ClusterTls::Plain,
+            proxy_protocol: None,
+        }
+    }
+}
+
 /// Where a cluster's endpoints come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum Discovery {

@@ -187,6 +187,25 @@ pub struct Forward {
     pub allow_upgrade: bool,
 }
 
+impl Forward {
+    /// Sends requests on as they are, without limits.
+    pub const fn new(destinations: Destinations) -> Self {
+        Self {
+            destinations,
+            cluster_not_found_status: 503,
+            path_rewrite: None,
+            host_rewrite: None,
+            auto_host_rewrite: false,
+            timeout: None,
+            retry: None,
+            mirrors: Vec::new(),
+            hash: Vec::new(),
+            cohort: None,
+            allow_upgrade: true,
+        }
+    }
+}
+
 /// One or more weighted clusters.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Destinations {
@@ -250,6 +269,20 @@ pub struct Destination {
     pub host_rewrite: Option<Arc<str>>,
     /// The answer for this share instead of a cluster: 500 for a backend reference of the Gateway API that is not valid.
     pub invalid_status: Option<u16>,
+}
+
+impl Destination {
+    /// A destination that changes nothing.
+    pub fn new(cluster: Arc<str>, weight: u32) -> Self {
+        Self {
+            cluster,
+            weight,
+            request_headers: HeaderOps::default(),
+            response_headers: HeaderOps::default(),
+            host_rewrite: None,
+            invalid_status: None,
+        }
+    }
 }
 
 /// Changes to headers: removals first, then `set`, then `add`, each in the order given.

@@ -11,7 +11,7 @@ use serin_routing::model::{
     LocalityEndpoints, WorkloadIdentity,
 };
 
-use super::{Clusters, blank, pool};
+use super::{Clusters, pool};
 use crate::mesh::inbound_cluster_name;
 use crate::proxy::{Proxy, ProxyKind};
 use crate::registry::{Protocol, ServiceTarget};
@@ -50,7 +50,7 @@ impl Inbound<'_> {
     /// The cluster that passes connections on to the workload's own address.
     fn cluster(&self, port: u16, protocol: Protocol, target: Option<&ServiceTarget>) -> Cluster {
         let service = target.map(|it| &*it.service);
-        let mut cluster = blank(inbound_cluster_name(port), Discovery::OriginalDestination);
+        let mut cluster = Cluster::new(inbound_cluster_name(port), Discovery::OriginalDestination);
         cluster.balancer = balancer::Policy::Passthrough;
         cluster.protocol = pool::declared_protocol(protocol, ProxyKind::Sidecar);
         cluster.port = target.map_or(port, |it| it.port.number);

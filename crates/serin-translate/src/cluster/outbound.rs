@@ -11,7 +11,7 @@ use super::balancing::{self, Client, Preference};
 use super::endpoints::{Chooser, is_empty, mutual_only};
 use super::peers::Peers;
 use super::tls::{self, sni_name};
-use super::{Clusters, blank, pool};
+use super::{Clusters, pool};
 use crate::destination_rule::{MergedRule, Policy};
 use crate::proxy::{Proxy, ProxyKind};
 use crate::registry::{Protocol, Resolution, Service, ServicePort, ServiceRegistry, TargetPort};
@@ -122,7 +122,7 @@ impl<'a> Outbound<'a> {
             subset: Arc::from(subset),
             protocol: pool::declared_protocol(port.protocol, self.proxy.kind),
             port_override: port_override(service, port, discovery),
-            ..blank(name, discovery)
+            ..Cluster::new(name, discovery)
         }
     }
 

@@ -3,7 +3,8 @@ use std::time::Duration;
 use serin_api::mesh_config::MeshConfig;
 use serin_api::networking::H2UpgradePolicy;
 use serin_routing::balancer::Policy;
-use serin_routing::model::{EndpointAddress, EndpointTls, Locality, Tls};
+use serin_routing::breaker;
+use serin_routing::model::{ClusterTls, EndpointAddress, EndpointTls, Locality, Tls};
 
 use super::*;
 use crate::testing::{cluster, cluster_with, gateway, manifests, sidecar};

@@ -105,14 +105,7 @@ pub(super) fn service_cluster(service: &Service, port: u16) -> Arc<str> {
 
 /// One destination without conditions.
 pub(super) fn single(cluster: Arc<str>) -> Destinations {
-    Destinations::new(vec![Destination {
-        cluster,
-        weight: 1,
-        request_headers: HeaderOps::default(),
-        response_headers: HeaderOps::default(),
-        host_rewrite: None,
-        invalid_status: None,
-    }])
+    Destinations::new(vec![Destination::new(cluster, 1)])
 }
 
 /// A route for every request to one cluster, without a time limit.
@@ -121,19 +114,7 @@ pub(super) fn plain_route(name: &str, origin: Origin, cluster: Arc<str>) -> Rout
         name: Arc::from(name),
         origin,
         condition: RouteMatch { path: any_path(), ..RouteMatch::default() },
-        action: Action::Forward(Box::new(Forward {
-            destinations: single(cluster),
-            cluster_not_found_status: 503,
-            path_rewrite: None,
-            host_rewrite: None,
-            auto_host_rewrite: false,
-            timeout: None,
-            retry: None,
-            mirrors: Vec::new(),
-            hash: Vec::new(),
-            cohort: None,
-            allow_upgrade: true,
-        })),
+        action: Action::Forward(Box::new(Forward::new(single(cluster)))),
         request_headers: HeaderOps::default(),
         response_headers: HeaderOps::default(),
         fault: None,

@@ -43,23 +43,18 @@ pub(super) fn destinations(
     changes: &mut RouteHeaders,
     context: &RouteContext<'_>,
 ) -> Destinations {
-    let weighted = |cluster: Arc<str>, weight: u32| Destination {
-        cluster,
-        weight,
-        request_headers: Default::default(),
-        response_headers: Default::default(),
-        host_rewrite: None,
-        invalid_status: None,
-    };
     match &*rule.route {
-        [] => Destinations::new(vec![weighted(Arc::from(UNKNOWN), 1)]),
+        [] => Destinations::new(vec![Destination::new(Arc::from(UNKNOWN), 1)]),
         [only] => {
             let of_destination = RouteHeaders::new(only.headers.as_ref());
             if changes.authority.is_none() {
                 changes.authority.clone_from(&of_destination.authority);
             }
             changes.append(of_destination);
-            Destinations::new(vec![weighted(cluster(only.destination.as_ref(), context), 1)])
+            Destinations::new(vec![Destination::new(
+                cluster(only.destination.as_ref(), context),
+                1,
+            )])
         }
         several => {
             let destination = |it: &serin_api::networking::HttpRouteDestination| {
@@ -68,7 +63,7 @@ pub(super) fn destinations(
                     request_headers: changes.request,
                     response_headers: changes.response,
                     host_rewrite: changes.authority,
-                    ..weighted(
+                    ..Destination::new(
                         cluster(it.destination.as_ref(), context),
                         u32::try_from(it.weight).unwrap_or(0),
                     )
@@ -84,13 +79,11 @@ pub(crate) fn connection_destinations(
     routes: &[RouteDestination],
     context: &RouteContext<'_>,
 ) -> Destinations {
-    let destination = |it: &RouteDestination| Destination {
-        cluster: cluster(it.destination.as_ref(), context),
-        weight: u32::try_from(it.weight).unwrap_or(0),
-        request_headers: Default::default(),
-        response_headers: Default::default(),
-        host_rewrite: None,
-        invalid_status: None,
+    let destination = |it: &RouteDestination| {
+        Destination::new(
+            cluster(it.destination.as_ref(), context),
+            u32::try_from(it.weight).unwrap_or(0),
+        )
     };
     Destinations::new(routes.iter().map(destination).collect())
 }
