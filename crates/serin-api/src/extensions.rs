@@ -52,6 +52,7 @@ message! {
         /// Where in the filter chain it stands.
         pub phase: PluginPhase,
         /// Order within the phase, highest first.
+        #[schemars(extend("x-nullable" = true))]
         pub priority: Option<i32>,
         /// What happens when the module cannot be loaded.
         pub fail_strategy: FailStrategy,
@@ -85,6 +86,7 @@ message! {
         /// Where in the filter chain it stands.
         pub phase: PluginPhase,
         /// Order within the phase, highest first.
+        #[schemars(extend("x-nullable" = true))]
         pub priority: Option<i32>,
         /// Which traffic. None at all is all.
         #[serde(rename = "match")]

@@ -40,14 +40,18 @@ message! {
         pub providers: Vec<ProviderRef>,
         /// Percent of requests that are traced when the client has not decided.
         #[schemars(range(min = 0.0, max = 100.0))]
+        #[schemars(extend("x-nullable" = true))]
         pub random_sampling_percentage: Option<f64>,
         /// Pass trace context on, but report no spans.
+        #[schemars(extend("x-nullable" = true))]
         pub disable_span_reporting: Option<bool>,
         /// Tags of spans by name.
         pub custom_tags: BTreeMap<String, CustomTag>,
         /// Of no effect; kept so that old objects can be read.
+        #[schemars(extend("x-nullable" = true))]
         pub use_request_id_for_trace_sampling: Option<bool>,
         /// Whether spans carry the mesh's own tags. Absent is yes.
+        #[schemars(extend("x-nullable" = true))]
         pub enable_istio_tags: Option<bool>,
     }
 
@@ -124,7 +128,7 @@ message! {
         /// Changes of single metrics, applied in order.
         pub overrides: Vec<MetricsOverrides>,
         /// Time between reports, for providers that push. Absent is 5 s.
-        #[schemars(extend("x-kubernetes-validations" = [{"rule": "duration(self) >= duration('1ms')", "message": "must be a valid duration greater than 1ms"}]))]
+        #[schemars(extend("x-positive-duration" = true))]
         pub reporting_interval: Option<Duration>,
     }
 
@@ -134,6 +138,7 @@ message! {
         #[serde(rename = "match")]
         pub condition: Option<MetricSelector>,
         /// Whether the metric is not kept.
+        #[schemars(extend("x-nullable" = true))]
         pub disabled: Option<bool>,
         /// Changes of tags by name.
         pub tag_overrides: BTreeMap<String, TagOverride>,
@@ -175,6 +180,7 @@ message! {
         /// Providers that the mesh configuration defines.
         pub providers: Vec<ProviderRef>,
         /// Whether nothing is logged.
+        #[schemars(extend("x-nullable" = true))]
         pub disabled: Option<bool>,
         /// Which requests are logged.
         pub filter: Option<LogFilter>,

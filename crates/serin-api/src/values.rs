@@ -29,7 +29,6 @@ message! {
     /// A port by its number.
     pub struct PortSelector {
         /// Port number.
-        #[schemars(range(max = 65535))]
         pub number: u32,
     }
 

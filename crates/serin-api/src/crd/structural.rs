@@ -3,11 +3,18 @@
 use serde_json::{Map, Value, json};
 
 const PRESERVE: &str = "x-kubernetes-preserve-unknown-fields";
-/// Says that a field must be given, as an extension of the field's description. (To the readers of the types no field is
-/// required: that is for the schema to say.)
+// What types say about their fields that schemars has no words for, as extensions of the fields' descriptions.
+
+/// The field must be given. (To the readers of the types no field is required: that is for the schema to say.)
 const REQUIRED: &str = "x-required";
-/// Says under which other name a field may be written, as an extension of the field's description.
+/// The field may also be written under this name.
 const ALIAS: &str = "x-alias";
+/// Null is a value of the field: a wrapper type in Istio's definitions.
+const NULLABLE: &str = "x-nullable";
+/// The duration is at least a millisecond.
+const POSITIVE_DURATION: &str = "x-positive-duration";
+/// The field is set by Serin itself and unknown to users.
+const INTERNAL: &str = "x-internal";
 
 /// Formats that OpenAPI and Kubernetes know.
 const FORMATS: [&str; 6] = ["int32", "int64", "float", "double", "date-time", "byte"];
@@ -22,6 +29,16 @@ pub(super) fn normalise(schema: &mut Value) {
     let Some(map) = schema.as_object_mut() else { return };
     for name in ["$schema", "$defs", "definitions", "title", "nullable", "examples", "components"] {
         map.remove(name);
+    }
+    if map.remove(NULLABLE).is_some() {
+        map.insert("nullable".to_owned(), json!(true));
+    }
+    if map.remove(POSITIVE_DURATION).is_some() {
+        let rule = json!([{
+            "rule": "duration(self) >= duration('1ms')",
+            "message": "must be a valid duration greater than 1ms",
+        }]);
+        map.insert("x-kubernetes-validations".to_owned(), rule);
     }
     if let Some(Value::Array(allowed)) = map.get_mut("enum") {
         allowed.retain(|value| !value.is_null());
@@ -48,6 +65,9 @@ pub(super) fn normalise(schema: &mut Value) {
             "additionalProperties".to_owned(),
             values.into_values().next().unwrap_or_default(),
         );
+    }
+    if let Some(Value::Object(fields)) = map.get_mut("properties") {
+        fields.retain(|_, field| field.get(INTERNAL).is_none());
     }
     for_each_part(map, normalise);
     hoist_required(map);

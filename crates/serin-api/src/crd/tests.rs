@@ -35,6 +35,9 @@ fn every_kind_has_a_schema_that_can_be_read() {
             "$defs",
             "\"title\"",
             "x-alias",
+            "x-nullable",
+            "x-positive",
+            "x-internal",
             "x-required",
             "patternProperties",
             "\"const\"",
@@ -53,7 +56,6 @@ fn schemas_of_custom_kinds_are_structural() {
                 .get("x-kubernetes-int-or-string")
                 .or(schema.get("x-kubernetes-preserve-unknown-fields"));
             assert!(schema.get("type").is_some() || any.is_some(), "{path} has no type");
-            assert!(schema.get("nullable").is_none(), "{path} is nullable");
             if schema["type"] == "array" {
                 assert!(schema.get("items").is_some(), "{path} has no items");
             }
@@ -150,4 +152,18 @@ fn the_stream_of_definitions_is_read_again() {
     let read: Vec<Value> =
         stream.documents.iter().map(|document| document.root.to_json()).collect();
     assert_eq!(read, all());
+}
+
+#[test]
+fn what_types_say_of_their_fields_reaches_the_schema() {
+    let spec = Kind::find("networking.istio.io", "VirtualService").unwrap().describe();
+    let rule = &spec["properties"]["spec"]["properties"]["http"]["items"]["properties"];
+    assert_eq!(rule["mirrorPercent"]["nullable"], true);
+    assert_eq!(rule["mirror_percent"], rule["mirrorPercent"]);
+    assert_eq!(
+        rule["timeout"]["x-kubernetes-validations"][0]["rule"],
+        "duration(self) >= duration('1ms')"
+    );
+    assert_eq!(rule["redirect"]["properties"].get("prefixRewrite"), None);
+    assert_eq!(rule["route"]["items"]["required"], json!(["destination"]));
 }

@@ -91,6 +91,7 @@ message! {
         /// Keeping traffic in the client's zone as far as load allows. Not together with `localityLbSetting`.
         pub zone_aware_lb_setting: Option<ZoneAwareLbSetting>,
         /// Deprecated: how long a new endpoint is spared. Use `warmup`.
+        #[schemars(extend("x-positive-duration" = true))]
         pub warmup_duration_secs: Option<Duration>,
         /// How load on a new endpoint rises.
         pub warmup: Option<WarmupConfiguration>,
@@ -169,12 +170,15 @@ message! {
     pub struct WarmupConfiguration {
         /// How long until it takes its full share.
         #[schemars(extend("x-required" = true))]
+        #[schemars(extend("x-positive-duration" = true))]
         pub duration: Option<Duration>,
         /// Percent of the share to begin with. Absent is 10.
         #[schemars(range(min = 0.0, max = 100.0))]
+        #[schemars(extend("x-nullable" = true))]
         pub minimum_percent: Option<f64>,
         /// The exponent of the rise: 1 (also when absent) is linear, more is faster at first.
-        #[schemars(range(min = 1.0))]
+        #[schemars(range(min = 0.0))]
+        #[schemars(extend("x-nullable" = true))]
         pub aggression: Option<f64>,
     }
 
@@ -187,12 +191,14 @@ message! {
         /// Labels in order of importance: endpoints that agree with the client on more of the first labels come first.
         pub failover_priority: Vec<String>,
         /// Whether localities count at all. Absent is yes.
+        #[schemars(extend("x-nullable" = true))]
         pub enabled: Option<bool>,
     }
 
     /// Keeping traffic in the client's zone as far as load allows.
     pub struct ZoneAwareLbSetting {
         /// Whether it is done. Absent is yes.
+        #[schemars(extend("x-nullable" = true))]
         pub enabled: Option<bool>,
         /// To which region traffic of a region goes when its own is unhealthy.
         pub failover: Vec<LocalityFailover>,
@@ -229,12 +235,12 @@ message! {
         /// How many connections there may be. 0 is unlimited.
         pub max_connections: i32,
         /// How long a connection may take to be made. Absent is 10 s.
-        #[schemars(extend("x-kubernetes-validations" = [{"rule": "duration(self) >= duration('1ms')", "message": "must be a valid duration greater than 1ms"}]))]
+        #[schemars(extend("x-positive-duration" = true))]
         pub connect_timeout: Option<Duration>,
         /// Probes on idle connections.
         pub tcp_keepalive: Option<TcpKeepalive>,
         /// How long a connection may live. Absent is unlimited.
-        #[schemars(extend("x-kubernetes-validations" = [{"rule": "duration(self) >= duration('1ms')", "message": "must be a valid duration greater than 1ms"}]))]
+        #[schemars(extend("x-positive-duration" = true))]
         pub max_connection_duration: Option<Duration>,
         /// How long an opaque TCP connection may be idle. Absent is one hour; `0s` is unlimited.
         pub idle_timeout: Option<Duration>,
@@ -245,10 +251,10 @@ message! {
         /// Unanswered probes after which a connection is dead. 0 is the system's default.
         pub probes: u32,
         /// How long a connection is idle before the first probe. Absent is the system's default.
-        #[schemars(extend("x-kubernetes-validations" = [{"rule": "duration(self) >= duration('1ms')", "message": "must be a valid duration greater than 1ms"}]))]
+        #[schemars(extend("x-positive-duration" = true))]
         pub time: Option<Duration>,
         /// Time between probes. Absent is the system's default.
-        #[schemars(extend("x-kubernetes-validations" = [{"rule": "duration(self) >= duration('1ms')", "message": "must be a valid duration greater than 1ms"}]))]
+        #[schemars(extend("x-positive-duration" = true))]
         pub interval: Option<Duration>,
     }
 
@@ -263,7 +269,7 @@ message! {
         /// Retries that may be under way. 0 is unlimited.
         pub max_retries: i32,
         /// How long a connection without requests is kept. Absent is one hour.
-        #[schemars(extend("x-kubernetes-validations" = [{"rule": "duration(self) >= duration('1ms')", "message": "must be a valid duration greater than 1ms"}]))]
+        #[schemars(extend("x-positive-duration" = true))]
         pub idle_timeout: Option<Duration>,
         /// Whether HTTP/1.1 requests are sent as HTTP/2.
         pub h2_upgrade_policy: H2UpgradePolicy,
@@ -292,17 +298,20 @@ message! {
         /// Count failures to connect apart from errors of the service.
         pub split_external_local_origin_errors: bool,
         /// Failures to connect in a row. Absent is 5; only with `splitExternalLocalOriginErrors`.
+        #[schemars(extend("x-nullable" = true))]
         pub consecutive_local_origin_failures: Option<u32>,
         /// Answers 502, 503, 504 in a row. Absent or 0 is off.
+        #[schemars(extend("x-nullable" = true))]
         pub consecutive_gateway_errors: Option<u32>,
         /// Answers of 500 and above in a row. Absent is 5; 0 is off.
         #[serde(rename = "consecutive5xxErrors")]
+        #[schemars(extend("x-nullable" = true))]
         pub consecutive_5xx_errors: Option<u32>,
         /// Time between looks. Absent is 10 s.
-        #[schemars(extend("x-kubernetes-validations" = [{"rule": "duration(self) >= duration('1ms')", "message": "must be a valid duration greater than 1ms"}]))]
+        #[schemars(extend("x-positive-duration" = true))]
         pub interval: Option<Duration>,
         /// How long an endpoint is out, times the number of its ejections. Absent is 30 s.
-        #[schemars(extend("x-kubernetes-validations" = [{"rule": "duration(self) >= duration('1ms')", "message": "must be a valid duration greater than 1ms"}]))]
+        #[schemars(extend("x-positive-duration" = true))]
         pub base_ejection_time: Option<Duration>,
         /// Percent of the endpoints that may be out at a time. 0 is 10.
         pub max_ejection_percent: i32,
@@ -327,6 +336,7 @@ message! {
         /// Server name to send.
         pub sni: String,
         /// Accept any certificate.
+        #[schemars(extend("x-nullable" = true))]
         pub insecure_skip_verify: Option<bool>,
         /// File of revoked certificates.
         pub ca_crl: String,
@@ -354,6 +364,7 @@ message! {
     pub struct RetryBudget {
         /// Retries under way in percent of the requests under way. Absent is 20.
         #[schemars(range(min = 0.0, max = 100.0))]
+        #[schemars(extend("x-nullable" = true))]
         pub percent: Option<f64>,
         /// Retries under way that are always allowed.
         pub min_retry_concurrency: u32,

@@ -15,6 +15,7 @@ message! {
         pub selector: Option<PolicySelector>,
         /// Worker threads. Absent is by the CPU limit; 0 is one for each core.
         #[schemars(range(min = 0))]
+        #[schemars(extend("x-nullable" = true))]
         pub concurrency: Option<i32>,
         /// Environment variables of the proxy.
         #[schemars(extend("maxProperties" = 100))]

@@ -50,6 +50,7 @@ message! {
         /// Change path or authority before forwarding. Not together with `redirect`.
         pub rewrite: Option<HttpRewrite>,
         /// How long a request may take in all. Absent or zero is unlimited.
+        #[schemars(extend("x-positive-duration" = true))]
         pub timeout: Option<Duration>,
         /// When and how often to try again. Absent is the mesh default; zero attempts never tries again.
         pub retries: Option<HttpRetry>,
@@ -62,6 +63,7 @@ message! {
         /// Deprecated spelling of `mirrorPercentage` in whole percent.
         #[serde(rename = "mirrorPercent", alias = "mirror_percent")]
         #[schemars(extend("x-alias" = "mirror_percent"))]
+        #[schemars(extend("x-nullable" = true))]
         pub mirror_percent: Option<u32>,
         /// Share of requests to copy to `mirror`. Absent is all.
         pub mirror_percentage: Option<Percent>,
@@ -224,6 +226,7 @@ message! {
         pub uri: String,
         /// Replaces the prefix of the path that was matched; the rest of the path and the query stay. Not together with
         /// `uri`.
+        #[schemars(extend("x-internal" = true))]
         pub prefix_rewrite: String,
         /// Authority of the new address. Absent keeps it.
         pub authority: String,
@@ -256,6 +259,7 @@ message! {
         /// Body as text.
         pub string: Option<String>,
         /// Body as bytes in base64.
+        #[schemars(extend("format" = "byte"))]
         pub bytes: Option<String>,
     }
 
@@ -283,14 +287,18 @@ message! {
         /// How many times to try again at most; 0 never does.
         pub attempts: i32,
         /// How long each try may take. Absent or zero is the whole request's time.
+        #[schemars(extend("x-positive-duration" = true))]
         pub per_try_timeout: Option<Duration>,
         /// Comma-separated conditions and status codes. Empty is the mesh default.
         pub retry_on: String,
         /// Whether a retry may go to another locality.
+        #[schemars(extend("x-nullable" = true))]
         pub retry_remote_localities: Option<bool>,
         /// Whether retries avoid the endpoints tried before. Absent is yes.
+        #[schemars(extend("x-nullable" = true))]
         pub retry_ignore_previous_hosts: Option<bool>,
         /// Shortest wait before a retry. Absent is 25 ms.
+        #[schemars(extend("x-positive-duration" = true))]
         pub backoff: Option<Duration>,
     }
 
@@ -307,8 +315,10 @@ message! {
         /// Response headers that scripts may read.
         pub expose_headers: Vec<String>,
         /// How long a preflight answer may be kept.
+        #[schemars(extend("x-positive-duration" = true))]
         pub max_age: Option<Duration>,
         /// Whether requests may carry credentials.
+        #[schemars(extend("x-nullable" = true))]
         pub allow_credentials: Option<bool>,
         /// Whether preflights of other origins are forwarded.
         pub unmatched_preflights: UnmatchedPreflights,
@@ -341,8 +351,10 @@ message! {
         /// Deprecated spelling of `percentage` in whole percent.
         pub percent: i32,
         /// How long to wait.
+        #[schemars(extend("x-positive-duration" = true))]
         pub fixed_delay: Option<Duration>,
         /// Accepted and of no effect, as in Istio.
+        #[schemars(extend("x-positive-duration" = true))]
         pub exponential_delay: Option<Duration>,
         /// Share of the requests to delay. Absent is all.
         pub percentage: Option<Percent>,

@@ -58,7 +58,7 @@ message! {
         /// Claims that are passed on as headers.
         pub output_claim_to_headers: Vec<ClaimToHeader>,
         /// How long fetching the keys may take. Absent is 5 s.
-        #[schemars(extend("x-kubernetes-validations" = [{"rule": "duration(self) >= duration('1ms')", "message": "must be a valid duration greater than 1ms"}]))]
+        #[schemars(extend("x-positive-duration" = true))]
         pub timeout: Option<Duration>,
         /// Claims that are lists separated by spaces. Absent is `scope` and `permission`.
         #[schemars(length(max = 64), inner(length(min = 1)))]
