@@ -25,7 +25,6 @@ use serin_api::Finding;
 use serin_routing::model::{Listener, RouteTable};
 
 use crate::proxy::Proxy;
-use crate::registry::Service;
 use crate::scope::{EgressListener, Scope};
 use crate::snapshot::{Snapshot, same};
 use crate::virtual_service::{GatewayName, ResolvedVirtualService};
@@ -51,53 +50,36 @@ pub(crate) struct Mesh {
     outbound: Arc<Listeners>,
     inbound: Arc<Inbound>,
     ports: BTreeMap<TableKey, PortTable>,
-    sources: Sources,
 }
 
 /// The port that the listeners of a table are looked up by, and the port whose virtual hosts it has.
 type TableKey = (u16, u16);
 
-/// What a version was made from, beside the snapshot's parts.
-#[derive(Clone, Debug, Default)]
-struct Sources {
-    services: Vec<Arc<Service>>,
-    egress: Vec<Imported>,
-}
-
-/// What an egress listener imports.
-#[derive(Clone, Debug)]
-struct Imported {
-    services: Vec<Arc<Service>>,
-    rules: Vec<Arc<ResolvedVirtualService>>,
+/// What a proxy sees of a mesh at one time.
+#[derive(Clone, Copy)]
+pub(crate) struct Seen<'a> {
+    /// The mesh.
+    pub(crate) snapshot: &'a Snapshot,
+    /// The part of it in the proxy's scope.
+    pub(crate) scope: &'a Scope,
 }
 
 impl Mesh {
-    /// The listeners and route tables of `proxy`, which sees `scope` of `snapshot`.
-    pub(crate) fn new(snapshot: &Snapshot, scope: &Scope, proxy: &Proxy) -> Self {
-        Self::default().rebuilt(snapshot, scope, proxy)
+    /// The listeners and route tables of `proxy`.
+    pub(crate) fn new(seen: Seen<'_>, proxy: &Proxy) -> Self {
+        Self::default().rebuilt(seen, proxy)
     }
 
     /// The next version for the same proxy; this one was made from `before`.
-    pub(crate) fn next(
-        &self,
-        before: &Snapshot,
-        snapshot: &Snapshot,
-        scope: &Scope,
-        proxy: &Proxy,
-    ) -> Self {
-        let changed = if snapshot.differs_in_rules_only(before) {
-            self.sources.changed_rules(scope)
-        } else {
-            None
-        };
-        match changed {
-            Some(changed) => self.with_rules(snapshot, scope, proxy, &changed),
-            None => self.rebuilt(snapshot, scope, proxy),
+    pub(crate) fn next(&self, before: Seen<'_>, now: Seen<'_>, proxy: &Proxy) -> Self {
+        match changed_rules(before, now) {
+            Some(changed) => self.with_rules(now, proxy, &changed),
+            None => self.rebuilt(now, proxy),
         }
     }
 
     /// Everything made anew. What turns out to be equal is taken from this version.
-    fn rebuilt(&self, snapshot: &Snapshot, scope: &Scope, proxy: &Proxy) -> Self {
+    fn rebuilt(&self, Seen { snapshot, scope }: Seen<'_>, proxy: &Proxy) -> Self {
         let mesh = [GatewayName::mesh()];
         let outbound = Outbound { snapshot, scope, proxy, mesh: &mesh };
         let listeners = Arc::new(outbound_listeners(&outbound));
@@ -112,14 +94,13 @@ impl Mesh {
             });
         }
         let inbound = Arc::new(inbound::inbound(snapshot, scope, proxy));
-        self.assembled(listeners, inbound, ports, Sources::of(scope))
+        self.assembled(listeners, inbound, ports)
     }
 
     /// The same with new rules in the VirtualServices at `changed` places of each egress listener's list.
     fn with_rules(
         &self,
-        snapshot: &Snapshot,
-        scope: &Scope,
+        Seen { snapshot, scope }: Seen<'_>,
         proxy: &Proxy,
         changed: &Changed,
     ) -> Self {
@@ -146,7 +127,7 @@ impl Mesh {
             });
             ports.insert(*key, table);
         }
-        self.assembled(listeners, Arc::clone(&self.inbound), ports, Sources::of(scope))
+        self.assembled(listeners, Arc::clone(&self.inbound), ports)
     }
 
     fn assembled(
@@ -154,7 +135,6 @@ impl Mesh {
         outbound: Arc<Listeners>,
         inbound: Arc<Inbound>,
         ports: BTreeMap<TableKey, PortTable>,
-        sources: Sources,
     ) -> Self {
         let is_same =
             Arc::ptr_eq(&outbound, &self.outbound) && Arc::ptr_eq(&inbound, &self.inbound);
@@ -192,7 +172,7 @@ impl Mesh {
             .chain(&outbound.findings)
             .chain(&inbound.findings);
         let findings = without_repetition(found);
-        Self { listeners, route_tables, findings, outbound, inbound, ports, sources }
+        Self { listeners, route_tables, findings, outbound, inbound, ports }
     }
 }
 
@@ -204,43 +184,34 @@ struct Changed {
     connections: bool,
 }
 
-impl Sources {
-    fn of(scope: &Scope) -> Self {
-        let imported = |it: &EgressListener| Imported {
-            services: it.services().to_vec(),
-            rules: it.virtual_services().to_vec(),
-        };
-        Self {
-            services: scope.services().to_vec(),
-            egress: scope.egress.iter().map(imported).collect(),
-        }
+/// What has changed if it is nothing but rules; `None` if more has.
+fn changed_rules(before: Seen<'_>, now: Seen<'_>) -> Option<Changed> {
+    let (last, scope) = (before.scope, now.scope);
+    let is_same = now.snapshot.differs_in_rules_only(before.snapshot)
+        && last.egress.len() == scope.egress.len()
+        && same(last.services(), scope.services());
+    if !is_same {
+        return None;
     }
-
-    /// What has changed if it is nothing but rules; `None` if more has.
-    fn changed_rules(&self, scope: &Scope) -> Option<Changed> {
-        if self.egress.len() != scope.egress.len() || !same(&self.services, scope.services()) {
+    let mut changed = Changed { places: Vec::new(), connections: false };
+    for (last, now) in last.egress.iter().zip(&scope.egress) {
+        let (rules, new) = (last.virtual_services(), now.virtual_services());
+        if !same(last.services(), now.services()) || rules.len() != new.len() {
             return None;
         }
-        let mut changed = Changed { places: Vec::new(), connections: false };
-        for (imported, listener) in self.egress.iter().zip(&scope.egress) {
-            let now = listener.virtual_services();
-            if !same(&imported.services, listener.services()) || imported.rules.len() != now.len() {
-                return None;
-            }
-            let mut places = Vec::new();
-            for (place, (one, other)) in imported.rules.iter().zip(now).enumerate() {
-                if !Arc::ptr_eq(one, other) {
-                    if !has_same_hosts(one, other) {
-                        return None;
-                    }
-                    changed.connections |= one.tls != other.tls || one.tcp != other.tcp;
-                    places.push(place);
+        let mut places = Vec::new();
+        for (place, (one, other)) in rules.iter().zip(new).enumerate() {
+            if !Arc::ptr_eq(one, other) {
+                if !has_same_hosts(one, other) {
+                    return None;
                 }
+                changed.connections |= one.tls != other.tls || one.tcp != other.tcp;
+                places.push(place);
             }
-            changed.places.push(places);
         }
-        Some(changed)
+        changed.places.push(places);
     }
+    Some(changed)
 }
 
 fn has_same_hosts(one: &ResolvedVirtualService, other: &ResolvedVirtualService) -> bool {

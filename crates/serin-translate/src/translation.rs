@@ -6,7 +6,7 @@ use serin_api::Finding;
 use serin_routing::Model;
 
 use crate::cluster::{Clusters, GatewayKind};
-use crate::mesh::Mesh;
+use crate::mesh::{Mesh, Seen};
 use crate::proxy::{Proxy, ProxyKind};
 use crate::scope::Scope;
 use crate::snapshot::{Snapshot, same};
@@ -69,7 +69,7 @@ impl Parts {
         let scope = Scope::new(snapshot, proxy);
         let clusters = Arc::new(clusters(snapshot, &scope, proxy));
         let mesh = match proxy.kind {
-            ProxyKind::Sidecar => Mesh::new(snapshot, &scope, proxy),
+            ProxyKind::Sidecar => Mesh::new(Seen { snapshot, scope: &scope }, proxy),
             ProxyKind::Gateway => Mesh::default(),
         };
         Self { scope, clusters, mesh }
@@ -85,7 +85,10 @@ impl Parts {
             Arc::new(clusters(snapshot, &scope, proxy).sharing_with(&self.clusters))
         };
         let mesh = match proxy.kind {
-            ProxyKind::Sidecar => self.mesh.next(before, snapshot, &scope, proxy),
+            ProxyKind::Sidecar => {
+                let before = Seen { snapshot: before, scope: &self.scope };
+                self.mesh.next(before, Seen { snapshot, scope: &scope }, proxy)
+            }
             ProxyKind::Gateway => Mesh::default(),
         };
         Self { scope, clusters, mesh }

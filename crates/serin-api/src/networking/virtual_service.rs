@@ -356,7 +356,7 @@ message! {
         /// Accepted and of no effect, as in Istio.
         #[schemars(extend("x-positive-duration" = true))]
         pub exponential_delay: Option<Duration>,
-        /// Share of the requests to delay. Absent is all.
+        /// Share of the requests to delay. Absent is none.
         pub percentage: Option<Percent>,
     }
 
@@ -374,7 +374,7 @@ message! {
         pub grpc_status: Option<String>,
         /// Not supported.
         pub http2_error: Option<String>,
-        /// Share of the requests to fail. Absent is all.
+        /// Share of the requests to fail. Absent is none.
         pub percentage: Option<Percent>,
     }
 }

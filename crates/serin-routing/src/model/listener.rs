@@ -71,7 +71,7 @@ pub struct Inspect {
 /// One way to read a connection.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct FilterChain {
-    /// Name for logs and dumps, unique in its listener.
+    /// Name for logs and dumps. Chains for the same port may share one, as they do in Istio.
     pub name: Arc<str>,
     /// Which connections it takes.
     pub criteria: FilterChainMatch,

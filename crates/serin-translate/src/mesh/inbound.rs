@@ -22,6 +22,7 @@ use serin_routing::model::{
 };
 
 use super::chains::{PLAIN_HTTP, tcp, texts};
+use super::listeners::OWN_PORTS;
 use super::outbound::{plain_route, single};
 use super::peer_authentication::{Mode, Modes};
 use crate::codes::LISTENER_TAKEN;
@@ -123,12 +124,13 @@ fn service_ports(
     findings: &mut Vec<Finding>,
 ) -> BTreeMap<u16, Port> {
     let mesh = &snapshot.settings().mesh;
-    let own = [mesh.proxy_listen_port, mesh.proxy_inbound_listen_port, 15021, 15090];
+    let captures = [mesh.proxy_listen_port, mesh.proxy_inbound_listen_port];
     let mut ports = BTreeMap::<u16, Port>::new();
     let mut first = BTreeMap::<u16, ServiceTarget>::new();
     for target in snapshot.registry().targets(proxy) {
         let number = target.target_port;
-        if own.contains(&i32::from(number)) || target.port.protocol == Protocol::Udp {
+        let is_own = OWN_PORTS.contains(&number) || captures.contains(&i32::from(number));
+        if is_own || target.port.protocol == Protocol::Udp {
             continue;
         }
         if let Some(first) = first.get(&number) {
@@ -173,11 +175,20 @@ fn declared_ports(declared: &[IstioIngressListener], proxy: &Proxy) -> BTreeMap<
         if bind == Bind::Socket && number < 1024 && proxy.unprivileged {
             continue;
         }
+        // Where the listener would be on every address, the proxy's own health and metrics ports are taken.
+        let protocol = Protocol::parse(&port.protocol);
+        let is_everywhere = match listener.bind.as_str() {
+            "" => protocol.is_http(),
+            written => written.parse() == Ok(wildcard(proxy)),
+        };
+        if is_everywhere && OWN_PORTS.contains(&number) {
+            continue;
+        }
         let own = proxy.addresses.first().copied().unwrap_or_else(|| wildcard(proxy));
         ports.entry(number).or_insert_with(|| Port {
             number,
             service_port: number,
-            protocol: Protocol::parse(&port.protocol),
+            protocol,
             bind,
             address: listener.bind.parse().unwrap_or(own),
         });

@@ -30,7 +30,7 @@ use crate::virtual_service::ResolvedVirtualService;
 use entry::{Conflict, Entry};
 
 /// Ports that the proxy itself listens on for health and metrics.
-const OWN_PORTS: [u16; 2] = [15021, 15090];
+pub(super) const OWN_PORTS: [u16; 2] = [15021, 15090];
 
 /// The name of the route table of the mesh-wide HTTP proxy.
 pub(super) const HTTP_PROXY_TABLE: &str = "http_proxy";

@@ -27,7 +27,7 @@ fn with_services(text: &str) -> String {
 }
 
 fn mesh_of(snapshot: &Snapshot, proxy: &Proxy) -> Mesh {
-    Mesh::new(snapshot, &Scope::new(snapshot, proxy), proxy)
+    Mesh::new(Seen { snapshot, scope: &Scope::new(snapshot, proxy) }, proxy)
 }
 
 /// What a sidecar in `default` with the labels `workload` gets.
@@ -542,7 +542,9 @@ fn versions(
     let first = builder.build(before, Settings::default());
     let second = builder.build(after_objects, Settings::default());
     let mesh = mesh_of(&first, &proxy);
-    let next = mesh.next(&first, &second, &Scope::new(&second, &proxy), &proxy);
+    let (before, now) = (Scope::new(&first, &proxy), Scope::new(&second, &proxy));
+    let before = Seen { snapshot: &first, scope: &before };
+    let next = mesh.next(before, Seen { snapshot: &second, scope: &now }, &proxy);
     (mesh, next, mesh_of(&second, &proxy))
 }
 

@@ -1,7 +1,7 @@
 use serin_routing::model::Listener as ModelListener;
 
 use super::*;
-use crate::mesh::Mesh;
+use crate::mesh::{Mesh, Seen};
 use crate::testing::{cluster, sidecar};
 
 const WORKLOAD: &str = "
@@ -25,7 +25,7 @@ fn mesh(text: &str) -> Mesh {
     let mut proxy = sidecar("default", "app=web");
     proxy.addresses = vec!["10.1.0.1".parse().unwrap()];
     let snapshot = cluster(text);
-    Mesh::new(&snapshot, &Scope::new(&snapshot, &proxy), &proxy)
+    Mesh::new(Seen { snapshot: &snapshot, scope: &Scope::new(&snapshot, &proxy) }, &proxy)
 }
 
 fn policy(mode: &str) -> String {

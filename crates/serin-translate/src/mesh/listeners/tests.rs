@@ -1,7 +1,7 @@
 use serin_routing::model::{FilterChain, NetworkFilter, TransportProtocol};
 
 use super::*;
-use crate::mesh::Mesh;
+use crate::mesh::{Mesh, Seen};
 use crate::proxy::Proxy;
 use crate::scope::Scope;
 use crate::testing::{cluster, cluster_with, sidecar};
@@ -14,7 +14,7 @@ fn client() -> Proxy {
 
 fn mesh_for(text: &str, proxy: &Proxy) -> Mesh {
     let snapshot = cluster(text);
-    Mesh::new(&snapshot, &Scope::new(&snapshot, proxy), proxy)
+    Mesh::new(Seen { snapshot: &snapshot, scope: &Scope::new(&snapshot, proxy) }, proxy)
 }
 
 fn mesh(text: &str) -> Mesh {
@@ -379,7 +379,8 @@ fn a_mesh_wide_http_proxy_listens_locally() {
     let text = service("a", "ports: [{port: 80, name: http}]");
     let snapshot = cluster_with(&text, |mesh| mesh.proxy_http_port = 15002);
     let proxy = client();
-    let mesh = Mesh::new(&snapshot, &Scope::new(&snapshot, &proxy), &proxy);
+    let mesh =
+        Mesh::new(Seen { snapshot: &snapshot, scope: &Scope::new(&snapshot, &proxy) }, &proxy);
     check(&mesh, "127.0.0.1_15002", &["-> http http_proxy"], None);
     assert!(
         mesh.route_tables["http_proxy"]

@@ -9,7 +9,7 @@ use serin_routing::model::{Route, VirtualHost};
 use crate::codes::HOST_CLAIMED;
 use crate::host::Host;
 use crate::mesh::domains::Domains;
-use crate::virtual_service::ResolvedVirtualService;
+use crate::virtual_service::{ResolvedVirtualService, Semantics};
 
 /// Virtual hosts in the making. Names and domains do not repeat: the first to have one keeps it.
 #[derive(Default)]
@@ -40,9 +40,11 @@ impl HostList {
             if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
                 .into();
         if let Some(first) = self.names.get(&name) {
-            self.conflicts.extend(
-                first.as_ref().zip(rules).map(|(first, (_, second))| claimed(host, first, second)),
-            );
+            // Of the Gateway API's routes a consumer's overrides the producer's: that is no conflict.
+            let second =
+                rules.map(|(_, rules)| rules).filter(|it| it.semantics != Semantics::Gateway);
+            let both = first.as_ref().zip(second);
+            self.conflicts.extend(both.map(|(first, second)| claimed(host, first, second)));
             return;
         }
         self.names.insert(Arc::clone(&name), rules.map(|(_, rules)| Arc::clone(rules)));
