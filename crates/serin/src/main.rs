@@ -1,3 +1,44 @@
-//! The `serin` command.
+//! The `serin` command: reads its arguments and files, asks the crates that decide, prints what they answer.
+//!
+//! Nothing here decides. A command is a function from its arguments to an exit code; it writes to the output it is given.
+//! Exit codes: 0 in order, 1 the command found what it was told to look for, 2 it could not run.
 
-fn main() {}
+mod check;
+mod cli;
+mod explain;
+mod input;
+mod terminal;
+mod world;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::{Cli, Command};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let mut out = io::stdout().lock();
+    let result = match &cli.command {
+        Command::Check(args) => check::run(args, &mut out),
+        Command::Explain(args) => explain::run(args, &mut out),
+    };
+    match result.and_then(|code| Ok(out.flush().map(|()| code)?)) {
+        Ok(code) => code,
+        // Whoever reads has read enough: `serin check | head` is in order.
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            let mark = terminal::stderr_palette(cli.color()).error("error:");
+            // There is nothing left to tell if standard error is closed too.
+            let _ = writeln!(io::stderr(), "{mark} {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        cause.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe)
+    })
+}

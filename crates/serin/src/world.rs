@@ -1,0 +1,100 @@
+//! The manifests that a command was given: texts, objects, and the mesh that they make.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Context;
+use serin_api::load::{self, Loaded, Loader, Mesh};
+use serin_api::{FieldPath, Finding, Location, yaml};
+use serin_translate::{Settings, Snapshot};
+
+use crate::cli::WorldArgs;
+use crate::input::{self, Text};
+
+/// What was read.
+pub(crate) struct World {
+    /// The texts, by file.
+    pub(crate) texts: BTreeMap<Arc<str>, String>,
+    /// The objects in them and what is wrong with each.
+    pub(crate) loaded: Loaded,
+    /// The mesh configuration, and what is wrong with it.
+    pub(crate) mesh: Mesh,
+    /// Files that are no text.
+    pub(crate) unreadable: Vec<Finding>,
+    cluster_domain: Arc<str>,
+}
+
+impl World {
+    /// Reads the manifests at `paths` and the mesh configuration.
+    pub(crate) fn read(paths: &[PathBuf], args: &WorldArgs) -> anyhow::Result<Self> {
+        let mut world = Self {
+            texts: BTreeMap::new(),
+            loaded: Loaded::default(),
+            mesh: Mesh::default(),
+            unreadable: Vec::new(),
+            cluster_domain: args.cluster_domain.as_str().into(),
+        };
+        let mut loader = Loader::new(&args.namespace);
+        for text in input::read(paths)? {
+            if let Some((file, content)) = world.keep(text) {
+                loader.add(file, content);
+            }
+        }
+        world.loaded = loader.finish();
+        if let Some(path) = &args.mesh_config {
+            let content =
+                std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+            let file = path.display().to_string();
+            if let Some((file, content)) = world.keep(Text { file: file.into(), content }) {
+                world.mesh = load::mesh(file, content);
+            }
+        }
+        Ok(world)
+    }
+
+    /// Decodes a text and keeps it to show lines of it.
+    fn keep(&mut self, text: Text) -> Option<(&str, &str)> {
+        match yaml::decode(&text.content) {
+            Ok(content) => {
+                let content = Cow::into_owned(content);
+                self.texts.insert(Arc::clone(&text.file), content);
+                self.texts
+                    .get_key_value(&text.file)
+                    .map(|(file, content)| (&**file, content.as_str()))
+            }
+            Err(problem) => {
+                self.unreadable.push(Finding {
+                    code: problem.code,
+                    severity: problem.severity,
+                    object: None,
+                    field: FieldPath::root(),
+                    location: Some(Location { file: text.file, span: problem.span }),
+                    message: problem.message,
+                    help: problem.help,
+                    related: Vec::new(),
+                });
+                None
+            }
+        }
+    }
+
+    /// The mesh that the objects make. Those with errors are only asked for when more is to be found wrong with them; a
+    /// cluster would not have taken them.
+    pub(crate) fn snapshot(&self, refused: bool) -> Snapshot {
+        let refused = if refused { &self.loaded.refused[..] } else { &[] };
+        let objects = self.loaded.objects.iter().chain(refused).map(|loaded| loaded.object.clone());
+        let settings = Settings {
+            mesh: Arc::new(self.mesh.config.clone().unwrap_or_default()),
+            cluster_domain: Arc::clone(&self.cluster_domain),
+            expects_pods: true,
+        };
+        Snapshot::new(objects.collect(), settings)
+    }
+
+    /// Everything that is wrong with single texts and objects.
+    pub(crate) fn findings(&self) -> impl Iterator<Item = &Finding> {
+        self.unreadable.iter().chain(&self.mesh.findings).chain(&self.loaded.findings)
+    }
+}
