@@ -27,6 +27,8 @@ use crate::proxy::Proxy;
 use crate::scope::Scope;
 use crate::snapshot::Snapshot;
 
+pub(crate) use tls::{AUTHORITIES_SUFFIX, credential, sni_name};
+
 use outbound::{Outbound, SniRouting};
 
 /// The clusters of a proxy and the endpoints of those that have a list of them, by name.
@@ -39,9 +41,10 @@ pub(crate) struct Clusters {
 }
 
 /// What a gateway is for, as far as clusters depend on it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum GatewayKind {
     /// It chooses clusters by its routes.
+    #[default]
     Routing,
     /// Also by the server name of mutual TLS that it passes through (`AUTO_PASSTHROUGH`).
     AutoPassthrough,

@@ -57,7 +57,7 @@ codes! {
     LISTENER_TAKEN = "SRN0316" Warning "ListenerTaken"
         "Two services want the same port for protocols that cannot be told apart; the later one is not reached.";
     LISTENER_IMPOSSIBLE = "SRN0317" Warning "ListenerImpossible"
-        "A listener of a Sidecar cannot be opened by the proxy and is left out.";
+        "A listener of a Sidecar or a server of a Gateway cannot be opened by the proxy and is left out.";
     ROUTE_NOT_ATTACHED = "SRN0401" Error "RouteNotAttached"
         "A route of the Gateway API is attached to none of the parents that it names, so it routes nothing.";
     ROUTE_PARTLY_ATTACHED = "SRN0402" Warning "RoutePartlyAttached"
@@ -72,4 +72,18 @@ codes! {
         "An object of the Gateway API is not in force as written.";
     FIELD_WITHOUT_EFFECT = "SRN0407" Warning "FieldWithoutEffect"
         "A field of the Gateway API has no effect here.";
+    SERVER_PORT_TAKEN = "SRN0501" Warning "ServerPortTaken"
+        "Two servers of Gateways want the same port for protocols that cannot be told apart; the later one has no effect.";
+    SERVER_HOST_TAKEN = "SRN0502" Warning "ServerHostTaken"
+        "Two servers of Gateways terminate or pass on TLS for the same host and port; the later one has no effect.";
+    SERVER_NAME_TAKEN = "SRN0503" Error "ServerNameTaken"
+        "Two HTTPS servers of a Gateway have the same port and port name; the later one has no effect.";
+    SERVER_NAME_IN_RULES_TAKEN = "SRN0504" Warning "SniHostTaken"
+        "Connections for the server names of a rule are taken by an earlier rule or server; the rule has no effect for them.";
+    CONNECTION_RULE_UNUSED = "SRN0505" Warning "TcpRuleNeverUsed"
+        "Connections to a port of a Gateway go where the first rule for them says; a later rule has no effect.";
+    SERVES_NOTHING = "SRN0506" Info "ServerServesNothing"
+        "No rule says where connections to a server of a Gateway go, so its port is not opened.";
+    CREDENTIAL_NOT_PERMITTED = "SRN0507" Error "CredentialNotPermitted"
+        "A server of a Gateway names a Secret of another namespace that it may not use.";
 }

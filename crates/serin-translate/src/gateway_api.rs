@@ -43,6 +43,8 @@ use serin_api::networking::{self, DestinationRule, VirtualService};
 use serin_api::{Finding, Object, ObjectRef};
 
 use crate::snapshot::Objects;
+pub(crate) use grants::Grants;
+pub(crate) use names::{GATEWAY_SERVICE, ListenerOrigin, PARENT_NAMESPACE};
 pub(crate) use of_snapshot::{convert_objects, depends_on_same};
 use world::World;
 

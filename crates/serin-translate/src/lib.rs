@@ -23,7 +23,6 @@ mod route;
 mod scope;
 mod snapshot;
 mod translation;
-#[allow(dead_code, reason = "gateways choose rules by it")]
 mod virtual_service;
 pub mod visibility;
 

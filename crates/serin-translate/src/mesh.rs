@@ -29,12 +29,16 @@ use crate::scope::{EgressListener, Scope};
 use crate::snapshot::{Snapshot, same};
 use crate::virtual_service::{GatewayName, ResolvedVirtualService};
 
-pub(crate) use inbound::inbound_cluster_name;
+pub(crate) use chains::{IDLE_TIMEOUT, criteria, tcp, texts};
+pub(crate) use connections::{routed, with_policy};
+pub(crate) use domains::host_of_address;
+pub(crate) use inbound::{inbound_cluster_name, mesh_tls, wildcard};
+pub(crate) use outbound::{Outbound, single};
 pub(crate) use peer_authentication::{Mode, Modes};
+pub(crate) use port_table::table_of;
 
 use inbound::Inbound;
 use listeners::{HTTP_PROXY_TABLE, Listeners, TableSource, outbound_listeners};
-use outbound::Outbound;
 use port_table::PortTable;
 use rule_index::RuleIndex;
 
@@ -81,7 +85,7 @@ impl Mesh {
     /// Everything made anew. What turns out to be equal is taken from this version.
     fn rebuilt(&self, Seen { snapshot, scope }: Seen<'_>, proxy: &Proxy) -> Self {
         let mesh = [GatewayName::mesh()];
-        let outbound = Outbound { snapshot, scope, proxy, mesh: &mesh };
+        let outbound = Outbound { snapshot, scope, proxy, gateways: &mesh };
         let listeners = Arc::new(outbound_listeners(&outbound));
         let mut ports = BTreeMap::new();
         let mut indexes = BTreeMap::<usize, RuleIndex<'_>>::new();
@@ -105,7 +109,7 @@ impl Mesh {
         changed: &Changed,
     ) -> Self {
         let mesh = [GatewayName::mesh()];
-        let outbound = Outbound { snapshot, scope, proxy, mesh: &mesh };
+        let outbound = Outbound { snapshot, scope, proxy, gateways: &mesh };
         let listeners = if changed.connections {
             Arc::new(outbound_listeners(&outbound))
         } else {
@@ -241,7 +245,7 @@ fn http_index(listener: &EgressListener) -> RuleIndex<'_> {
 }
 
 /// The value of `name` in `last` if it is equal, else `value`.
-fn reuse<T: PartialEq>(
+pub(crate) fn reuse<T: PartialEq>(
     last: &BTreeMap<Arc<str>, Arc<T>>,
     name: Arc<str>,
     value: Arc<T>,
@@ -253,7 +257,7 @@ fn reuse<T: PartialEq>(
 }
 
 /// A VirtualService that serves several ports yields its findings for each.
-fn without_repetition<'a>(findings: impl Iterator<Item = &'a Finding>) -> Vec<Finding> {
+pub(crate) fn without_repetition<'a>(findings: impl Iterator<Item = &'a Finding>) -> Vec<Finding> {
     let mut seen = HashSet::new();
     findings
         .filter(|it| {

@@ -20,7 +20,7 @@ use serin_api::networking::{DestinationRule, HttpMatchRequest, HttpRetry};
 use serin_api::{FieldPath, Finding};
 use serin_routing::model::{Action, Origin, PathMatch, Route};
 
-use crate::codes::RULE_UNUSABLE;
+use crate::codes::{RULE_UNUSABLE, RULES_CUT};
 use crate::host::Host;
 use crate::virtual_service::{HttpRule, Place, ResolvedVirtualService};
 
@@ -63,6 +63,25 @@ pub(crate) struct Routes {
     pub(crate) findings: Vec<Finding>,
     /// The first rule that was left out because an earlier one takes every request; `None` if there is none.
     pub(crate) cut_at: Option<usize>,
+}
+
+impl Routes {
+    /// What is to be said about `rules`, which these routes were made of.
+    pub(crate) fn findings_about(&self, rules: &ResolvedVirtualService) -> Vec<Finding> {
+        let cut = self.cut_at.map(|index| cut(rules, index));
+        self.findings.iter().cloned().chain(cut).collect()
+    }
+}
+
+fn cut(rules: &ResolvedVirtualService, index: usize) -> Finding {
+    // In a root with delegates the places of merged rules are not those of written ones.
+    let merged = rules.http.get(index).and_then(|rule| rule.origins.first());
+    let written = merged.map(|it| it.root.as_deref().unwrap_or(it));
+    let index = written.and_then(|it| usize::try_from(it.index?).ok()).unwrap_or(index);
+    let field = FieldPath::spec().key("http").index(index);
+    let message =
+        "an earlier rule takes every request; this rule and those after it are never reached";
+    RULES_CUT.finding(&rules.object.reference(), field, message)
 }
 
 /// The routes of `rules` for a listener. Rules after one that takes every request are left out.

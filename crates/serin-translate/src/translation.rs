@@ -6,6 +6,7 @@ use serin_api::Finding;
 use serin_routing::Model;
 
 use crate::cluster::{Clusters, GatewayKind};
+use crate::gateway::Edge;
 use crate::mesh::{Mesh, Seen};
 use crate::proxy::{Proxy, ProxyKind};
 use crate::scope::Scope;
@@ -60,55 +61,87 @@ impl Translator {
 #[derive(Debug)]
 struct Parts {
     scope: Scope,
+    traffic: Traffic,
     clusters: Arc<Clusters>,
-    mesh: Mesh,
+}
+
+/// Listeners and route tables.
+#[derive(Debug)]
+enum Traffic {
+    Sidecar(Box<Mesh>),
+    Gateway(Box<Edge>),
 }
 
 impl Parts {
     fn new(snapshot: &Snapshot, proxy: &Proxy) -> Self {
         let scope = Scope::new(snapshot, proxy);
-        let clusters = Arc::new(clusters(snapshot, &scope, proxy));
-        let mesh = match proxy.kind {
-            ProxyKind::Sidecar => Mesh::new(Seen { snapshot, scope: &scope }, proxy),
-            ProxyKind::Gateway => Mesh::default(),
-        };
-        Self { scope, clusters, mesh }
+        let traffic = Traffic::new(Seen { snapshot, scope: &scope }, proxy);
+        let clusters = Arc::new(traffic.clusters(snapshot, &scope, proxy));
+        Self { scope, traffic, clusters }
     }
 
     fn next(&self, before: &Snapshot, snapshot: &Snapshot, proxy: &Proxy) -> Self {
         let scope = self.scope.next(before, snapshot, proxy);
-        let same_clusters =
-            snapshot.differs_in_rules_only(before) && same(self.scope.services(), scope.services());
+        let seen_before = Seen { snapshot: before, scope: &self.scope };
+        let traffic = self.traffic.next(seen_before, Seen { snapshot, scope: &scope }, proxy);
+        let same_clusters = snapshot.differs_in_rules_only(before)
+            && same(self.scope.services(), scope.services())
+            && self.traffic.needs_clusters_as(&traffic);
         let clusters = if same_clusters {
             Arc::clone(&self.clusters)
         } else {
-            Arc::new(clusters(snapshot, &scope, proxy).sharing_with(&self.clusters))
+            Arc::new(traffic.clusters(snapshot, &scope, proxy).sharing_with(&self.clusters))
         };
-        let mesh = match proxy.kind {
-            ProxyKind::Sidecar => {
-                let before = Seen { snapshot: before, scope: &self.scope };
-                self.mesh.next(before, Seen { snapshot, scope: &scope }, proxy)
-            }
-            ProxyKind::Gateway => Mesh::default(),
-        };
-        Self { scope, clusters, mesh }
+        Self { scope, traffic, clusters }
     }
 
     fn translation(&self) -> Translation {
+        let (listeners, route_tables, findings) = match &self.traffic {
+            Traffic::Sidecar(mesh) => (&mesh.listeners, &mesh.route_tables, &mesh.findings),
+            Traffic::Gateway(edge) => (&edge.listeners, &edge.route_tables, &edge.findings),
+        };
         let model = Model {
-            listeners: self.mesh.listeners.clone(),
-            route_tables: self.mesh.route_tables.clone(),
+            listeners: listeners.clone(),
+            route_tables: route_tables.clone(),
             clusters: self.clusters.clusters.clone(),
             endpoints: self.clusters.endpoints.clone(),
         };
-        Translation { model, findings: self.mesh.findings.clone() }
+        Translation { model, findings: findings.clone() }
     }
 }
 
-fn clusters(snapshot: &Snapshot, scope: &Scope, proxy: &Proxy) -> Clusters {
-    match proxy.kind {
-        ProxyKind::Sidecar => Clusters::of_sidecar(snapshot, scope, proxy),
-        ProxyKind::Gateway => Clusters::of_gateway(snapshot, scope, proxy, GatewayKind::Routing),
+impl Traffic {
+    fn new(seen: Seen<'_>, proxy: &Proxy) -> Self {
+        match proxy.kind {
+            ProxyKind::Sidecar => Self::Sidecar(Box::new(Mesh::new(seen, proxy))),
+            ProxyKind::Gateway => Self::Gateway(Box::new(Edge::new(seen, proxy))),
+        }
+    }
+
+    fn next(&self, before: Seen<'_>, seen: Seen<'_>, proxy: &Proxy) -> Self {
+        match self {
+            Self::Sidecar(mesh) => Self::Sidecar(Box::new(mesh.next(before, seen, proxy))),
+            Self::Gateway(edge) => Self::Gateway(Box::new(edge.next(before, seen, proxy))),
+        }
+    }
+
+    fn clusters(&self, snapshot: &Snapshot, scope: &Scope, proxy: &Proxy) -> Clusters {
+        match self.gateway_kind() {
+            None => Clusters::of_sidecar(snapshot, scope, proxy),
+            Some(kind) => Clusters::of_gateway(snapshot, scope, proxy, kind),
+        }
+    }
+
+    /// What a gateway is for; none for sidecars.
+    const fn gateway_kind(&self) -> Option<GatewayKind> {
+        match self {
+            Self::Sidecar(_) => None,
+            Self::Gateway(edge) => Some(edge.kind),
+        }
+    }
+
+    fn needs_clusters_as(&self, other: &Self) -> bool {
+        self.gateway_kind() == other.gateway_kind()
     }
 }
 

@@ -90,16 +90,6 @@ impl ResolvedVirtualService {
     pub(crate) fn namespace(&self) -> &str {
         &self.object.meta.namespace
     }
-
-    /// Whether the rules are for sidecars.
-    pub(crate) fn is_bound_to_mesh(&self) -> bool {
-        self.gateways.iter().any(GatewayName::is_mesh)
-    }
-
-    /// Whether the rules are for one of `gateways`.
-    pub(crate) fn is_bound_to(&self, gateways: &[GatewayName]) -> bool {
-        self.gateways.iter().any(|it| gateways.contains(it))
-    }
 }
 
 /// Ports of the services that rules name, by host; 0 stands for a destination without a port.

@@ -156,7 +156,7 @@ impl Context<'_> {
 }
 
 /// The server name by which mutual TLS says which cluster it is for (`BuildDNSSrvSubsetKey`).
-pub(super) fn sni_name(host: &str, subset: &str, port: u16) -> Arc<str> {
+pub(crate) fn sni_name(host: &str, subset: &str, port: u16) -> Arc<str> {
     Arc::from(format!("outbound_.{port}_.{subset}_.{host}"))
 }
 
@@ -166,13 +166,17 @@ const SECRET: [&str; 2] = ["kubernetes-gateway://", "kubernetes://"];
 /// Authorities that a policy of the Gateway API names and that are not there: nothing is trusted.
 const UNRESOLVED: &str = "invalid://";
 
-fn credential(name: &str, namespace: &str) -> CertificateSource {
+/// What ends the name by which authorities are asked for, where their object may have it without.
+pub(crate) const AUTHORITIES_SUFFIX: &str = "-cacert";
+
+/// The Secret or ConfigMap that `name` means in an object whose credentials are those of `namespace`.
+pub(crate) fn credential(name: &str, namespace: &str) -> CertificateSource {
     let parts = |rest: &str| match rest.split_once('/') {
         Some((namespace, name)) => (Arc::from(namespace), Arc::from(name)),
         None => (Arc::from(namespace), Arc::from(rest)),
     };
     if let Some(rest) = name.strip_prefix(CONFIG_MAP) {
-        let (namespace, name) = parts(rest);
+        let (namespace, name) = parts(rest.strip_suffix(AUTHORITIES_SUFFIX).unwrap_or(rest));
         return CertificateSource::ConfigMap { namespace, name };
     }
     let rest = SECRET.iter().find_map(|prefix| name.strip_prefix(prefix)).unwrap_or(name);

@@ -7,7 +7,7 @@ use serin_api::Object;
 use serin_api::gateway_api::ReferenceGrant;
 
 /// API group and kind.
-pub(super) type GroupKind<'a> = (&'a str, &'a str);
+pub(crate) type GroupKind<'a> = (&'a str, &'a str);
 
 /// Who refers, and what kind of object in which namespace is referred to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -20,10 +20,10 @@ struct Pair<'a> {
 
 /// All grants, by who refers to what.
 #[derive(Default)]
-pub(super) struct Grants<'a>(HashMap<Pair<'a>, Vec<Option<&'a str>>>);
+pub(crate) struct Grants<'a>(HashMap<Pair<'a>, Vec<Option<&'a str>>>);
 
 impl<'a> Grants<'a> {
-    pub(super) fn new(objects: &'a [Arc<Object<ReferenceGrant>>]) -> Self {
+    pub(crate) fn new(objects: &'a [Arc<Object<ReferenceGrant>>]) -> Self {
         let mut grants: HashMap<_, Vec<_>> = HashMap::new();
         for object in objects {
             for from in &object.spec.from {
@@ -43,7 +43,7 @@ impl<'a> Grants<'a> {
 
     /// Whether an object of kind `from` in `from_namespace` may refer to `name` of kind `to` in `to_namespace`. Within a
     /// namespace everything may.
-    pub(super) fn allow(
+    pub(crate) fn allow(
         &self,
         (from, from_namespace): (GroupKind<'_>, &str),
         (to, to_namespace): (GroupKind<'_>, &str),

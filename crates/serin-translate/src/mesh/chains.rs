@@ -1,4 +1,4 @@
-//! Filter chains of outbound listeners.
+//! Pieces of filter chains, and those of outbound listeners.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,13 +13,13 @@ use serin_routing::model::{
 pub(super) const PLAIN_HTTP: [&str; 2] = ["http/1.1", "h2c"];
 
 /// Envoy's time that a connection may be idle where nothing is written.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(3_600);
+pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(3_600);
 
 /// The name of the chain for what no other takes.
 pub(super) const PASSTHROUGH_CHAIN: &str = "PassthroughFilterChain";
 
 /// Shared texts.
-pub(super) fn texts<'a>(list: impl IntoIterator<Item = &'a str>) -> Vec<Arc<str>> {
+pub(crate) fn texts<'a>(list: impl IntoIterator<Item = &'a str>) -> Vec<Arc<str>> {
     list.into_iter().map(Arc::from).collect()
 }
 
@@ -33,7 +33,7 @@ pub(super) fn chain(
 }
 
 /// Conditions on the server name and the destination. A server name `*` and an address of all zeroes are none.
-pub(super) fn criteria<'a>(
+pub(crate) fn criteria<'a>(
     server_names: impl IntoIterator<Item = &'a str>,
     subnets: &[IpNet],
 ) -> FilterChainMatch {
@@ -76,6 +76,6 @@ pub(super) fn outbound_http(routes: Arc<str>) -> NetworkFilter {
 }
 
 /// Passing bytes on.
-pub(super) fn tcp(destinations: Destinations) -> TcpProxy {
+pub(crate) fn tcp(destinations: Destinations) -> TcpProxy {
     TcpProxy { destinations, idle_timeout: Some(IDLE_TIMEOUT), hash_source_address: false }
 }

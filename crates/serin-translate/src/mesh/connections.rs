@@ -138,14 +138,18 @@ impl<'a> Target<'a> {
         chain(cluster, criteria, NetworkFilter::Tcp(proxy))
     }
 
-    /// Where a rule sends connections. Its first destination's policy holds for all of them.
     fn routed(&self, routes: &[RouteDestination], outbound: &Outbound<'_>) -> NetworkFilter {
-        let destinations = connection_destinations(routes, &outbound.routes(self.port, outbound));
-        let first = routes.first().and_then(|it| it.destination.as_ref());
-        let rule = first.and_then(|it| outbound.rule(&Host::new(&it.host))).map(|it| &it.spec);
-        let subset = if routes.len() == 1 { first.map_or("", |it| &it.subset) } else { "" };
-        NetworkFilter::Tcp(with_policy(tcp(destinations), rule, subset))
+        NetworkFilter::Tcp(routed(routes, self.port, outbound))
     }
+}
+
+/// Where a rule sends connections to `port`. Its first destination's policy holds for all of them.
+pub(crate) fn routed(routes: &[RouteDestination], port: u16, outbound: &Outbound<'_>) -> TcpProxy {
+    let destinations = connection_destinations(routes, &outbound.routes(port, outbound));
+    let first = routes.first().and_then(|it| it.destination.as_ref());
+    let rule = first.and_then(|it| outbound.rule(&Host::new(&it.host))).map(|it| &it.spec);
+    let subset = if routes.len() == 1 { first.map_or("", |it| &it.subset) } else { "" };
+    with_policy(tcp(destinations), rule, subset)
 }
 
 fn is_empty(chain: &FilterChain) -> bool {
@@ -165,7 +169,11 @@ fn parse_subnets(written: &[String]) -> Vec<IpNet> {
 }
 
 /// The parts of a DestinationRule that concern the connection from the client.
-fn with_policy(proxy: TcpProxy, rule: Option<&DestinationRule>, subset: &str) -> TcpProxy {
+pub(crate) fn with_policy(
+    proxy: TcpProxy,
+    rule: Option<&DestinationRule>,
+    subset: &str,
+) -> TcpProxy {
     let policy = rule.and_then(|it| it.traffic_policy.as_ref());
     let pool = policy.and_then(|it| it.connection_pool.as_ref()).and_then(|it| it.tcp.as_ref());
     let idle_timeout = match pool.and_then(|it| it.idle_timeout) {

@@ -43,7 +43,7 @@ pub(super) fn of_service(service: &Service, proxy: &Proxy, cluster_domain: &str)
 }
 
 /// An address as it stands in a Host header.
-pub(super) fn host_of_address(address: IpAddr) -> Arc<str> {
+pub(crate) fn host_of_address(address: IpAddr) -> Arc<str> {
     match address {
         IpAddr::V4(address) => Arc::from(address.to_string()),
         IpAddr::V6(address) => Arc::from(format!("[{address}]")),

@@ -109,7 +109,8 @@ pub(super) fn inbound(snapshot: &Snapshot, scope: &Scope, proxy: &Proxy) -> Inbo
     made
 }
 
-fn wildcard(proxy: &Proxy) -> IpAddr {
+/// The address that stands for all of the proxy's own.
+pub(crate) fn wildcard(proxy: &Proxy) -> IpAddr {
     if proxy.addresses.is_empty() || proxy.addresses.iter().any(IpAddr::is_ipv4) {
         Ipv4Addr::UNSPECIFIED.into()
     } else {
@@ -301,7 +302,7 @@ impl Way {
 }
 
 /// The mesh's own mutual TLS.
-fn mesh_tls(is_http: bool) -> DownstreamTls {
+pub(crate) fn mesh_tls(is_http: bool) -> DownstreamTls {
     let alpn: &[&str] =
         if is_http { &["h2", "http/1.1"] } else { &["istio-peer-exchange", "h2", "http/1.1"] };
     DownstreamTls {

@@ -1,4 +1,4 @@
-//! What a sidecar makes outbound listeners and route tables of.
+//! What a proxy makes routes for outbound traffic of: listeners and route tables of sidecars, connections through gateways.
 
 use std::sync::Arc;
 
@@ -19,29 +19,29 @@ use crate::scope::Scope;
 use crate::snapshot::Snapshot;
 use crate::virtual_service::{GatewayName, Place};
 
-/// A sidecar and what it sees.
+/// A proxy and what it sees.
 #[derive(Clone, Copy)]
-pub(super) struct Outbound<'a> {
-    pub(super) snapshot: &'a Snapshot,
-    pub(super) scope: &'a Scope,
-    pub(super) proxy: &'a Proxy,
-    /// The mesh, as a list of gateways.
-    pub(super) mesh: &'a [GatewayName],
+pub(crate) struct Outbound<'a> {
+    pub(crate) snapshot: &'a Snapshot,
+    pub(crate) scope: &'a Scope,
+    pub(crate) proxy: &'a Proxy,
+    /// The gateways whose rules hold; for a sidecar the mesh.
+    pub(crate) gateways: &'a [GatewayName],
 }
 
 impl<'a> Outbound<'a> {
     /// Where rules for connections to `port` are chosen for.
-    pub(super) fn place(&self, port: u16) -> Place<'a> {
+    pub(crate) fn place(&self, port: u16) -> Place<'a> {
         Place {
             labels: &self.proxy.labels,
             namespace: &self.proxy.namespace,
-            gateways: self.mesh,
+            gateways: self.gateways,
             port,
         }
     }
 
     /// What routes for connections to `port` are made for, if `services` are those that they may lead to.
-    pub(super) fn routes<'s>(&self, port: u16, services: &'s dyn ServiceLookup) -> RouteContext<'s>
+    pub(crate) fn routes<'s>(&self, port: u16, services: &'s dyn ServiceLookup) -> RouteContext<'s>
     where
         'a: 's,
     {
@@ -58,7 +58,7 @@ impl<'a> Outbound<'a> {
     }
 
     /// The DestinationRule for connections to a host.
-    pub(super) fn rule(&self, host: &Host) -> Option<&'a Arc<MergedRule>> {
+    pub(crate) fn rule(&self, host: &Host) -> Option<&'a Arc<MergedRule>> {
         self.scope.outbound_rule(self.proxy, host)
     }
 
@@ -104,7 +104,7 @@ pub(super) fn service_cluster(service: &Service, port: u16) -> Arc<str> {
 }
 
 /// One destination without conditions.
-pub(super) fn single(cluster: Arc<str>) -> Destinations {
+pub(crate) fn single(cluster: Arc<str>) -> Destinations {
     Destinations::new(vec![Destination::new(cluster, 1)])
 }
 

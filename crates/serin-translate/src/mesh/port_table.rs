@@ -302,14 +302,14 @@ impl<'a> Builder<'a> {
             }
         }
         let hosts = made.into_iter().map(|(host, _)| host);
-        let table = intern(name, hosts, last.map(|last| &last.table));
+        let table = table_of(name, hosts, last.map(|last| &last.table));
         let plan = Arc::new(Plan { by_rules, by_domain: OnceLock::new(), conflicts });
         PortTable { table, findings: self.findings, plan }
     }
 }
 
 /// A table of these virtual hosts; what is as in `last` is taken from there.
-fn intern(
+pub(crate) fn table_of(
     name: &str,
     hosts: impl Iterator<Item = VirtualHost>,
     last: Option<&Arc<RouteTable>>,
@@ -318,7 +318,7 @@ fn intern(
         last.iter().flat_map(|it| &it.virtual_hosts).map(|it| (Arc::clone(&it.name), it)).collect();
     let virtual_hosts: Vec<_> = hosts
         .map(|host| match known.get(&host.name) {
-            Some(last) if ***last == host => Arc::clone(last),
+            Some(last) if is_equal(last, &host) => Arc::clone(last),
             _ => Arc::new(host),
         })
         .collect();
@@ -334,4 +334,12 @@ fn intern(
         Some(last) => Arc::clone(last),
         None => Arc::new(RouteTable { name: Arc::from(name), virtual_hosts }),
     }
+}
+
+/// Whether two virtual hosts are equal. Their routes are looked at only where they are not the same anyway.
+fn is_equal(one: &VirtualHost, other: &VirtualHost) -> bool {
+    one.name == other.name
+        && one.domains == other.domains
+        && one.require_tls == other.require_tls
+        && (same(&one.routes, &other.routes) || one.routes == other.routes)
 }

@@ -106,6 +106,22 @@ spec: {workloadSelector: {labels: {app: cart}}, egress: [{hosts: ['./*', 'other/
 kind: PeerAuthentication
 metadata: {name: strict, namespace: shop}
 spec: {mtls: {mode: STRICT}}
+---
+kind: Gateway
+metadata: {name: edge, namespace: shop}
+spec: {selector: {istio: ingressgateway}, servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: ['*']}, {port: {number: 443, name: https, protocol: HTTPS}, hosts: [a.com], tls: {mode: SIMPLE, credentialName: cert}}]}
+---
+kind: Gateway
+metadata: {name: again, namespace: other}
+spec: {selector: {istio: ingressgateway}, servers: [{port: {number: 80, name: tcp, protocol: TCP}, hosts: ['*']}, {port: {number: 443, name: tls, protocol: TLS}, hosts: ['*.com'], tls: {mode: PASSTHROUGH}}]}
+---
+kind: VirtualService
+metadata: {name: outside, namespace: shop}
+spec: {hosts: [a.com, '*.b.com'], gateways: [edge], http: [{match: [{uri: {prefix: /cart}}], route: [{destination: {host: cart, subset: v1}}]}, {route: [{destination: {host: pay, port: {number: 80}}}]}]}
+---
+kind: VirtualService
+metadata: {name: outside-too, namespace: shop}
+spec: {hosts: ['*'], gateways: [edge, other/again], http: [{match: [{headers: {a: {exact: b}}}], route: [{destination: {host: pay, port: {number: 81}}}]}], tls: [{match: [{sniHosts: [b.com]}], route: [{destination: {host: db}}]}]}
 ";
 
 fn proxies() -> [Proxy; 4] {
@@ -180,6 +196,7 @@ fn kept(whole: &crate::Objects, keep: &[bool]) -> crate::Objects {
     objects.services.retain(|_| next());
     objects.sidecars.retain(|_| next());
     objects.peer_authentications.retain(|_| next());
+    objects.gateways.retain(|_| next());
     objects
 }
 

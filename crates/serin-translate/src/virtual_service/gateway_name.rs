@@ -44,11 +44,6 @@ impl GatewayName {
         }
     }
 
-    /// Whether this is the mesh.
-    pub(crate) fn is_mesh(&self) -> bool {
-        &*self.0 == Self::MESH
-    }
-
     /// The name as text.
     pub(crate) fn as_str(&self) -> &str {
         &self.0

@@ -33,16 +33,20 @@ impl Place<'_> {
 
     /// Whether a match of a TLS rule can hold here. Unlike for HTTP, all conditions count (`matchTLS`).
     pub(crate) fn takes_tls(&self, condition: &TlsMatchAttributes) -> bool {
-        self.has_port(condition.port)
-            && (condition.gateways.is_empty() || self.has_gateway(&condition.gateways))
+        self.is_for(condition.port, &condition.gateways)
             && self.has_source(&condition.source_labels, &condition.source_namespace)
     }
 
     /// Whether a match of a TCP rule can hold here. Unlike for HTTP, all conditions count (`matchTCP`).
     pub(crate) fn takes_tcp(&self, condition: &L4MatchAttributes) -> bool {
-        self.has_port(condition.port)
-            && (condition.gateways.is_empty() || self.has_gateway(&condition.gateways))
+        self.is_for(condition.port, &condition.gateways)
             && self.has_source(&condition.source_labels, &condition.source_namespace)
+    }
+
+    /// Whether a match of a rule for connections is for this port and these gateways. Nothing else counts on a gateway
+    /// (`l4SingleMatch`).
+    pub(crate) fn is_for(&self, port: Option<u32>, gateways: &[String]) -> bool {
+        self.has_port(port) && (gateways.is_empty() || self.has_gateway(gateways))
     }
 
     fn has_port(&self, port: Option<u32>) -> bool {

@@ -4,12 +4,11 @@ use std::cell::OnceCell;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use serin_api::Finding;
 use serin_api::networking::DestinationRule;
-use serin_api::{FieldPath, Finding};
 use serin_routing::model::Route;
 
 use super::EVERY_PORT;
-use crate::codes::RULES_CUT;
 use crate::host::Host;
 use crate::mesh::outbound::Outbound;
 use crate::mesh::rule_index::suffixes;
@@ -51,9 +50,9 @@ impl<'a> OnPort<'a> {
 
     /// The routes of a VirtualService here.
     pub(super) fn routes(&self, rules: &ResolvedVirtualService) -> (Vec<Arc<Route>>, Vec<Finding>) {
-        let mut made = routes(rules, &self.outbound.routes(self.port, self));
-        made.findings.extend(made.cut_at.map(|index| cut(rules, index)));
-        (made.routes, made.findings)
+        let made = routes(rules, &self.outbound.routes(self.port, self));
+        let findings = made.findings_about(rules);
+        (made.routes, findings)
     }
 
     /// The ports of a service that HTTP may be sent to from here.
@@ -131,15 +130,4 @@ impl ServiceLookup for OnPort<'_> {
     fn destination_rule(&self, host: &str) -> Option<&DestinationRule> {
         self.outbound.destination_rule(host)
     }
-}
-
-fn cut(rules: &ResolvedVirtualService, index: usize) -> Finding {
-    // In a root with delegates the places of merged rules are not those of written ones.
-    let merged = rules.http.get(index).and_then(|rule| rule.origins.first());
-    let written = merged.map(|it| it.root.as_deref().unwrap_or(it));
-    let index = written.and_then(|it| usize::try_from(it.index?).ok()).unwrap_or(index);
-    let field = FieldPath::spec().key("http").index(index);
-    let message =
-        "an earlier rule takes every request; this rule and those after it are never reached";
-    RULES_CUT.finding(&rules.object.reference(), field, message)
 }

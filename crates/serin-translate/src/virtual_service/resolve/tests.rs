@@ -53,11 +53,9 @@ fn short_names_are_services_of_the_virtual_services_own_namespace() {
 #[test]
 fn without_gateways_the_rules_are_for_the_mesh() {
     let made = resolved_one("ns/a", json!({"hosts": ["a"]}));
-    assert!(made.is_bound_to_mesh());
+    assert_eq!(made.gateways, [GatewayName::mesh()]);
     let made = resolved_one("ns/a", json!({"hosts": ["a"], "gateways": ["gw", "x/y"]}));
-    assert!(!made.is_bound_to_mesh());
-    assert!(made.is_bound_to(&[GatewayName::new("ns", "gw")]));
-    assert!(!made.is_bound_to(&[GatewayName::new("x", "gw")]));
+    assert_eq!(made.gateways, [GatewayName::new("ns", "gw"), GatewayName::new("x", "y")]);
 }
 
 #[test]
