@@ -15,6 +15,10 @@ use crate::model::{
 };
 use crate::request::{Request, View};
 
+/// So many regular expressions of a table are built when it is compiled, which takes some 20 µs each. The rest are built at
+/// their first use: with thousands, the index sees to it that few are ever asked.
+const BUILT_AHEAD: usize = 1000;
+
 /// A model, compiled.
 #[derive(Debug, Default)]
 pub struct CompiledModel {
@@ -89,7 +93,9 @@ pub struct CompiledTable {
 impl CompiledTable {
     /// Compiles a table.
     pub fn new(table: Arc<RouteTable>) -> Self {
-        let compile = |host: &Arc<VirtualHost>| Arc::new(CompiledHost::new(Arc::clone(host)));
+        let mut budget = BUILT_AHEAD;
+        let compile =
+            |host: &Arc<VirtualHost>| Arc::new(CompiledHost::new(Arc::clone(host), &mut budget));
         let hosts: Vec<_> = table.virtual_hosts.iter().map(compile).collect();
         Self { domains: Arc::new(HostIndex::new(&hosts)), hosts, table }
     }
@@ -98,13 +104,14 @@ impl CompiledTable {
     /// are not; their index only if a condition differs.
     #[must_use]
     pub fn updated(&self, table: Arc<RouteTable>) -> Self {
+        let mut budget = BUILT_AHEAD;
         let mut old_hosts = Reusable::new(&self.hosts, |host| &*host.host.name);
         let mut hosts = Vec::with_capacity(table.virtual_hosts.len());
         for (position, host) in table.virtual_hosts.iter().enumerate() {
             hosts.push(match old_hosts.find(position, &*host.name) {
                 Some(old) if Arc::ptr_eq(&old.host, host) => Arc::clone(old),
-                Some(old) => Arc::new(old.updated(Arc::clone(host))),
-                None => Arc::new(CompiledHost::new(Arc::clone(host))),
+                Some(old) => Arc::new(old.updated(Arc::clone(host), &mut budget)),
+                None => Arc::new(CompiledHost::new(Arc::clone(host), &mut budget)),
             });
         }
         let same_domains =
@@ -169,8 +176,9 @@ impl HasDomains for Arc<CompiledHost> {
 }
 
 impl CompiledHost {
-    fn new(host: Arc<VirtualHost>) -> Self {
-        let rules = host.routes.iter().map(|route| Arc::new(CompiledRule::new(Arc::clone(route))));
+    fn new(host: Arc<VirtualHost>, budget: &mut usize) -> Self {
+        let rules =
+            host.routes.iter().map(|route| Arc::new(CompiledRule::new(Arc::clone(route), budget)));
         Self {
             rules: rules.collect(),
             domains: domains(&host),
@@ -179,13 +187,13 @@ impl CompiledHost {
         }
     }
 
-    fn updated(&self, host: Arc<VirtualHost>) -> Self {
+    fn updated(&self, host: Arc<VirtualHost>, budget: &mut usize) -> Self {
         let mut old_rules = Reusable::new(&self.rules, |rule| Arc::as_ptr(&rule.route));
         let compile = |(position, route): (usize, &Arc<Route>)| match old_rules
             .find(position, Arc::as_ptr(route))
         {
             Some(old) => Arc::clone(old),
-            None => Arc::new(CompiledRule::new(Arc::clone(route))),
+            None => Arc::new(CompiledRule::new(Arc::clone(route), budget)),
         };
         let rules = host.routes.iter().enumerate().map(compile).collect();
         let same_conditions = self.host.routes.len() == host.routes.len()
@@ -251,8 +259,8 @@ impl HeaderChanges {
 }
 
 impl CompiledRule {
-    fn new(route: Arc<Route>) -> Self {
-        route.condition.warm();
+    fn new(route: Arc<Route>, budget: &mut usize) -> Self {
+        route.condition.warm(budget);
         let destinations = match &route.action {
             Action::Forward(forward) => forward.destinations.list(),
             Action::Redirect(_) | Action::Direct(_) => &[],

@@ -79,17 +79,23 @@ pub(crate) fn matched_length(condition: &PathMatch, path: &[u8]) -> usize {
 }
 
 impl RouteMatch {
-    /// Builds now what its regular expressions would otherwise build at their first use.
-    pub(crate) fn warm(&self) {
+    /// Builds now what its regular expressions would otherwise build at their first use, as long as `budget` lasts; each
+    /// takes one off it.
+    pub(crate) fn warm(&self, budget: &mut usize) {
+        let of_value = |value: &'_ ValueMatch| match value {
+            ValueMatch::Regex(regex) => Some(regex.clone()),
+            _ => None,
+        };
+        let of_path = match &self.path {
+            PathMatch::Regex(regex) => Some(regex.clone()),
+            _ => None,
+        };
         let values = self.headers.iter().map(|header| &header.value);
         let values = values.chain(self.query.iter().map(|query| &query.value));
-        for value in values.chain(self.claims.iter().map(|claim| &claim.value)) {
-            if let ValueMatch::Regex(regex) = value {
-                regex.warm();
-            }
-        }
-        if let PathMatch::Regex(regex) = &self.path {
+        let values = values.chain(self.claims.iter().map(|claim| &claim.value));
+        for regex in of_path.into_iter().chain(values.filter_map(of_value)).take(*budget) {
             regex.warm();
+            *budget -= 1;
         }
     }
 }
