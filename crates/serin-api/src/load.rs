@@ -5,7 +5,7 @@
 //! cluster would refuse it, and takes nothing else down. What needs two objects to decide is left to `serin-translate`;
 //! its findings find their place in the text through [`Loaded::place`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -44,9 +44,11 @@ pub struct Loaded {
     pub refused: Vec<LoadedObject>,
     /// Everything that was found, in the order of the texts.
     pub findings: Vec<Finding>,
+    /// Objects without errors, and objects with errors, that a later one of the same name took the place of.
+    earlier: (Vec<LoadedObject>, Vec<LoadedObject>),
     sources: Vec<Source>,
-    /// The latest source of each object.
-    index: BTreeMap<Identity, usize>,
+    /// The sources of each object, the latest last.
+    index: BTreeMap<Identity, Vec<usize>>,
 }
 
 /// An object and where it comes from.
@@ -162,11 +164,27 @@ impl Loader {
 
     /// Remembers where an object stands; an earlier one of the same name gives way, as with `kubectl apply`.
     fn register(&mut self, reference: &ObjectRef, index: usize, is_known: bool) {
-        let Some(earlier) = self.loaded.index.insert(Identity::from(reference), index) else {
+        let loaded = &mut self.loaded;
+        let versions = loaded.index.entry(Identity::from(reference)).or_default();
+        let Some(&earlier) = versions.last() else {
+            versions.push(index);
             return;
         };
-        self.loaded.objects.retain(|object| object.source != earlier);
-        self.loaded.refused.retain(|object| object.source != earlier);
+        let is_same =
+            loaded.sources[earlier].node.to_json() == loaded.sources[index].node.to_json();
+        if is_same {
+            versions.pop();
+        }
+        versions.push(index);
+        let is_earlier = |object: &mut LoadedObject| object.source == earlier;
+        let objects: Vec<_> = loaded.objects.extract_if(.., is_earlier).collect();
+        let refused: Vec<_> = loaded.refused.extract_if(.., is_earlier).collect();
+        // To say the same thing twice is no mistake: files are often cut so that a Service stands in several.
+        if is_same {
+            return;
+        }
+        loaded.earlier.0.extend(objects);
+        loaded.earlier.1.extend(refused);
         if !is_known {
             return;
         }
@@ -223,13 +241,53 @@ impl Loaded {
         Some(self.source(object)?.place(field))
     }
 
+    /// How many states applying the texts goes through, where objects are given several times: one, if none is.
+    pub fn steps(&self) -> usize {
+        self.index.values().map(Vec::len).max().unwrap_or(1)
+    }
+
+    /// The objects of one of the [steps](Self::steps), counted from 0: of each object the version of that number, or the
+    /// last one if there are not so many. Without findings.
+    #[must_use]
+    pub fn step(&self, step: usize) -> Self {
+        let chosen = |versions: &Vec<usize>| versions.get(step).or(versions.last()).copied();
+        let index: BTreeMap<Identity, Vec<usize>> = self
+            .index
+            .iter()
+            .map(|(object, versions)| (object.clone(), chosen(versions).into_iter().collect()))
+            .collect();
+        let kept: BTreeSet<usize> = index.values().flatten().copied().collect();
+        let left: BTreeSet<usize> = self
+            .index
+            .values()
+            .flatten()
+            .copied()
+            .filter(|source| !kept.contains(source))
+            .collect();
+        let pick = |latest: &[LoadedObject], earlier: &[LoadedObject]| {
+            let all = latest.iter().chain(earlier);
+            let mut picked: Vec<LoadedObject> =
+                all.filter(|object| !left.contains(&object.source)).cloned().collect();
+            picked.sort_by_key(|object| object.source);
+            picked
+        };
+        Self {
+            objects: pick(&self.objects, &self.earlier.0),
+            refused: pick(&self.refused, &self.earlier.1),
+            sources: self.sources.clone(),
+            index,
+            ..Self::default()
+        }
+    }
+
     /// Every object that could be read, those with errors too.
     pub fn readable(&self) -> impl Iterator<Item = &AnyObject> {
         self.objects.iter().chain(&self.refused).map(|loaded| &loaded.object)
     }
 
     fn source(&self, object: &ObjectRef) -> Option<&Source> {
-        self.index.get(&Identity::from(object)).and_then(|&index| self.sources.get(index))
+        let versions = self.index.get(&Identity::from(object))?;
+        versions.last().and_then(|&index| self.sources.get(index))
     }
 }
 

@@ -12,12 +12,16 @@ use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serin_api::CodeInfo;
+use serin_translate::Snapshot;
 use serin_translate::analysis::{self, Input};
 
 use self::report::Report;
 use crate::cli::{CheckArgs, CheckOutput};
 use crate::terminal::{self, Palette};
 use crate::world::World;
+
+/// So many steps of a release are judged beside the last.
+const MAX_STEPS: usize = 20;
 
 /// Reads, judges, prints. The exit code is 1 if a finding is at or above the threshold.
 pub(crate) fn run(args: &CheckArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
@@ -39,19 +43,26 @@ pub(crate) fn run(args: &CheckArgs, out: &mut dyn Write) -> anyhow::Result<ExitC
 
 /// All that can be said about the manifests.
 fn judge(world: World) -> Report {
-    let snapshot = world.snapshot(true);
+    let mut report = Report::new(&world.loaded);
+    report.add(world.findings().cloned(), &world.loaded);
+    // Files may hold the steps of a release, each with another version of an object. The last step is what remains.
+    let steps = world.loaded.steps();
+    for step in (0..steps - 1).take(MAX_STEPS).chain([steps - 1]) {
+        let loaded = world.loaded.step(step);
+        let snapshot = world.snapshot(loaded.readable().cloned());
+        report.add(snapshot.findings().cloned(), &loaded);
+        report.add(analysis::analyze(input(&snapshot, &world)), &loaded);
+    }
+    report.finish(world.texts)
+}
+
+fn input<'a>(snapshot: &'a Snapshot, world: &'a World) -> Input<'a> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).ok();
-    let input = Input {
+    Input {
         networks: world.mesh.networks.as_ref(),
         now: now.and_then(|since| i64::try_from(since.as_secs()).ok()),
-        ..Input::new(&snapshot)
-    };
-    let mut findings: Vec<_> = world.findings().cloned().collect();
-    findings.extend(snapshot.findings().cloned());
-    findings.extend(analysis::analyze(input));
-    let objects = world.loaded.readable().count();
-    let World { texts, loaded, .. } = world;
-    Report::new(findings, texts, objects, |object, field| loaded.place(object, field))
+        ..Input::new(snapshot)
+    }
 }
 
 /// Every code that can be found, in order.

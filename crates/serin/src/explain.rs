@@ -32,7 +32,10 @@ pub(crate) fn run(args: &ExplainArgs, out: &mut dyn Write) -> anyhow::Result<Exi
     let world = World::read(&files, &args.world)?;
     tell_mistakes(&world, args)?;
     let proxy = question.proxy.proxy(&args.world.namespace);
-    let translation = translate(&world.snapshot(false), &proxy);
+    // A cluster would not have taken the objects with mistakes.
+    let objects = world.loaded.objects.iter().map(|loaded| loaded.object.clone());
+    let snapshot = world.snapshot(objects);
+    let translation = translate(&snapshot, &proxy);
     let model = &translation.model;
     let direction = question.proxy.direction();
     let answer = |call: &Call| {

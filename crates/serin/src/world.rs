@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use serin_api::load::{self, Loaded, Loader, Mesh};
-use serin_api::{FieldPath, Finding, Location, yaml};
+use serin_api::{AnyObject, FieldPath, Finding, Location, yaml};
 use serin_translate::{Settings, Snapshot};
 
 use crate::cli::WorldArgs;
@@ -80,11 +80,8 @@ impl World {
         }
     }
 
-    /// The mesh that the objects make. Those with errors are only asked for when more is to be found wrong with them; a
-    /// cluster would not have taken them.
-    pub(crate) fn snapshot(&self, refused: bool) -> Snapshot {
-        let refused = if refused { &self.loaded.refused[..] } else { &[] };
-        let objects = self.loaded.objects.iter().chain(refused).map(|loaded| loaded.object.clone());
+    /// The mesh that objects make.
+    pub(crate) fn snapshot(&self, objects: impl Iterator<Item = AnyObject>) -> Snapshot {
         let settings = Settings {
             mesh: Arc::new(self.mesh.config.clone().unwrap_or_default()),
             cluster_domain: Arc::clone(&self.cluster_domain),

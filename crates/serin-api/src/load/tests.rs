@@ -331,6 +331,44 @@ fn the_later_of_two_objects_of_one_name_wins() {
 }
 
 #[test]
+fn the_same_object_twice_is_no_mistake() {
+    let mut loader = Loader::new("default");
+    loader.add("a.yaml", &service("a"));
+    loader.add("b.yaml", &format!("# the same\n{}", service("a")));
+    let loaded = loader.finish();
+    assert_eq!((loaded.objects.len(), loaded.findings.len(), loaded.steps()), (1, 0, 1));
+    let object = loaded.objects[0].object.reference();
+    assert_eq!(&*loaded.place(&object, &FieldPath::root()).unwrap().file, "b.yaml");
+}
+
+#[test]
+fn versions_of_an_object_are_steps_with_places_of_their_own() {
+    let mut loader = Loader::new("default");
+    loader.add("1.yaml", &service("a"));
+    loader.add("2.yaml", &service("a").replace("80", "81"));
+    loader.add("3.yaml", &service("a").replace("80", "{}"));
+    loader.add("other.yaml", &service("b"));
+    let loaded = loader.finish();
+    let step = |step: usize| {
+        let loaded = loaded.step(step);
+        let reference = names(&loaded.objects).join(", ");
+        let object = loaded.readable().next().unwrap().reference();
+        let place = loaded.place(&object, &FieldPath::root()).unwrap();
+        (reference, loaded.refused.len(), place.file.to_string())
+    };
+    assert_eq!(loaded.steps(), 3);
+    assert_eq!(
+        step(0),
+        ("Service default/a, Service default/b".to_owned(), 0, "1.yaml".to_owned())
+    );
+    assert_eq!(
+        step(1),
+        ("Service default/a, Service default/b".to_owned(), 0, "2.yaml".to_owned())
+    );
+    assert_eq!(names(&loaded.step(2).objects), ["Service default/b"]);
+}
+
+#[test]
 fn fields_of_objects_are_found_again() {
     let text = format!("{}---\n{}", service("x"), routes(SOUND));
     let loaded = load("a.yaml", &text, "default");

@@ -4,7 +4,8 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serin_api::{Finding, Location, ObjectRef, Severity};
+use serin_api::load::Loaded;
+use serin_api::{FieldPath, Finding, Location, ObjectRef, Severity};
 
 /// What a run of `serin check` found, in the order in which it is shown.
 #[derive(Debug, Default)]
@@ -29,24 +30,28 @@ pub(crate) struct Placed {
 }
 
 impl Report {
-    /// Finds places with `locate`, drops findings that say the same twice, and sorts.
-    pub(crate) fn new(
-        findings: Vec<Finding>,
-        texts: BTreeMap<Arc<str>, String>,
-        objects: usize,
-        locate: impl Fn(&ObjectRef, &serin_api::FieldPath) -> Option<Location>,
-    ) -> Self {
-        let place = |finding: Finding| {
-            let place = finding.location.clone().or_else(|| {
-                finding.object.as_ref().and_then(|object| locate(object, &finding.field))
-            });
-            let related = finding.related.iter().map(|r| locate(&r.object, &r.field)).collect();
+    /// A report on what was read, without findings.
+    pub(crate) fn new(loaded: &Loaded) -> Self {
+        Self { objects: loaded.readable().count(), ..Self::default() }
+    }
+
+    /// Adds findings, their places in the texts of `loaded`.
+    pub(crate) fn add(&mut self, findings: impl IntoIterator<Item = Finding>, loaded: &Loaded) {
+        self.findings.extend(findings.into_iter().map(|finding| {
+            let locate = |object: &ObjectRef, field: &FieldPath| loaded.place(object, field);
+            let of_object = || locate(finding.object.as_ref()?, &finding.field);
+            let place = finding.location.clone().or_else(of_object);
+            let related = finding.related.iter().map(|it| locate(&it.object, &it.field)).collect();
             Placed { finding, place, related }
-        };
-        let mut findings: Vec<Placed> = findings.into_iter().map(place).collect();
-        findings.sort_by(Placed::order);
-        findings.dedup_by(|a, b| a.finding == b.finding);
-        Self { findings, texts, objects }
+        }));
+    }
+
+    /// The report with the texts to show; findings in order, each once.
+    pub(crate) fn finish(mut self, texts: BTreeMap<Arc<str>, String>) -> Self {
+        self.findings.sort_by(Placed::order);
+        self.findings.dedup_by(|a, b| a.place == b.place && a.finding == b.finding);
+        self.texts = texts;
+        self
     }
 
     /// How many findings have this severity.

@@ -1,8 +1,6 @@
 //! How findings look in each of the formats.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
+use serin_api::load::load;
 use serin_api::{
     Code, CodeInfo, FieldPath, Finding, Location, ObjectRef, Position, Severity, Span,
 };
@@ -67,15 +65,10 @@ fn subset_finding() -> Finding {
 }
 
 fn report(findings: Vec<Finding>) -> Report {
-    let texts: BTreeMap<Arc<str>, String> = [("routes.yaml".into(), ROUTES.to_owned())].into();
-    Report::new(findings, texts, 1, |_, field| {
-        let needle = match field.to_string().as_str() {
-            "spec.hosts" => "[reviews]",
-            "spec.http[0].route[0].destination.subset" => "v22",
-            _ => return None,
-        };
-        Some(place("routes.yaml", ROUTES, needle))
-    })
+    let loaded = load("routes.yaml", ROUTES, "default");
+    let mut report = Report::new(&loaded);
+    report.add(findings, &loaded);
+    report.finish([("routes.yaml".into(), ROUTES.to_owned())].into())
 }
 
 fn shown(report: &Report) -> String {
@@ -91,7 +84,7 @@ fn a_finding_shows_its_lines_its_object_and_its_help() {
       --> routes.yaml:11:17
        |
      6 |   hosts: [reviews]
-       |          --------- the host is this one
+       |   ----- the host is this one
     ...
     11 |         subset: v22
        |                 ^^^
@@ -106,11 +99,12 @@ fn a_finding_shows_its_lines_its_object_and_its_help() {
 #[test]
 fn a_finding_without_a_text_names_its_object() {
     let mut finding = subset_finding();
+    finding.object = Some(ObjectRef { name: "elsewhere".into(), ..object() });
     finding.field = FieldPath::spec();
     finding.related.clear();
     insta::assert_snapshot!(shown(&report(vec![finding])), @"
     error[IST0101]: no DestinationRule defines the subset v22 of reviews
-    --> VirtualService default/reviews, spec
+    --> VirtualService default/elsewhere, spec
      = help: did you mean v2?
 
     1 error: 1 object in 1 file
@@ -204,9 +198,9 @@ fn json_has_the_fields_that_scripts_rely_on() {
               "field": "spec.hosts",
               "file": "routes.yaml",
               "line": 6,
-              "column": 10,
+              "column": 3,
               "end_line": 6,
-              "end_column": 19,
+              "end_column": 8,
               "message": "the host is this one"
             }
           ]
@@ -284,9 +278,9 @@ fn sarif_names_rule_place_and_object() {
               },
               "region": {
                 "startLine": 6,
-                "startColumn": 10,
+                "startColumn": 3,
                 "endLine": 6,
-                "endColumn": 19
+                "endColumn": 8
               }
             },
             "message": {
