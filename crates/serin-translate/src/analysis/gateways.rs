@@ -4,12 +4,12 @@ mod credential;
 
 use std::collections::BTreeSet;
 
-use serin_api::core::{Pod, ServicePort};
+use serin_api::core::ServicePort;
 use serin_api::networking::{Gateway, Server, ServerTlsMode, ServerTlsSettings};
 use serin_api::values::IntOrString;
 use serin_api::{FieldPath, Object};
 
-use super::workloads::{full_name, selects, written};
+use super::workloads::{Labels, full_name, selects, workloads, written};
 use super::{Input, Report, codes};
 use crate::host::Host;
 
@@ -32,23 +32,31 @@ fn written_gateways<'a>(input: Input<'a>) -> impl Iterator<Item = &'a Object<Gat
         .filter(|gateway| Input::is_written(*gateway))
 }
 
-fn pods_of<'a>(input: Input<'a>, gateway: &'a Gateway) -> impl Iterator<Item = &'a Object<Pod>> {
-    let pods = input.objects().pods.iter().map(|pod| &**pod);
-    pods.filter(|pod| selects(&gateway.selector, &pod.meta.labels))
+/// Namespace and labels of the pods that carry a gateway. Istio looks at pods only; in manifests those count, too, that
+/// Deployments will make.
+fn pods_of<'a>(input: Input<'a>, gateway: &'a Gateway) -> Vec<(&'a str, &'a Labels)> {
+    let objects = input.objects();
+    let mut pods = match input.snapshot.settings().expects_pods {
+        true => workloads(objects),
+        false => {
+            objects.pods.iter().map(|it| (it.meta.namespace.as_str(), &it.meta.labels)).collect()
+        }
+    };
+    pods.retain(|(_, labels)| selects(&gateway.selector, labels));
+    pods
 }
 
 /// IST0162: a server's port that the Service in front of the pods does not lead to.
 pub(super) fn ports(input: Input<'_>, report: &mut Report) {
     for gateway in written_gateways(input) {
         let mut reachable = BTreeSet::new();
-        let mut has_pods = false;
-        for pod in pods_of(input, &gateway.spec) {
-            has_pods = true;
+        let pods = pods_of(input, &gateway.spec);
+        for &(namespace, labels) in &pods {
             let of_pod = |service: &&std::sync::Arc<Object<serin_api::core::Service>>| {
                 let selector = &service.spec.selector;
-                service.meta.namespace == pod.meta.namespace
+                service.meta.namespace == namespace
                     && !selector.is_empty()
-                    && selects(selector, &pod.meta.labels)
+                    && selects(selector, labels)
             };
             let ports = input
                 .objects()
@@ -59,7 +67,7 @@ pub(super) fn ports(input: Input<'_>, report: &mut Report) {
             let tcp = ports.filter(|port| matches!(port.protocol.as_str(), "" | "TCP"));
             reachable.extend(tcp.map(target));
         }
-        if !has_pods {
+        if pods.is_empty() {
             missing_pods(gateway, report);
             continue;
         }
@@ -101,11 +109,10 @@ fn missing_pods(gateway: &Object<Gateway>, report: &mut Report) {
 /// IST0101 and IST0161: certificates that are missing or cannot be used.
 pub(super) fn secrets(input: Input<'_>, report: &mut Report) {
     for gateway in written_gateways(input) {
-        let Some(pod) = pods_of(input, &gateway.spec).next() else {
+        let Some(&(namespace, _)) = pods_of(input, &gateway.spec).first() else {
             missing_pods(gateway, report);
             continue;
         };
-        let namespace = pod.meta.namespace.as_str();
         for (at, server) in servers(gateway) {
             let Some(tls) = &server.tls else { continue };
             if tls.credential_name.is_empty() {
@@ -186,14 +193,10 @@ fn share_pods(one: &Gateway, other: &Gateway) -> bool {
 /// IST0145: two Gateways that claim the same hosts on one port of the same pods.
 pub(super) fn conflicts(input: Input<'_>, report: &mut Report) {
     for gateway in written_gateways(input) {
-        let mut pods = pods_of(input, &gateway.spec).peekable();
-        if pods.peek().is_none() {
-            continue;
-        }
-        let pods: Vec<_> = pods.map(|pod| &pod.meta.labels).collect();
+        let pods = pods_of(input, &gateway.spec);
         let others: Vec<_> = written_gateways(input)
             .filter(|other| !std::ptr::eq(*other, gateway))
-            .filter(|other| pods.iter().any(|labels| selects(&other.spec.selector, labels)))
+            .filter(|other| pods.iter().any(|(_, labels)| selects(&other.spec.selector, labels)))
             .collect();
         for (at, server) in servers(gateway) {
             let clash = |other: &&&Object<Gateway>| {

@@ -14,6 +14,23 @@ pub(super) fn selects(selector: &Labels, labels: &Labels) -> bool {
     selector.iter().all(|(key, value)| labels.get(key) == Some(value))
 }
 
+/// Namespace and labels of every workload: of pods, and of the pods that Deployments and their like make.
+pub(super) fn workloads(objects: &Objects) -> Vec<(&str, &Labels)> {
+    let pods = objects.pods.iter().map(|it| (it.meta.namespace.as_str(), &it.meta.labels));
+    macro_rules! templates {
+        ($list:ident) => {
+            objects
+                .$list
+                .iter()
+                .map(|it| (it.meta.namespace.as_str(), &it.spec.template.metadata.labels))
+        };
+    }
+    pods.chain(templates!(deployments))
+        .chain(templates!(stateful_sets))
+        .chain(templates!(daemon_sets))
+        .collect()
+}
+
 /// A selector as Kubernetes writes it: `app=reviews,version=v1`.
 pub(super) fn written(selector: &Labels) -> String {
     let pairs: Vec<_> = selector.iter().map(|(key, value)| format!("{key}={value}")).collect();

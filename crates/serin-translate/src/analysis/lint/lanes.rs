@@ -6,31 +6,13 @@ use serin_api::FieldPath;
 use serin_api::networking::{HttpRoute, VirtualService};
 
 use super::{codes, matches, rules, written};
-use crate::analysis::workloads::{Labels, full_name, selects, written as shown};
+use crate::analysis::workloads::{Labels, full_name, selects, workloads, written as shown};
 use crate::analysis::{Input, Report};
 use crate::host::Host;
 
-/// Labels of every workload: of pods, and of the pods that Deployments make.
-fn workloads(input: Input<'_>) -> Vec<(&str, &Labels)> {
-    let objects = input.objects();
-    let pods = objects.pods.iter().map(|it| (it.meta.namespace.as_str(), &it.meta.labels));
-    macro_rules! templates {
-        ($list:ident) => {
-            objects
-                .$list
-                .iter()
-                .map(|it| (it.meta.namespace.as_str(), &it.spec.template.metadata.labels))
-        };
-    }
-    pods.chain(templates!(deployments))
-        .chain(templates!(stateful_sets))
-        .chain(templates!(daemon_sets))
-        .collect()
-}
-
 /// SRN0406: rules by `sourceLabels` for some versions of a caller but not for another that exists.
 pub(in crate::analysis) fn broken_lanes(input: Input<'_>, report: &mut Report) {
-    let workloads = workloads(input);
+    let workloads = workloads(input.objects());
     for virtual_service in written(input) {
         let spec = &virtual_service.spec;
         let selectors: Vec<&Labels> = rules(spec)
@@ -127,7 +109,7 @@ fn no_default(
         && spec.http.iter().all(|rule| {
             !rule.matches.is_empty() && rule.matches.iter().all(|it| !it.source_labels.is_empty())
         });
-    let others = workloads(input);
+    let others = workloads(input.objects());
     let mut others = others
         .iter()
         .filter(|(_, labels)| !selectors.iter().any(|selector| selects(selector, labels)));
