@@ -9,12 +9,10 @@ use std::path::Path;
 use anyhow::{Context, bail};
 
 use serin_api::{CodeInfo, Severity};
+use serin_translate::codes;
 
 use crate::steps::Outcome;
 use crate::workspace::Workspace;
-
-/// The codes of the crates that make findings.
-const CODES: &[&[CodeInfo]] = &[serin_api::codes::ALL, serin_translate::codes::ALL];
 
 /// One generated file, or the generated part of one.
 struct Output {
@@ -28,15 +26,16 @@ struct Output {
 
 /// Everything that is generated.
 fn outputs() -> Vec<Output> {
-    vec![Output { file: "docs/check.md", part: Some("findings"), text: findings_table() }]
+    vec![
+        Output { file: "docs/check.md", part: Some("findings"), text: findings_table() },
+        Output { file: "manifests/crds.yaml", part: None, text: serin_api::crd::render_yaml() },
+    ]
 }
 
 /// The reference of all codes.
 fn findings_table() -> String {
-    let mut codes: Vec<CodeInfo> = CODES.iter().flat_map(|codes| codes.iter().copied()).collect();
-    codes.sort_by_key(|info| info.code);
     let mut table = String::from("\n| code | severity | name | meaning |\n|---|---|---|---|\n");
-    for CodeInfo { code, severity, name, summary } in codes {
+    for CodeInfo { code, severity, name, summary } in codes::every() {
         let severity = match severity {
             Severity::Error => "error",
             Severity::Warning => "warning",

@@ -2,6 +2,8 @@
 
 use serin_api::{Code, CodeInfo, FieldPath, Finding, ObjectRef, Severity};
 
+use crate::analysis;
+
 /// A kind of finding.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Kind(&'static CodeInfo);
@@ -16,6 +18,16 @@ impl Kind {
     ) -> Finding {
         Finding::new(self.0.code, self.0.severity, object, field, message)
     }
+}
+
+/// Every code that can be found about manifests, by this crate and by reading and validating them, in order.
+pub fn every() -> Vec<CodeInfo> {
+    let lists = [serin_api::codes::ALL, ALL, analysis::codes::ALL, analysis::LINTS];
+    let mut every = lists.concat();
+    every.sort_by_key(|info| info.code);
+    // Admission warns of rules that are never reached, and so does analysis.
+    every.dedup_by_key(|info| info.code);
+    every
 }
 
 macro_rules! codes {
@@ -58,20 +70,6 @@ codes! {
         "Two services want the same port for protocols that cannot be told apart; the later one is not reached.";
     LISTENER_IMPOSSIBLE = "SRN0317" Warning "ListenerImpossible"
         "A listener of a Sidecar or a server of a Gateway cannot be opened by the proxy and is left out.";
-    ROUTE_NOT_ATTACHED = "SRN0401" Error "RouteNotAttached"
-        "A route of the Gateway API is attached to none of the parents that it names, so it routes nothing.";
-    ROUTE_PARTLY_ATTACHED = "SRN0402" Warning "RoutePartlyAttached"
-        "A route of the Gateway API is not attached to one of the parents that it names.";
-    ROUTE_UNRESOLVED = "SRN0403" Error "RouteReferenceUnresolved"
-        "A route of the Gateway API names something that does not exist or may not be used; requests for it are answered with 500.";
-    LISTENER_NOT_SERVING = "SRN0404" Error "ListenerNotServing"
-        "A listener of a Gateway or a ListenerSet cannot serve.";
-    GATEWAY_NOT_PROGRAMMED = "SRN0405" Warning "GatewayNotProgrammed"
-        "The service that a Gateway is bound to does not serve all of its ports.";
-    NOT_IN_FORCE = "SRN0406" Error "NotInForce"
-        "An object of the Gateway API is not in force as written.";
-    FIELD_WITHOUT_EFFECT = "SRN0407" Warning "FieldWithoutEffect"
-        "A field of the Gateway API has no effect here.";
     SERVER_PORT_TAKEN = "SRN0501" Warning "ServerPortTaken"
         "Two servers of Gateways want the same port for protocols that cannot be told apart; the later one has no effect.";
     SERVER_HOST_TAKEN = "SRN0502" Warning "ServerHostTaken"
@@ -86,4 +84,34 @@ codes! {
         "No rule says where connections to a server of a Gateway go, so its port is not opened.";
     CREDENTIAL_NOT_PERMITTED = "SRN0507" Error "CredentialNotPermitted"
         "A server of a Gateway names a Secret of another namespace that it may not use.";
+    ROUTE_NOT_ATTACHED = "SRN0601" Error "RouteNotAttached"
+        "A route of the Gateway API is attached to none of the parents that it names, so it routes nothing.";
+    ROUTE_PARTLY_ATTACHED = "SRN0602" Warning "RoutePartlyAttached"
+        "A route of the Gateway API is not attached to one of the parents that it names.";
+    ROUTE_UNRESOLVED = "SRN0603" Error "RouteReferenceUnresolved"
+        "A route of the Gateway API names something that does not exist or may not be used; requests for it are answered with 500.";
+    LISTENER_NOT_SERVING = "SRN0604" Error "ListenerNotServing"
+        "A listener of a Gateway or a ListenerSet cannot serve.";
+    GATEWAY_NOT_PROGRAMMED = "SRN0605" Warning "GatewayNotProgrammed"
+        "The service that a Gateway is bound to does not serve all of its ports.";
+    NOT_IN_FORCE = "SRN0606" Error "NotInForce"
+        "An object of the Gateway API is not in force as written.";
+    FIELD_WITHOUT_EFFECT = "SRN0607" Warning "FieldWithoutEffect"
+        "A field of the Gateway API has no effect here.";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_code_means_two_things() {
+        let lists = [serin_api::codes::ALL, ALL, analysis::codes::ALL, analysis::LINTS];
+        let mut every = lists.concat();
+        every.sort_by_key(|info| info.code);
+        let differ =
+            |pair: &&[CodeInfo]| pair[0].code == pair[1].code && pair[0].name != pair[1].name;
+        let twice: Vec<Code> = every.windows(2).filter(differ).map(|pair| pair[0].code).collect();
+        assert_eq!(twice, []);
+    }
 }

@@ -16,6 +16,7 @@ mod destination_rule;
 mod gateway;
 pub mod gateway_api;
 pub mod host;
+mod left_out;
 mod mesh;
 mod proxy;
 pub mod registry;
@@ -29,6 +30,7 @@ pub mod visibility;
 #[cfg(test)]
 mod testing;
 
+pub use left_out::tell_left_out;
 pub use proxy::{Proxy, ProxyKind};
 pub use snapshot::{Kind, Objects, Settings, Snapshot, SnapshotBuilder};
 pub use translation::{Translation, Translator, translate};

@@ -23,7 +23,7 @@ use crate::host::Host;
 use crate::visibility::Visibility;
 
 pub(crate) use gateway_name::GatewayName;
-pub(crate) use place::Place;
+pub(crate) use place::{Elsewhere, Place};
 pub(crate) use resolve::{NameSettings, Resolver};
 
 /// The annotation by which a VirtualService made out of another API's object says whose rules of matching it follows.

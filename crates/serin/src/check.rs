@@ -11,9 +11,9 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use serin_api::CodeInfo;
-use serin_translate::Snapshot;
+use serin_api::Finding;
 use serin_translate::analysis::{self, Input};
+use serin_translate::{Snapshot, codes};
 
 use self::report::Report;
 use crate::cli::{CheckArgs, CheckOutput};
@@ -36,22 +36,24 @@ pub(crate) fn run(args: &CheckArgs, out: &mut dyn Write) -> anyhow::Result<ExitC
             )?;
         }
         CheckOutput::Json => json::write(&report, out)?,
-        CheckOutput::Sarif => sarif::write(&report, &rules(), out)?,
+        CheckOutput::Sarif => sarif::write(&report, &codes::every(), out)?,
     }
     Ok(if report.reaches(args.fail_on.severity()) { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 /// All that can be said about the manifests.
 fn judge(world: World) -> Report {
-    let mut report = Report::new(&world.loaded);
-    report.add(world.findings().cloned(), &world.loaded);
+    let mut read = Report::new(&world.loaded);
+    read.add(world.findings().cloned(), &world.loaded);
+    let mut report = read.clone();
     // Files may hold the steps of a release, each with another version of an object. The last step is what remains.
     let steps = world.loaded.steps();
     for step in (0..steps - 1).take(MAX_STEPS).chain([steps - 1]) {
         let loaded = world.loaded.step(step);
         let snapshot = world.snapshot(loaded.readable().cloned());
-        report.add(snapshot.findings().cloned(), &loaded);
-        report.add(analysis::analyze(input(&snapshot, &world)), &loaded);
+        let mut findings: Vec<Finding> = snapshot.findings().cloned().collect();
+        findings.extend(analysis::analyze(input(&snapshot, &world)));
+        report.add(read.without_consequences(findings), &loaded);
     }
     report.finish(world.texts)
 }
@@ -63,12 +65,4 @@ fn input<'a>(snapshot: &'a Snapshot, world: &'a World) -> Input<'a> {
         now: now.and_then(|since| i64::try_from(since.as_secs()).ok()),
         ..Input::new(snapshot)
     }
-}
-
-/// Every code that can be found, in order.
-fn rules() -> Vec<CodeInfo> {
-    let lists = [serin_api::codes::ALL, serin_translate::codes::ALL, analysis::codes::ALL];
-    let mut rules = lists.concat();
-    rules.sort_by_key(|info| info.code);
-    rules
 }

@@ -95,7 +95,7 @@ Examples:
   serin explain -f manifests/ --calls calls.json --output json
 
 The URL's host and port are those that the client uses: a service's name and port in the mesh, a host name and the gateway's
-port from outside. Without --from and --from-gateway the request comes from a workload without labels.
+port from outside. The workload or gateway is the one in --namespace, or the only one with these labels. Without --from and --from-gateway the request comes from a workload without labels.
 
 Exit codes: 0 answered (an error that a request gets is an answer, too), 2 could not run.";
 
@@ -146,9 +146,9 @@ pub(crate) struct ExplainArgs {
 /// What the manifests leave open.
 #[derive(Debug, Args)]
 pub(crate) struct WorldArgs {
-    /// The namespace of objects that state none, and of --from
-    #[arg(long, short, default_value = "default", value_name = "NAME")]
-    pub(crate) namespace: String,
+    /// The namespace of objects that state none [default: default]
+    #[arg(long, short, value_name = "NAME")]
+    pub(crate) namespace: Option<String>,
 
     /// Istio's mesh configuration (YAML), as in the ConfigMap `istio`
     #[arg(long, value_name = "FILE")]
@@ -157,6 +157,13 @@ pub(crate) struct WorldArgs {
     /// The DNS domain of the Kubernetes cluster
     #[arg(long, default_value = "cluster.local", value_name = "DOMAIN")]
     pub(crate) cluster_domain: String,
+}
+
+impl WorldArgs {
+    /// The namespace of objects that state none.
+    pub(crate) fn default_namespace(&self) -> &str {
+        self.namespace.as_deref().unwrap_or("default")
+    }
 }
 
 /// How output looks.

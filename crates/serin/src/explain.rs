@@ -15,7 +15,7 @@ use anyhow::ensure;
 use serin_api::{FieldPath, Kind, ObjectRef, Severity};
 use serin_routing::explain::RuleReport;
 use serin_routing::simulate::{Call, simulate};
-use serin_translate::translate;
+use serin_translate::{tell_left_out, translate};
 
 use self::answer::Answer;
 use crate::cli::{ExplainArgs, ExplainOutput};
@@ -31,7 +31,9 @@ pub(crate) fn run(args: &ExplainArgs, out: &mut dyn Write) -> anyhow::Result<Exi
     }
     let world = World::read(&files, &args.world)?;
     tell_mistakes(&world, args)?;
-    let proxy = question.proxy.proxy(&args.world.namespace);
+    let named =
+        args.world.namespace.as_deref().or_else(|| world.namespace_of(&question.proxy.labels));
+    let proxy = question.proxy.proxy(named.unwrap_or(args.world.default_namespace()));
     // A cluster would not have taken the objects with mistakes.
     let objects = world.loaded.objects.iter().map(|loaded| loaded.object.clone());
     let snapshot = world.snapshot(objects);
@@ -40,6 +42,7 @@ pub(crate) fn run(args: &ExplainArgs, out: &mut dyn Write) -> anyhow::Result<Exi
     let direction = question.proxy.direction();
     let answer = |call: &Call| {
         let mut way = simulate(model, direction, call);
+        tell_left_out(&snapshot, &proxy, call.port, &mut way);
         let rules =
             way.rule.iter_mut().chain(way.rejected.iter_mut().map(|rejected| &mut rejected.rule));
         rules.for_each(|rule| place(rule, &world));

@@ -1,7 +1,7 @@
 //! The manifests that a command was given: texts, objects, and the mesh that they make.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -36,7 +36,7 @@ impl World {
             unreadable: Vec::new(),
             cluster_domain: args.cluster_domain.as_str().into(),
         };
-        let mut loader = Loader::new(&args.namespace);
+        let mut loader = Loader::new(args.default_namespace());
         for text in input::read(paths)? {
             if let Some((file, content)) = world.keep(text) {
                 loader.add(file, content);
@@ -88,6 +88,26 @@ impl World {
             expects_pods: true,
         };
         Snapshot::new(objects.collect(), settings)
+    }
+
+    /// The namespace of the workloads with these labels, if they are all in one.
+    pub(crate) fn namespace_of(&self, labels: &BTreeMap<String, String>) -> Option<&str> {
+        let carried = |own: &BTreeMap<String, String>| {
+            !labels.is_empty() && labels.iter().all(|(key, value)| own.get(key) == Some(value))
+        };
+        let objects = self.loaded.objects.iter().map(|loaded| &loaded.object);
+        let found: BTreeSet<&str> = objects
+            .filter(|object| match object {
+                AnyObject::Pod(pod) => carried(&pod.meta.labels),
+                AnyObject::Deployment(it) => carried(&it.spec.template.metadata.labels),
+                AnyObject::StatefulSet(it) => carried(&it.spec.template.metadata.labels),
+                AnyObject::DaemonSet(it) => carried(&it.spec.template.metadata.labels),
+                _ => false,
+            })
+            .map(|object| object.meta().namespace.as_str())
+            .collect();
+        let mut found = found.into_iter();
+        found.next().filter(|_| found.next().is_none())
     }
 
     /// Everything that is wrong with single texts and objects.

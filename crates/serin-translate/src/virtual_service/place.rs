@@ -19,16 +19,42 @@ pub(crate) struct Place<'a> {
     pub(crate) port: u16,
 }
 
+/// A condition that holds at other places, with what it asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Elsewhere<'m> {
+    /// Clients address another port.
+    Port(u32),
+    /// The listener is for other gateways.
+    Gateways(&'m [String]),
+    /// The caller has another label, or none: key and value.
+    Label(&'m str, &'m str),
+    /// The caller is in another namespace.
+    Namespace(&'m str),
+}
+
 impl Place<'_> {
-    /// Whether a match of an HTTP rule can hold here. `sourceLabels` and `sourceNamespace` do not count where `gateways`
-    /// is written (`sourceMatchHTTP`).
+    /// Whether a match of an HTTP rule can hold here.
     pub(crate) fn takes_http(&self, condition: &HttpMatchRequest) -> bool {
-        self.has_port(condition.port)
-            && if condition.gateways.is_empty() {
-                self.has_source(&condition.source_labels, &condition.source_namespace)
-            } else {
-                self.has_gateway(&condition.gateways)
-            }
+        self.failed_http(condition).is_none()
+    }
+
+    /// The first condition of an HTTP rule's match that does not hold here. `sourceLabels` and `sourceNamespace` do not
+    /// count where `gateways` is written (`sourceMatchHTTP`).
+    pub(crate) fn failed_http<'m>(&self, condition: &'m HttpMatchRequest) -> Option<Elsewhere<'m>> {
+        if !self.has_port(condition.port) {
+            return condition.port.map(Elsewhere::Port);
+        }
+        if !condition.gateways.is_empty() {
+            let fails = !self.has_gateway(&condition.gateways);
+            return fails.then_some(Elsewhere::Gateways(&condition.gateways));
+        }
+        let other = |(key, value): &(&String, &String)| self.labels.get(*key) != Some(*value);
+        if let Some((key, value)) = condition.source_labels.iter().find(other) {
+            return Some(Elsewhere::Label(key, value));
+        }
+        let namespace = condition.source_namespace.as_str();
+        let fails = !namespace.is_empty() && namespace != self.namespace;
+        fails.then_some(Elsewhere::Namespace(namespace))
     }
 
     /// Whether a match of a TLS rule can hold here. Unlike for HTTP, all conditions count (`matchTLS`).

@@ -18,7 +18,7 @@ fn a_route_says_why_it_is_not_attached() {
         (parents(&converted, "HTTPRoute", "r")[0][0].clone(), codes)
     };
     let check = |parent: &str, rest: &str, expect: &str| {
-        assert_eq!(denied(parent, rest), (expect.to_owned(), vec!["SRN0401"]), "{parent} {rest}");
+        assert_eq!(denied(parent, rest), (expect.to_owned(), vec!["SRN0601"]), "{parent} {rest}");
     };
     check("sectionName: x", "", r#"False NoMatchingParent: sectionName "x" not found"#);
     check("port: 81", "", "False NoMatchingParent: port 81 not found");
@@ -37,7 +37,7 @@ fn a_route_whose_parent_is_unknown_has_no_status_and_a_finding() {
     let [finding] = converted.findings.as_slice() else { panic!("{:?}", converted.findings) };
     assert_eq!(
         (finding.code.0, finding.field.to_string().as_str()),
-        ("SRN0401", "spec.parentRefs[0]")
+        ("SRN0601", "spec.parentRefs[0]")
     );
 }
 

@@ -57,7 +57,7 @@ fn a_listener_that_cannot_serve_makes_no_gateway_and_a_finding() {
     let [finding] = converted.findings.as_slice() else { panic!("{:?}", converted.findings) };
     assert_eq!(
         (finding.code.0, finding.field.to_string().as_str()),
-        ("SRN0404", "spec.listeners[0]")
+        ("SRN0604", "spec.listeners[0]")
     );
 }
 

@@ -151,6 +151,6 @@ fn sessions_are_said_to_be_without_effect() {
     let [finding] = converted.findings.as_slice() else { panic!("{:?}", converted.findings) };
     assert_eq!(
         (finding.code.0, finding.field.to_string().as_str()),
-        ("SRN0407", "spec.rules[0].sessionPersistence")
+        ("SRN0607", "spec.rules[0].sessionPersistence")
     );
 }

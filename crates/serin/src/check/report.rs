@@ -8,7 +8,7 @@ use serin_api::load::Loaded;
 use serin_api::{FieldPath, Finding, Location, ObjectRef, Severity};
 
 /// What a run of `serin check` found, in the order in which it is shown.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Report {
     /// By file, line, column, then code; what has no place comes last.
     pub(crate) findings: Vec<Placed>,
@@ -44,6 +44,23 @@ impl Report {
             let related = finding.related.iter().map(|it| locate(&it.object, &it.field)).collect();
             Placed { finding, place, related }
         }));
+    }
+
+    /// Drops findings of an analysis about a field that has a mistake already or stands below one: they come from the
+    /// same mistake.
+    pub(crate) fn without_consequences(&self, findings: Vec<Finding>) -> Vec<Finding> {
+        let errors = self.findings.iter().map(|placed| &placed.finding);
+        let mistakes: Vec<&Finding> = errors
+            .filter(|finding| finding.severity == Severity::Error && finding.object.is_some())
+            .filter(|finding| !finding.field.is_root())
+            .collect();
+        let follows = |finding: &Finding| {
+            mistakes.iter().any(|mistake| {
+                finding.object == mistake.object
+                    && finding.field.segments().starts_with(mistake.field.segments())
+            })
+        };
+        findings.into_iter().filter(|finding| !follows(finding)).collect()
     }
 
     /// The report with the texts to show; findings in order, each once.

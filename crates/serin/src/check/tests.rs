@@ -159,6 +159,27 @@ fn findings_are_sorted_by_place_and_told_once() {
 }
 
 #[test]
+fn what_follows_from_a_mistake_is_not_told_again() {
+    let about = |field: &str, name: &str| {
+        let object = ObjectRef { name: name.into(), ..object() };
+        Finding::new(
+            Code("SRN0001"),
+            Severity::Error,
+            &object,
+            FieldPath::spec().keys(field),
+            field,
+        )
+    };
+    let read = report(vec![about("route.destination", "reviews")]);
+    let told =
+        |field: &str, name: &str| !read.without_consequences(vec![about(field, name)]).is_empty();
+    assert!(!told("route.destination", "reviews"));
+    assert!(!told("route.destination.host", "reviews"));
+    assert!(told("route", "reviews"));
+    assert!(told("route.destination.host", "other"));
+}
+
+#[test]
 fn finding_nothing_is_said() {
     assert_eq!(shown(&report(Vec::new())), "no problems found: 1 object in 1 file\n");
 }

@@ -1,7 +1,7 @@
 //! Why a request gets no answer from where it was sent, in a sentence, with what to do.
 
 use serin_routing::explain::{Explanation, Problem};
-use serin_routing::model::{Direction, Model};
+use serin_routing::model::{Direction, Model, PASSTHROUGH_CLUSTER};
 use serin_routing::simulate::Call;
 
 use super::text::cluster_name;
@@ -9,14 +9,21 @@ use super::text::cluster_name;
 /// So many names are listed; the rest is counted.
 const MAX_NAMES: usize = 8;
 
-/// The sentence for an explanation that has an error.
+/// The sentence for an explanation that has an error, or that leads out of the mesh.
 pub(super) fn of(
     way: &Explanation,
     model: &Model,
     direction: Direction,
     call: &Call,
 ) -> Option<String> {
-    let sentence = match way.error? {
+    let Some(error) = way.error else {
+        let leaves = way.clusters.iter().any(|cluster| cluster.name == PASSTHROUGH_CLUSTER);
+        let host = call.authority.as_deref().filter(|host| leaves && !host.is_empty())?;
+        return Some(format!(
+            "no service and no rule is for {host}: the request leaves the mesh for the address that the client looked up"
+        ));
+    };
+    let sentence = match error {
         Problem::NoListener => no_listener(model, call.direction.unwrap_or(direction), call.port),
         Problem::NoFilterChain => format!(
             "the listener takes no such connection{}: compare server name, TLS and protocol with the servers of the port",

@@ -28,10 +28,10 @@ pub(super) fn write(
 ) -> anyhow::Result<()> {
     let mut page = Page { out, palette };
     page.question(proxy, call)?;
-    page.way(&answer.way)?;
+    page.way(call, &answer.way)?;
     page.rules(&answer.way)?;
     page.outcome(answer)?;
-    page.destinations(&answer.way.clusters)?;
+    page.destinations(answer)?;
     page.on_the_way(&answer.way)
 }
 
@@ -55,20 +55,28 @@ impl Page<'_> {
         let labels: Vec<String> =
             proxy.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
         let labels = if labels.is_empty() { "without labels".to_owned() } else { labels.join(",") };
-        writeln!(self.out, "{kind} {labels} in namespace {}\n", proxy.namespace)?;
+        writeln!(self.out, "{kind} {labels} in namespace {}", proxy.namespace)?;
         Ok(())
     }
 
-    /// Listener to virtual host: what decided which rules apply.
-    fn way(&mut self, way: &Explanation) -> anyhow::Result<()> {
+    /// Listener to virtual host: what decided which rules apply. The filter chain is worth telling where TLS chose it.
+    fn way(&mut self, call: &Call, way: &Explanation) -> anyhow::Result<()> {
+        let is_plain = call.tls == TlsMode::None && call.protocol != Protocol::Tls;
+        let filter_chain = way.filter_chain.as_ref().filter(|_| !is_plain);
         let steps = [
-            ("listener", &way.listener),
-            ("filter chain", &way.filter_chain),
-            ("virtual host", &way.virtual_host),
+            ("listener", way.listener.as_ref()),
+            ("filter chain", filter_chain),
+            ("virtual host", way.virtual_host.as_ref()),
         ];
+        let mut separator = "\n";
         for (name, value) in steps {
             if let Some(value) = value {
-                writeln!(self.out, "{} {value}", self.palette.strong(format_args!("{name:13}")))?;
+                writeln!(
+                    self.out,
+                    "{separator}{} {value}",
+                    self.palette.strong(format!("{name:13}"))
+                )?;
+                separator = "";
             }
         }
         Ok(())
@@ -131,7 +139,8 @@ impl Page<'_> {
         Ok(())
     }
 
-    fn destinations(&mut self, clusters: &[ClusterReport]) -> anyhow::Result<()> {
+    fn destinations(&mut self, answer: &Answer) -> anyhow::Result<()> {
+        let clusters: &[ClusterReport] = &answer.way.clusters;
         if clusters.is_empty() {
             return Ok(());
         }
@@ -155,6 +164,9 @@ impl Page<'_> {
                 let sentence = super::reason::of_cluster(problem, &cluster.name);
                 writeln!(self.out, "           {}", self.palette.error(sentence))?;
             }
+        }
+        if let Some(reason) = answer.reason.as_ref().filter(|_| answer.way.error.is_none()) {
+            writeln!(self.out, "           {reason}")?;
         }
         Ok(())
     }
@@ -246,12 +258,16 @@ fn rule_name(rule: &RuleReport) -> String {
 
 fn why_not(rejected: &Rejection) -> String {
     let Rejection { condition, expected, actual, .. } = rejected;
-    match actual {
-        Some(actual) => {
-            format!("no match: {condition} wants {expected:?}, the request has {actual:?}")
-        }
-        None => format!("no match: {condition} wants {expected:?}, the request has none"),
-    }
+    let who = match condition.as_str() {
+        condition if condition.starts_with("source") => "the caller",
+        "port" | "gateways" => "the listener",
+        _ => "the request",
+    };
+    let has = match actual {
+        Some(actual) => format!("{actual:?}"),
+        None => "none".to_owned(),
+    };
+    format!("no match: {condition} wants {expected:?}, {who} has {has}")
 }
 
 /// A cluster's name in words: `outbound|9080|v2|reviews.default.svc.cluster.local` is a host, a port and a subset.
