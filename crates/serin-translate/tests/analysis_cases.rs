@@ -1,5 +1,7 @@
 //! Istio's own cases of configuration analysis: the same codes about the same objects.
 
+#![expect(clippy::unwrap_used, reason = "a helper of tests that fails fails its test")]
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 

@@ -39,7 +39,8 @@ pub(super) fn check(file: &Path, source: &str) -> Vec<String> {
     if file.file_name().is_some_and(|name| name == "mod.rs") {
         problem(1, "a module `foo` lives in foo.rs, its parts in foo/".to_owned());
     }
-    if !source.starts_with("//!") {
+    // What `foo/tests.rs` is for, its name says.
+    if !source.starts_with("//!") && !file.ends_with("tests.rs") {
         problem(1, "the module does not say what it is for: begin with `//!`".to_owned());
     }
     let only_tests = is_test_file(file);
