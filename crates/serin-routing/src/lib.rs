@@ -2,7 +2,7 @@
 //!
 //! [`Model`] is what one proxy executes: listeners, route tables, clusters and endpoints, in Envoy's vocabulary.
 //! `serin-translate` makes it out of Istio's and the Gateway API's objects; the data plane executes it; xDS is one of
-//! its serialisations. Nothing here knows where a rule came from beyond an [`Origin`] to show to people.
+//! its serialisations. Nothing here knows where a rule came from beyond an [`Origin`](model::Origin) to show to people.
 //!
 //! Everything here is a pure function or a state machine: no I/O, no clock (`now` is an argument), no ambient
 //! randomness (a random number generator is an argument).
