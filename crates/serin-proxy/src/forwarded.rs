@@ -1,0 +1,131 @@
+//! Who the client is, and what the upstream is told about it: `x-forwarded-*`, `x-request-id` and Envoy's own headers.
+//!
+//! At the edge nothing that a client says about itself is believed (Envoy's `use_remote_address`).
+
+use std::net::{IpAddr, SocketAddr};
+
+use rand_core::Rng;
+use serin_http1::FieldName;
+use serin_routing::model::HttpConnection;
+
+use crate::request::Request;
+
+/// Headers by which a trusted client steers Envoy's router; from strangers they are removed.
+const STEERING: [&[u8]; 11] = [
+    b"x-envoy-decorator-operation",
+    b"x-envoy-expected-rq-timeout-ms",
+    b"x-envoy-hedge-on-per-try-timeout",
+    b"x-envoy-ip-tags",
+    b"x-envoy-max-retries",
+    b"x-envoy-original-path",
+    b"x-envoy-retriable-header-names",
+    b"x-envoy-retriable-status-codes",
+    b"x-envoy-retry-grpc-on",
+    b"x-envoy-retry-on",
+    b"x-envoy-upstream-rq-timeout-ms",
+];
+
+/// Completes a request's headers, and finds the client's address.
+pub(crate) fn identify(
+    request: &mut Request,
+    http: &HttpConnection,
+    peer: Option<SocketAddr>,
+    is_tls: bool,
+    random: &mut impl Rng,
+) {
+    request.secure = is_tls;
+    request.downstream.direct_remote = peer;
+    request.downstream.remote = peer;
+    let is_external = http.use_remote_address && peer.is_some_and(|peer| !is_internal(peer.ip()));
+    if http.use_remote_address {
+        trust_peer(request, http, peer);
+    } else {
+        trust_client(request, peer);
+    }
+    let has_id = request.headers.known(FieldName::RequestId).is_some_and(|id| !id.is_empty());
+    if !has_id || is_external {
+        let id = request_id(random);
+        request.headers.set(b"x-request-id", &id);
+    }
+    if is_external {
+        request
+            .headers
+            .remove_all(|_, name| name.starts_with(b"x-envoy-") && STEERING.contains(&name));
+    }
+}
+
+/// At the edge: the peer is the client, or the proxy that speaks for it if so many are trusted.
+fn trust_peer(request: &mut Request, http: &HttpConnection, peer: Option<SocketAddr>) {
+    let Some(peer) = peer else { return };
+    let reported = request.headers.known(FieldName::ForwardedFor).map(<[u8]>::to_vec);
+    if http.trusted_hops > 0 {
+        let hops = usize::try_from(http.trusted_hops).unwrap_or(usize::MAX);
+        let addresses = reported.as_deref().unwrap_or_default().rsplit(|&byte| byte == b',');
+        let client = addresses.map(<[u8]>::trim_ascii).nth(hops - 1).and_then(address);
+        request.downstream.remote = client.map(|ip| SocketAddr::new(ip, 0)).or(Some(peer));
+    } else {
+        request.headers.set(b"x-forwarded-proto", if request.secure { b"https" } else { b"http" });
+    }
+    if request.headers.known(FieldName::ForwardedProto).is_none() {
+        request
+            .headers
+            .append(b"x-forwarded-proto", if request.secure { b"https" } else { b"http" });
+    }
+    let mut list = reported.clone().unwrap_or_default();
+    if !list.is_empty() {
+        list.push(b',');
+    }
+    list.extend_from_slice(peer.ip().to_string().as_bytes());
+    request.headers.set(b"x-forwarded-for", &list);
+    let client = request.downstream.remote.map_or(peer.ip(), |remote| remote.ip());
+    if is_internal(client) && reported.is_none() {
+        request.headers.set(b"x-envoy-internal", b"true");
+    } else {
+        request.headers.remove(b"x-envoy-internal");
+        if !is_internal(client) {
+            request.headers.set(b"x-envoy-external-address", client.to_string().as_bytes());
+        }
+    }
+}
+
+/// Inside the mesh: what the client's proxy says is believed.
+fn trust_client(request: &mut Request, peer: Option<SocketAddr>) {
+    match request.headers.known(FieldName::ForwardedProto) {
+        Some(scheme) => request.secure = scheme == b"https",
+        None => request
+            .headers
+            .append(b"x-forwarded-proto", if request.secure { b"https" } else { b"http" }),
+    }
+    let reported = request.headers.known(FieldName::ForwardedFor).unwrap_or_default();
+    let last = reported.rsplit(|&byte| byte == b',').next().unwrap_or_default();
+    request.downstream.remote =
+        address(last.trim_ascii()).map(|ip| SocketAddr::new(ip, 0)).or(peer);
+}
+
+fn address(text: &[u8]) -> Option<IpAddr> {
+    std::str::from_utf8(text).ok()?.parse().ok()
+}
+
+/// Addresses of private networks (Envoy's default for internal addresses).
+fn is_internal(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => address.is_private() || address.is_loopback(),
+        IpAddr::V6(address) => address.is_loopback() || address.is_unique_local(),
+    }
+}
+
+/// A random UUID (RFC 9562 version 4).
+fn request_id(random: &mut impl Rng) -> [u8; 36] {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let bits = (u128::from(random.next_u64()) << 64) | u128::from(random.next_u64());
+    let bits = bits & !(0xf << 76) & !(0x3 << 62) | (4 << 76) | (2 << 62);
+    let mut id = [b'-'; 36];
+    let mut nibble = 32;
+    for (place, byte) in id.iter_mut().enumerate() {
+        if !matches!(place, 8 | 13 | 18 | 23) {
+            nibble -= 1;
+            *byte = DIGITS[usize::try_from(bits >> (nibble * 4) & 0xf).unwrap_or_default()];
+        }
+    }
+    id
+}

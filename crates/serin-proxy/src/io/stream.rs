@@ -1,0 +1,121 @@
+//! A connection, TCP or Unix, read and written by one task in both directions at once.
+
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpStream, UnixStream};
+
+/// Bytes both ways.
+pub(crate) enum Stream {
+    /// TCP.
+    Tcp(TcpStream),
+    /// A Unix socket.
+    Unix(UnixStream),
+}
+
+/// Does the same with whichever stream it is.
+macro_rules! each {
+    ($self:expr, $stream:ident => $do:expr) => {
+        match $self {
+            Stream::Tcp($stream) => $do,
+            Stream::Unix($stream) => $do,
+        }
+    };
+}
+
+impl Stream {
+    fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        target: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        each!(self, stream => Pin::new(stream).poll_read(cx, target))
+    }
+
+    fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        pieces: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        each!(self, stream => Pin::new(stream).poll_write_vectored(cx, pieces))
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        each!(self, stream => Pin::new(stream).poll_flush(cx))
+    }
+
+    fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        each!(self, stream => Pin::new(stream).poll_shutdown(cx))
+    }
+}
+
+/// A stream whose directions are borrowed only while they are polled. One task uses both, so that there is one waker.
+pub(crate) struct Io(RefCell<Stream>);
+
+impl Io {
+    pub(crate) const fn new(stream: Stream) -> Self {
+        Self(RefCell::new(stream))
+    }
+
+    /// Reads what is there, waiting for at least one byte; 0 is the end.
+    pub(crate) async fn read(&self, space: &mut [u8]) -> io::Result<usize> {
+        poll_fn(|cx| self.poll_read(cx, space)).await
+    }
+
+    fn poll_read(&self, cx: &mut Context<'_>, space: &mut [u8]) -> Poll<io::Result<usize>> {
+        let mut target = ReadBuf::new(space);
+        match self.0.borrow_mut().poll_read(cx, &mut target) {
+            Poll::Ready(Ok(())) => Poll::Ready(Ok(target.filled().len())),
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    /// Writes all of the pieces, in as few system calls as the stream allows.
+    pub(crate) async fn write_all(&self, pieces: &mut [IoSlice<'_>]) -> io::Result<()> {
+        let mut rest = pieces;
+        IoSlice::advance_slices(&mut rest, 0);
+        while !rest.is_empty() {
+            let count = poll_fn(|cx| self.0.borrow_mut().poll_write(cx, rest)).await?;
+            if count == 0 {
+                return Err(io::ErrorKind::WriteZero.into());
+            }
+            IoSlice::advance_slices(&mut rest, count);
+        }
+        Ok(())
+    }
+
+    /// Hands on what was written.
+    pub(crate) async fn flush(&self) -> io::Result<()> {
+        poll_fn(|cx| self.0.borrow_mut().poll_flush(cx)).await
+    }
+
+    /// Ends the outgoing direction.
+    pub(crate) async fn shutdown(&self) -> io::Result<()> {
+        poll_fn(|cx| self.0.borrow_mut().poll_shutdown(cx)).await
+    }
+
+    /// Waits until there may be something to read, without a buffer.
+    pub(crate) async fn readable(&self) -> io::Result<()> {
+        poll_fn(|cx| match &*self.0.borrow() {
+            Stream::Unix(stream) => stream.poll_read_ready(cx),
+            Stream::Tcp(stream) => stream.poll_read_ready(cx),
+        })
+        .await
+    }
+
+    /// Whether the peer has sent or closed something since the last read, as far as the event loop knows: no system call.
+    /// An idle upstream connection for which this is true is not used again.
+    pub(crate) fn has_news(&self) -> bool {
+        let mut cx = Context::from_waker(Waker::noop());
+        let ready = match &*self.0.borrow() {
+            Stream::Unix(stream) => stream.poll_read_ready(&mut cx),
+            Stream::Tcp(stream) => stream.poll_read_ready(&mut cx),
+        };
+        ready.is_ready()
+    }
+}

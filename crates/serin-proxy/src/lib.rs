@@ -1,0 +1,27 @@
+//! The data plane: what happens to a connection and a request.
+//!
+//! One single-threaded runtime per core; both legs of a request run on one of them, with that core's connection pools. A
+//! [`Model`](serin_routing::Model) is compiled once and handed to every core; a core takes it between two events of its loop, so that no lock
+//! stands on a request's path. Every decision is made by `serin-routing`; this crate reads, writes and keeps time.
+
+mod body;
+mod clock;
+mod connection;
+mod exchange;
+mod forwarded;
+mod http1;
+mod io;
+mod message;
+mod proxy;
+mod record;
+mod request;
+mod response;
+mod settings;
+mod snapshot;
+mod socket;
+mod tcp;
+mod upstream;
+mod worker;
+
+pub use proxy::{Proxy, Published};
+pub use settings::Settings;

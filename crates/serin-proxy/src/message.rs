@@ -1,0 +1,128 @@
+//! Requests and responses between a downstream and an upstream protocol: heads as offsets into one arena.
+//!
+//! Every codec reads into this form and writes from it. Changing a header appends to the arena and moves offsets; nothing is
+//! copied twice and, once an arena has grown, nothing is allocated. Names are lower-case.
+
+use serin_http1::{FieldName, Head};
+
+/// A stretch of the arena.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Span {
+    start: u32,
+    end: u32,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Field {
+    known: FieldName,
+    name: Span,
+    value: Span,
+}
+
+/// Header fields in order.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Headers {
+    arena: Vec<u8>,
+    fields: Vec<Field>,
+}
+
+impl Headers {
+    /// Removes everything but keeps the memory.
+    pub(crate) fn clear(&mut self) {
+        self.arena.clear();
+        self.fields.clear();
+    }
+
+    /// Takes over the fields of an HTTP/1 head. The arena must be empty.
+    pub(crate) fn copy_head(&mut self, head: &Head, buffer: &[u8]) {
+        debug_assert!(self.arena.is_empty(), "offsets of the head are offsets of the arena");
+        self.arena.extend_from_slice(buffer.get(..head.length()).unwrap_or_default());
+        self.fields.extend(head.fields().iter().map(|field| {
+            let ((name_start, name_end), (value_start, value_end)) =
+                (field.name_range(), field.value_range());
+            Field {
+                known: field.known,
+                name: Span { start: name_start, end: name_end },
+                value: Span { start: value_start, end: value_end },
+            }
+        }));
+    }
+
+    /// Stores bytes that are no header: a method, a path.
+    pub(crate) fn intern(&mut self, bytes: &[u8]) -> Span {
+        let start = offset(self.arena.len());
+        self.arena.extend_from_slice(bytes);
+        Span { start, end: offset(self.arena.len()) }
+    }
+
+    /// Stores bytes that `write` appends.
+    pub(crate) fn intern_with(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Span {
+        let start = offset(self.arena.len());
+        write(&mut self.arena);
+        Span { start, end: offset(self.arena.len()) }
+    }
+
+    /// The bytes of a stretch.
+    pub(crate) fn text(&self, span: Span) -> &[u8] {
+        self.arena.get(span.start as usize..span.end as usize).unwrap_or_default()
+    }
+
+    /// Adds a field at the end.
+    pub(crate) fn append(&mut self, name: &[u8], value: &[u8]) {
+        let field = Field {
+            known: FieldName::of(name),
+            name: self.intern(name),
+            value: self.intern(value),
+        };
+        self.fields.push(field);
+    }
+
+    /// Replaces every field of the name by one.
+    pub(crate) fn set(&mut self, name: &[u8], value: &[u8]) {
+        self.remove(name);
+        self.append(name, value);
+    }
+
+    /// Removes every field of the name.
+    pub(crate) fn remove(&mut self, name: &[u8]) {
+        let arena = &self.arena;
+        let is = |field: &Field| {
+            arena.get(field.name.start as usize..field.name.end as usize) == Some(name)
+        };
+        self.fields.retain(|field| !is(field));
+    }
+
+    /// Removes every field that `unwanted` picks by its name.
+    pub(crate) fn remove_all(&mut self, mut unwanted: impl FnMut(FieldName, &[u8]) -> bool) {
+        let arena = &self.arena;
+        self.fields.retain(|field| {
+            let name =
+                arena.get(field.name.start as usize..field.name.end as usize).unwrap_or_default();
+            !unwanted(field.known, name)
+        });
+    }
+
+    /// The first value of a known name.
+    pub(crate) fn known(&self, name: FieldName) -> Option<&[u8]> {
+        self.fields.iter().find(|field| field.known == name).map(|field| self.text(field.value))
+    }
+
+    /// The first value of a name.
+    pub(crate) fn find(&self, name: &[u8]) -> Option<&[u8]> {
+        self.fields
+            .iter()
+            .find(|field| self.text(field.name) == name)
+            .map(|field| self.text(field.value))
+    }
+
+    /// All fields, in order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (FieldName, &[u8], &[u8])> {
+        self.fields.iter().map(|field| (field.known, self.text(field.name), self.text(field.value)))
+    }
+}
+
+/// Heads are bounded far below what an offset can hold.
+#[expect(clippy::cast_possible_truncation, reason = "heads are bounded far below 4 GiB")]
+const fn offset(at: usize) -> u32 {
+    at as u32
+}

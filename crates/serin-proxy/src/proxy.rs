@@ -1,0 +1,177 @@
+//! The proxy as a whole: worker threads, and the models they are given.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use serin_routing::Model;
+use serin_routing::model::{Bind, Listener};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::clock::Clock;
+use crate::settings::Settings;
+use crate::snapshot::Snapshot;
+use crate::socket;
+use crate::worker::{self, Command};
+
+/// A running proxy. Dropping it ends its threads without draining.
+pub struct Proxy {
+    settings: Settings,
+    workers: Vec<WorkerHandle>,
+    bound: BTreeMap<Arc<str>, SocketAddr>,
+    current: Option<Arc<Snapshot>>,
+}
+
+struct WorkerHandle {
+    commands: Option<mpsc::UnboundedSender<Command>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// What became of a model that was published.
+#[derive(Debug, Default)]
+pub struct Published {
+    /// Its version, counted from 1.
+    pub version: u64,
+    /// Listeners that could not be opened; everything else is in force.
+    pub failed: Vec<(Arc<str>, SocketAddr, io::Error)>,
+    /// Where each listener with a socket listens.
+    pub listening: BTreeMap<Arc<str>, SocketAddr>,
+}
+
+impl Proxy {
+    /// Starts the worker threads, without listeners.
+    ///
+    /// # Errors
+    /// A thread or its runtime cannot be made.
+    pub fn start(settings: Settings) -> io::Result<Self> {
+        let clock = Clock::new();
+        let workers = (0..settings.workers.max(1))
+            .map(|index| WorkerHandle::start(index, settings.clone(), clock));
+        let workers = workers.collect::<io::Result<_>>()?;
+        Ok(Self { settings, workers, bound: BTreeMap::new(), current: None })
+    }
+
+    /// Puts a model in force on every worker and waits until each has taken it. Connections stay open; requests under way
+    /// end under the model they began with.
+    pub async fn publish(&mut self, model: Model) -> Published {
+        let version = self.current.as_ref().map_or(0, |current| current.version) + 1;
+        let mut published = Published { version, ..Published::default() };
+        let mut sockets = self.open_sockets(&model, &mut published.failed);
+        self.bound.retain(|name, _| model.listeners.contains_key(name));
+        published.listening = self.bound.clone();
+        let snapshot = Arc::new(Snapshot::new(version, model, self.current.as_deref()));
+        self.current = Some(Arc::clone(&snapshot));
+        let acks: Vec<_> = self
+            .workers
+            .iter()
+            .enumerate()
+            .map(|(index, worker)| {
+                let (done, ack) = oneshot::channel();
+                let sockets = sockets.iter_mut().filter_map(|(name, sockets)| {
+                    Some((name.clone(), sockets.get_mut(index)?.take()?))
+                });
+                worker.send(Command::Publish {
+                    snapshot: Arc::clone(&snapshot),
+                    sockets: sockets.collect(),
+                    done,
+                });
+                ack
+            })
+            .collect();
+        for ack in acks {
+            // A worker that is gone has nothing to acknowledge.
+            let _ = ack.await;
+        }
+        published
+    }
+
+    /// Stops accepting, lets requests under way finish for at most the drain time, then ends the threads.
+    pub async fn drain(mut self) {
+        let acks: Vec<_> = self.workers.iter().map(WorkerHandle::drain).collect();
+        for ack in acks {
+            let _ = ack.await;
+        }
+        self.stop();
+    }
+
+    fn open_sockets(
+        &mut self,
+        model: &Model,
+        failed: &mut Vec<(Arc<str>, SocketAddr, io::Error)>,
+    ) -> NewSockets {
+        let mut opened = Vec::new();
+        for (name, listener) in &model.listeners {
+            let wanted = self.address_of(listener);
+            if listener.bind == Bind::Captured || self.bound.contains_key(name) {
+                continue;
+            }
+            match socket::bind(wanted, self.workers.len()) {
+                Ok(sockets) => {
+                    let address = sockets
+                        .first()
+                        .and_then(|socket| socket.local_addr().ok())
+                        .unwrap_or(wanted);
+                    self.bound.insert(Arc::clone(name), address);
+                    opened.push((Arc::clone(name), sockets.into_iter().map(Some).collect()));
+                }
+                Err(error) => failed.push((Arc::clone(name), wanted, error)),
+            }
+        }
+        opened
+    }
+
+    fn address_of(&self, listener: &Listener) -> SocketAddr {
+        let address = if listener.address.is_unspecified() {
+            self.settings.wildcard_address
+        } else {
+            listener.address
+        };
+        SocketAddr::new(address, listener.port)
+    }
+
+    fn stop(&mut self) {
+        for worker in &mut self.workers {
+            worker.commands = None;
+        }
+        for worker in &mut self.workers {
+            if let Some(thread) = worker.thread.take() {
+                let _ = thread.join();
+            }
+        }
+    }
+}
+
+type NewSockets = Vec<(Arc<str>, Vec<Option<std::net::TcpListener>>)>;
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl WorkerHandle {
+    fn start(index: usize, settings: Settings, clock: Clock) -> io::Result<Self> {
+        let (commands, inbox) = mpsc::unbounded_channel();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let run = move || {
+            tokio::task::LocalSet::new().block_on(&runtime, worker::run(settings, clock, inbox))
+        };
+        let thread = std::thread::Builder::new().name(format!("worker-{index}")).spawn(run)?;
+        Ok(Self { commands: Some(commands), thread: Some(thread) })
+    }
+
+    fn send(&self, command: Command) {
+        if let Some(commands) = &self.commands {
+            // A worker that is gone reads no commands.
+            let _ = commands.send(command);
+        }
+    }
+
+    fn drain(&self) -> oneshot::Receiver<()> {
+        let (done, ack) = oneshot::channel();
+        self.send(Command::Drain { done });
+        ack
+    }
+}

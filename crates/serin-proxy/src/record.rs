@@ -1,0 +1,67 @@
+//! What is known of a request when it is over: made once for each, however it ends.
+
+use std::cell::Cell;
+
+use serin_routing::response::{Failure, Flag, Flags};
+use serin_routing::time::Instant;
+
+/// The record of one request while it is under way.
+#[derive(Debug)]
+pub(crate) struct Record {
+    pub(crate) started: Instant,
+    /// The status that was sent downstream; 0 before.
+    pub(crate) status: u16,
+    pub(crate) flags: Flags,
+    pub(crate) details: &'static str,
+    /// Tries upstream.
+    pub(crate) attempts: u32,
+    pub(crate) request_bytes: u64,
+    pub(crate) response_bytes: u64,
+}
+
+impl Record {
+    pub(crate) const fn new(started: Instant) -> Self {
+        Self {
+            started,
+            status: 0,
+            flags: Flags::NONE,
+            details: "-",
+            attempts: 0,
+            request_bytes: 0,
+            response_bytes: 0,
+        }
+    }
+
+    /// A flag that says how it went.
+    pub(crate) const fn flag(&mut self, flag: Flag) {
+        self.flags = self.flags.with(flag);
+    }
+
+    /// It failed before anything was sent downstream.
+    pub(crate) const fn failed(&mut self, failure: Failure) {
+        let reply = failure.reply();
+        self.details = reply.details;
+        if let Some(flag) = reply.flag {
+            self.flag(flag);
+        }
+    }
+}
+
+/// What a core has counted.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    requests: Cell<u64>,
+    /// By hundreds: 0 for requests without a response.
+    classes: [Cell<u64>; 6],
+}
+
+impl Counters {
+    /// Counts a request that is over.
+    pub(crate) fn add(&self, record: &Record) {
+        let add = |counter: &Cell<u64>| counter.set(counter.get() + 1);
+        add(&self.requests);
+        if let Some(class) = self.classes.get(usize::from(record.status / 100)) {
+            add(class);
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! One core: its runtime's main task, its listeners and its connections.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serin_routing::Scratch;
+use tokio::net::TcpListener;
+use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::task::{JoinHandle, spawn_local};
+use tokio::time::timeout;
+
+use crate::clock::Clock;
+use crate::connection;
+use crate::io::BufferPool;
+use crate::record::Counters;
+use crate::settings::Settings;
+use crate::snapshot::Snapshot;
+use crate::upstream::Upstreams;
+
+/// How often idle connections and ejected endpoints are looked at.
+const SWEEP: Duration = Duration::from_secs(1);
+
+/// What a worker is told.
+pub(crate) enum Command {
+    /// A new model is in force.
+    Publish {
+        snapshot: Arc<Snapshot>,
+        /// Sockets of listeners that are new.
+        sockets: Vec<(Arc<str>, std::net::TcpListener)>,
+        done: oneshot::Sender<()>,
+    },
+    /// No more connections, and no more requests on those there are.
+    Drain { done: oneshot::Sender<()> },
+}
+
+/// What all tasks of a core share.
+pub(crate) struct Worker {
+    pub(crate) settings: Settings,
+    #[expect(
+        clippy::redundant_allocation,
+        reason = "cores count references apart, not on one shared counter"
+    )]
+    snapshot: RefCell<Rc<Arc<Snapshot>>>,
+    pub(crate) clock: Clock,
+    pub(crate) upstreams: Upstreams,
+    pub(crate) buffers: BufferPool,
+    /// Room for one decision at a time.
+    pub(crate) scratch: RefCell<Scratch>,
+    pub(crate) random: RefCell<Random>,
+    pub(crate) counters: Counters,
+    pub(crate) draining: Drain,
+    connections: Cell<usize>,
+    idle: Notify,
+}
+
+/// A core's source of randomness: fast, and good enough to share load by.
+pub(crate) type Random = rand::rngs::SmallRng;
+
+/// Whether connections are to end after their request.
+#[derive(Default)]
+pub(crate) struct Drain {
+    started: Cell<bool>,
+    notify: Notify,
+}
+
+impl Drain {
+    /// Whether it has started.
+    pub(crate) const fn has_started(&self) -> bool {
+        self.started.get()
+    }
+
+    /// Waits until it starts.
+    pub(crate) async fn started(&self) {
+        while !self.started.get() {
+            self.notify.notified().await;
+        }
+    }
+
+    fn start(&self) {
+        self.started.set(true);
+        self.notify.notify_waiters();
+    }
+}
+
+impl Worker {
+    /// The model in force. Requests hold on to the one they began with.
+    #[expect(
+        clippy::redundant_allocation,
+        reason = "cores count references apart, not on one shared counter"
+    )]
+    pub(crate) fn snapshot(&self) -> Rc<Arc<Snapshot>> {
+        Rc::clone(&self.snapshot.borrow())
+    }
+
+    fn opened(self: &Rc<Self>) -> Open {
+        self.connections.set(self.connections.get() + 1);
+        Open(Rc::clone(self))
+    }
+}
+
+/// A connection counts as open while this lives.
+struct Open(Rc<Worker>);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.connections.set(self.0.connections.get() - 1);
+        self.0.idle.notify_waiters();
+    }
+}
+
+/// Carries out commands until there can be no more.
+pub(crate) async fn run(
+    settings: Settings,
+    clock: Clock,
+    mut commands: mpsc::UnboundedReceiver<Command>,
+) {
+    let worker = Rc::new(Worker {
+        settings,
+        snapshot: RefCell::default(),
+        clock,
+        upstreams: Upstreams::default(),
+        buffers: BufferPool::default(),
+        scratch: RefCell::default(),
+        random: RefCell::new(rand::make_rng()),
+        counters: Counters::default(),
+        draining: Drain::default(),
+        connections: Cell::new(0),
+        idle: Notify::new(),
+    });
+    let sweeper = spawn_local(sweep(Rc::clone(&worker)));
+    let mut acceptors: BTreeMap<Arc<str>, JoinHandle<()>> = BTreeMap::new();
+    while let Some(command) = commands.recv().await {
+        match command {
+            Command::Publish { snapshot, sockets, done } => {
+                acceptors
+                    .retain(|name, acceptor| keep_or_abort(snapshot.has_listener(name), acceptor));
+                worker.upstreams.update(&snapshot, clock, &mut worker.random.borrow_mut());
+                *worker.snapshot.borrow_mut() = Rc::new(snapshot);
+                for (name, socket) in sockets {
+                    let acceptor =
+                        spawn_local(accept(Rc::clone(&worker), Arc::clone(&name), socket));
+                    acceptors.insert(name, acceptor);
+                }
+                let _ = done.send(());
+            }
+            Command::Drain { done } => {
+                acceptors.retain(|_, acceptor| keep_or_abort(false, acceptor));
+                worker.draining.start();
+                let _ = timeout(worker.settings.drain_time, all_closed(&worker)).await;
+                let _ = done.send(());
+            }
+        }
+    }
+    sweeper.abort();
+}
+
+/// Work that comes round whether or not there is traffic.
+async fn sweep(worker: Rc<Worker>) {
+    loop {
+        tokio::time::sleep(SWEEP).await;
+        worker.upstreams.sweep(worker.clock.now());
+    }
+}
+
+fn keep_or_abort(keep: bool, acceptor: &JoinHandle<()>) -> bool {
+    if !keep {
+        acceptor.abort();
+    }
+    keep
+}
+
+async fn all_closed(worker: &Worker) {
+    while worker.connections.get() > 0 {
+        worker.idle.notified().await;
+    }
+}
+
+/// Accepts connections of a listener until the listener is gone.
+async fn accept(worker: Rc<Worker>, listener: Arc<str>, socket: std::net::TcpListener) {
+    let socket = match TcpListener::from_std(socket) {
+        Ok(socket) => socket,
+        Err(error) => {
+            return tracing::error!(%listener, %error, "the listener's socket cannot be used");
+        }
+    };
+    loop {
+        if worker.connections.get() >= worker.settings.connections_per_worker {
+            worker.idle.notified().await;
+            continue;
+        }
+        match socket.accept().await {
+            Ok((stream, peer)) => {
+                let open = worker.opened();
+                let serve =
+                    connection::serve(Rc::clone(&worker), Arc::clone(&listener), stream, peer);
+                spawn_local(async move {
+                    serve.await;
+                    drop(open);
+                });
+            }
+            Err(error) => {
+                // Out of descriptors or a connection that is gone already: what is open goes on, and accepting is tried again.
+                tracing::warn!(%listener, %error, "a connection could not be accepted");
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        }
+    }
+}
