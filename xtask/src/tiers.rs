@@ -16,6 +16,7 @@ const TIERS: &[(&str, Tier)] = &[
     ("serin-api", Tier::Pure),
     ("serin-routing", Tier::Pure),
     ("serin-translate", Tier::Pure),
+    ("serin-http1", Tier::Pure),
     ("serin-xds", Tier::Pure),
     ("serin-rollout", Tier::Pure),
     ("serin-proxy", Tier::Effects),
