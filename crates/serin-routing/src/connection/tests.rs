@@ -1,3 +1,5 @@
+//! What `connection` must do.
+
 use std::sync::Arc;
 
 use super::*;

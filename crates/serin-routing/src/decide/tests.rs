@@ -1,3 +1,5 @@
+//! What `decide` must do.
+
 use std::sync::Arc;
 
 use super::*;

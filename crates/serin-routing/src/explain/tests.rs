@@ -1,3 +1,5 @@
+//! What `explain` must do.
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -1,3 +1,5 @@
+//! What `format` must do.
+
 use super::*;
 
 struct Request;

@@ -1,3 +1,5 @@
+//! What `index` must do.
+
 use proptest::prelude::*;
 use serin_re2::Regex;
 

@@ -1,3 +1,5 @@
+//! What `matching` must do.
+
 use std::sync::Arc;
 
 use serin_re2::Regex;

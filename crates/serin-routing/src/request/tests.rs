@@ -1,3 +1,5 @@
+//! What `request` must do.
+
 use super::*;
 
 fn text(bytes: &[u8]) -> &str {

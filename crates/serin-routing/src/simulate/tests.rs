@@ -1,3 +1,5 @@
+//! What `simulate` must do.
+
 use std::sync::Arc;
 
 use super::*;

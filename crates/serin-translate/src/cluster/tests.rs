@@ -1,3 +1,5 @@
+//! What `cluster` must do.
+
 use std::time::Duration;
 
 use serin_api::mesh_config::MeshConfig;

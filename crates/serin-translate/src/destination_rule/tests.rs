@@ -1,3 +1,5 @@
+//! What `destination_rule` must do.
+
 use super::*;
 use crate::Snapshot;
 use crate::testing::{cluster, cluster_with, labels, sidecar};

@@ -1,3 +1,5 @@
+//! What `host` must do.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! What `registry` must do.
+
 use serin_routing::model::{EndpointAddress, EndpointTls, Health};
 
 use super::*;

@@ -1,3 +1,5 @@
+//! What `route` must do.
+
 use std::collections::{BTreeMap, HashMap};
 
 use serde_json::{Value, json};

@@ -1,3 +1,5 @@
+//! What `scope` must do.
+
 use super::*;
 use crate::testing::{cluster, cluster_with, gateway, sidecar};
 

@@ -1,3 +1,5 @@
+//! What `snapshot` must do.
+
 use super::*;
 use crate::testing::objects;
 

@@ -1,3 +1,5 @@
+//! What `translation` must do.
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;

@@ -1,3 +1,5 @@
+//! What `inbound` must do.
+
 use serin_routing::model::Listener as ModelListener;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! What `listeners` must do.
+
 use serin_routing::model::{FilterChain, NetworkFilter, TransportProtocol};
 
 use super::*;

@@ -1,3 +1,5 @@
+//! What `hash` must do.
+
 use serde_json::{Value, json};
 
 use super::*;

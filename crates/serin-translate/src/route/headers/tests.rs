@@ -1,3 +1,5 @@
+//! What `headers` must do.
+
 use serde_json::{Value, json};
 
 use super::*;

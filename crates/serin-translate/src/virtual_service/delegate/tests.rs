@@ -1,3 +1,5 @@
+//! What `delegate` must do.
+
 use serin_api::networking::{HttpRetry, HttpRewrite, HttpRouteDestination};
 use serin_api::values::Duration;
 

@@ -1,3 +1,5 @@
+//! What `resolve` must do.
+
 use serde_json::{Value, json};
 use serin_api::networking::VirtualService;
 
