@@ -1,6 +1,6 @@
 //! Whether a request meets a rule's conditions, one condition after the other.
 //!
-//! This is what a condition means. `index` narrows the rules down that have to be asked, and
+//! This is what a condition means. [`crate::index`] narrows the rules down that have to be asked, and
 //! [`crate::explain`] tells which condition failed; both rely on the functions here.
 
 use std::sync::Arc;

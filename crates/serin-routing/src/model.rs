@@ -4,7 +4,7 @@
 //! Names follow Istio's: listeners `0.0.0.0_8080`, route tables `8080` or `http.8080`, virtual hosts
 //! `reviews.default.svc.cluster.local:9080`, clusters `outbound|9080|v2|reviews.default.svc.cluster.local`.
 //!
-//! Matching by [`RouteTable`] as it stands here is linear and obvious; `index` compiles it for speed.
+//! Matching by [`RouteTable`] as it stands here is linear and obvious; [`crate::index`] compiles it for speed.
 
 mod cluster;
 mod listener;

@@ -61,8 +61,12 @@ pub(super) async fn attempt(
         Ok(lease) => lease,
         Err(broken) => return give_up_or_retry(trip, &target, outgoing, retries, broken),
     };
-    let limit =
-        trip.forwarding.retry().and_then(|policy| policy.try_timeout(trip.forwarding.timeout));
+    let limit = trip
+        .forwarding
+        .forward
+        .retry
+        .as_ref()
+        .and_then(|policy| policy.try_timeout(trip.forwarding.timeout));
     let exchanged = exchange(trip, request, outgoing, &mut lease, responder.record.attempts > 1);
     let exchanged = match limit {
         Some(limit) => tokio::time::timeout(limit, exchanged).await.unwrap_or(Err(Broken {
@@ -315,7 +319,7 @@ fn decide_retry(
     retries: Option<&mut retry::State>,
     failed: retry::Failure<'_>,
 ) -> Result<Tried, bool> {
-    let (Some(policy), Some(retries)) = (trip.forwarding.retry(), retries) else {
+    let (Some(policy), Some(retries)) = (trip.forwarding.forward.retry.as_ref(), retries) else {
         return Err(false);
     };
     if !outgoing.can_replay() {

@@ -6,7 +6,6 @@ use serin_routing::balancer::Attempts;
 use serin_routing::breaker::{Permit, Resource};
 use serin_routing::decide::{Decision, Forwarding};
 use serin_routing::response::{Failure, Flag};
-use serin_routing::retry;
 
 use super::attempt::{Tried, attempt};
 use super::{Ended, Exchange, Outgoing, RequestFacts, reply};
@@ -93,8 +92,8 @@ async fn try_until_answered(
     outgoing: &mut Outgoing<'_>,
     responder: &mut Responder<'_>,
 ) -> Result<Ended, Failure> {
-    let policy = trip.forwarding.retry();
-    let mut retries = policy.and_then(|policy| retry::State::new(policy, &retry_headers(request)));
+    let policy = trip.forwarding.forward.retry.as_ref();
+    let mut retries = trip.forwarding.retries(request);
     let mut attempts = Attempts::new(policy);
     if retries.is_none() {
         outgoing.forget();
@@ -122,16 +121,5 @@ async fn try_until_answered(
                 }
             }
         }
-    }
-}
-
-fn retry_headers(request: &Request) -> retry::Headers<'_> {
-    let text = |name: &str| std::str::from_utf8(request.headers.find(name.as_bytes())?).ok();
-    retry::Headers {
-        retry_on: text("x-envoy-retry-on"),
-        retry_grpc_on: text("x-envoy-retry-grpc-on"),
-        max_retries: text("x-envoy-max-retries"),
-        retriable_status_codes: text("x-envoy-retriable-status-codes"),
-        retriable_header_names: text("x-envoy-retriable-header-names"),
     }
 }

@@ -1,5 +1,3 @@
-//! What `connection` must do.
-
 use std::sync::Arc;
 
 use super::*;

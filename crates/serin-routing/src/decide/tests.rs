@@ -1,5 +1,3 @@
-//! What `decide` must do.
-
 use std::sync::Arc;
 
 use super::*;

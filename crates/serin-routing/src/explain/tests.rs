@@ -1,5 +1,3 @@
-//! What `explain` must do.
-
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -1,5 +1,3 @@
-//! What `format` must do.
-
 use super::*;
 
 struct Request;

@@ -1,5 +1,3 @@
-//! What `index` must do.
-
 use proptest::prelude::*;
 use serin_re2::Regex;
 

@@ -1,5 +1,3 @@
-//! What `matching` must do.
-
 use std::sync::Arc;
 
 use serin_re2::Regex;

@@ -1,5 +1,3 @@
-//! What `request` must do.
-
 use super::*;
 
 fn text(bytes: &[u8]) -> &str {

@@ -1,5 +1,3 @@
-//! What `simulate` must do.
-
 use std::sync::Arc;
 
 use super::*;

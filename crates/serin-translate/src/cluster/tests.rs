@@ -1,5 +1,3 @@
-//! What `cluster` must do.
-
 use std::time::Duration;
 
 use serin_api::mesh_config::MeshConfig;

@@ -1,5 +1,3 @@
-//! What `destination_rule` must do.
-
 use super::*;
 use crate::Snapshot;
 use crate::testing::{cluster, cluster_with, labels, sidecar};

@@ -1,5 +1,3 @@
-//! What `host` must do.
-
 use proptest::prelude::*;
 
 use super::*;

@@ -1,5 +1,3 @@
-//! What `registry` must do.
-
 use serin_routing::model::{EndpointAddress, EndpointTls, Health};
 
 use super::*;

@@ -1,5 +1,3 @@
-//! What `route` must do.
-
 use std::collections::{BTreeMap, HashMap};
 
 use serde_json::{Value, json};

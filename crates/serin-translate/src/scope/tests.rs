@@ -1,5 +1,3 @@
-//! What `scope` must do.
-
 use super::*;
 use crate::testing::{cluster, cluster_with, gateway, sidecar};
 

@@ -1,5 +1,3 @@
-//! What `snapshot` must do.
-
 use super::*;
 use crate::testing::objects;
 

@@ -1,5 +1,3 @@
-//! What `translation` must do.
-
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;

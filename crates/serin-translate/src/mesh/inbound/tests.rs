@@ -1,5 +1,3 @@
-//! What `inbound` must do.
-
 use serin_routing::model::Listener as ModelListener;
 
 use super::*;

@@ -1,5 +1,3 @@
-//! What `listeners` must do.
-
 use serin_routing::model::{FilterChain, NetworkFilter, TransportProtocol};
 
 use super::*;

@@ -1,5 +1,3 @@
-//! What `condition` must do.
-
 use serde_json::{Value, json};
 
 use super::*;

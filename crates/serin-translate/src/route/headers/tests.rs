@@ -1,5 +1,3 @@
-//! What `headers` must do.
-
 use serde_json::{Value, json};
 
 use super::*;

@@ -1,5 +1,3 @@
-//! What `delegate` must do.
-
 use serin_api::networking::{HttpRetry, HttpRewrite, HttpRouteDestination};
 use serin_api::values::Duration;
 

@@ -1,5 +1,3 @@
-//! What `resolve` must do.
-
 use serde_json::{Value, json};
 use serin_api::networking::VirtualService;
 
