@@ -27,29 +27,43 @@ macro_rules! each {
     };
 }
 
-impl Stream {
+impl AsyncRead for Stream {
     fn poll_read(
-        &mut self,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         target: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        each!(self, stream => Pin::new(stream).poll_read(cx, target))
+        each!(self.get_mut(), stream => Pin::new(stream).poll_read(cx, target))
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        piece: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        each!(self.get_mut(), stream => Pin::new(stream).poll_write(cx, piece))
     }
 
-    fn poll_write(
-        &mut self,
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         pieces: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        each!(self, stream => Pin::new(stream).poll_write_vectored(cx, pieces))
+        each!(self.get_mut(), stream => Pin::new(stream).poll_write_vectored(cx, pieces))
     }
 
-    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        each!(self, stream => Pin::new(stream).poll_flush(cx))
+    fn is_write_vectored(&self) -> bool {
+        true
     }
 
-    fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        each!(self, stream => Pin::new(stream).poll_shutdown(cx))
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        each!(self.get_mut(), stream => Pin::new(stream).poll_flush(cx))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        each!(self.get_mut(), stream => Pin::new(stream).poll_shutdown(cx))
     }
 }
 
@@ -68,7 +82,7 @@ impl Io {
 
     fn poll_read(&self, cx: &mut Context<'_>, space: &mut [u8]) -> Poll<io::Result<usize>> {
         let mut target = ReadBuf::new(space);
-        match self.0.borrow_mut().poll_read(cx, &mut target) {
+        match Pin::new(&mut *self.0.borrow_mut()).poll_read(cx, &mut target) {
             Poll::Ready(Ok(())) => Poll::Ready(Ok(target.filled().len())),
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
             Poll::Pending => Poll::Pending,
@@ -80,7 +94,9 @@ impl Io {
         let mut rest = pieces;
         IoSlice::advance_slices(&mut rest, 0);
         while !rest.is_empty() {
-            let count = poll_fn(|cx| self.0.borrow_mut().poll_write(cx, rest)).await?;
+            let count =
+                poll_fn(|cx| Pin::new(&mut *self.0.borrow_mut()).poll_write_vectored(cx, rest))
+                    .await?;
             if count == 0 {
                 return Err(io::ErrorKind::WriteZero.into());
             }
@@ -91,12 +107,12 @@ impl Io {
 
     /// Hands on what was written.
     pub(crate) async fn flush(&self) -> io::Result<()> {
-        poll_fn(|cx| self.0.borrow_mut().poll_flush(cx)).await
+        poll_fn(|cx| Pin::new(&mut *self.0.borrow_mut()).poll_flush(cx)).await
     }
 
     /// Ends the outgoing direction.
     pub(crate) async fn shutdown(&self) -> io::Result<()> {
-        poll_fn(|cx| self.0.borrow_mut().poll_shutdown(cx)).await
+        poll_fn(|cx| Pin::new(&mut *self.0.borrow_mut()).poll_shutdown(cx)).await
     }
 
     /// Waits until there may be something to read, without a buffer.
