@@ -5,7 +5,8 @@ use serde_json::Value;
 use super::{Source, advice, identity};
 use crate::schema::{self, Cause, Schema, SchemaError, UnknownField};
 use crate::{
-    AnyObject, Code, FieldPath, Finding, Kind, ObjectRef, Scope, Severity, codes, validation,
+    AnyObject, Code, FieldPath, Finding, Kind, ObjectRef, Scope, Segment, Severity, codes,
+    validation,
 };
 
 /// What became of an object.
@@ -44,6 +45,7 @@ impl Reader<'_> {
         self.check_engine(kind);
         self.check_metadata(&json, kind);
         self.check_fields(&mut json, kind);
+        self.set_aside_mistyped(&mut json);
         let mut object = self.typed(&json, kind)?;
         self.admit(&json);
         let reference = self.reference.clone().unwrap_or_else(|| object.reference());
@@ -189,6 +191,13 @@ impl Reader<'_> {
         self.report(schema, json, &root, errors, unknown);
     }
 
+    /// Removes values of a wrong type, which have been reported, so that what is right can be judged as well.
+    fn set_aside_mistyped(&self, json: &mut Value) {
+        for finding in self.findings.iter().filter(|finding| finding.code == codes::SCHEMA_TYPE) {
+            remove(json, finding.field.segments());
+        }
+    }
+
     fn check(&mut self, schema: &Schema, value: &Value, at: &FieldPath) {
         let errors = schema.validate_thoroughly(value, at);
         self.report(schema, value, at, errors, schema.unknown_fields(value));
@@ -239,11 +248,14 @@ impl Reader<'_> {
         let said: Vec<(Code, FieldPath)> =
             self.findings.iter().map(|finding| (finding.code, finding.field.clone())).collect();
         for problem in problems {
-            // A rule speaks of a whole value where admission names the field in it.
+            // A rule speaks of a whole value where admission names the field in it; and admission misses in the whole what
+            // was set aside.
             let is_said = said.iter().any(|(code, field)| {
                 *field == problem.field
                     || (*code == codes::SCHEMA_RULE
                         && Some(field) == problem.field.parent().as_ref())
+                    || (*code == codes::SCHEMA_TYPE
+                        && Some(&problem.field) == field.parent().as_ref())
             });
             if problem.severity == Severity::Error && is_said {
                 continue;
@@ -253,6 +265,28 @@ impl Reader<'_> {
             finding.location = Some(location);
             self.findings.push(finding);
         }
+    }
+}
+
+/// Removes the field at `path`. An element of a list stays where it is: those after it keep their numbers.
+fn remove(value: &mut Value, path: &[Segment]) {
+    match path {
+        [Segment::Key(key)] => {
+            if let Some(map) = value.as_object_mut() {
+                map.shift_remove(key.as_str());
+            }
+        }
+        [Segment::Key(key), below @ ..] => {
+            if let Some(value) = value.get_mut(key.as_str()) {
+                remove(value, below);
+            }
+        }
+        [Segment::Index(index), below @ ..] => {
+            if let Some(value) = value.get_mut(index) {
+                remove(value, below);
+            }
+        }
+        [] => {}
     }
 }
 

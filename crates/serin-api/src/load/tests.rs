@@ -62,7 +62,7 @@ fn good_objects_are_kept_beside_bad_ones() {
         names(&loaded.objects),
         ["Service default/a", "VirtualService default/v", "Service default/c"]
     );
-    assert_eq!(loaded.refused.len(), 0);
+    assert_eq!(loaded.refused.len(), 1);
     let AnyObject::VirtualService(routes) = &loaded.objects[1].object else {
         panic!("order is kept")
     };
@@ -108,6 +108,20 @@ fn wrong_values_are_told_in_the_words_of_kubernetes_with_advice() {
             "SRN0101 4:1 ServiceEntry default/s spec.hosts: Required value | add `hosts` below `spec`",
         ],
     );
+}
+
+#[test]
+fn a_value_of_a_wrong_type_hides_no_other_mistake() {
+    let text = routes(
+        "  hosts: [reviews]\n  http:\n  - timeout: 5\n    retries: {attempts: -1}\n    route:\n    - destination: {host: reviews}\n",
+    );
+    let fields: Vec<String> = load("a.yaml", &text, "default")
+        .findings
+        .iter()
+        .map(|finding| finding.field.to_string())
+        .collect();
+    assert_eq!(fields, ["spec.http[0].timeout", "spec.http[0].retries.attempts"]);
+    assert_eq!(load("a.yaml", &text, "default").refused.len(), 1);
 }
 
 #[test]

@@ -66,7 +66,7 @@ impl Report {
     /// The report with the texts to show; findings in order, each once.
     pub(crate) fn finish(mut self, texts: BTreeMap<Arc<str>, String>) -> Self {
         self.findings.sort_by(Placed::order);
-        self.findings.dedup_by(|a, b| a.place == b.place && a.finding == b.finding);
+        self.findings.dedup_by(|later, earlier| later.repeats(earlier));
         self.texts = texts;
         self
     }
@@ -83,6 +83,14 @@ impl Report {
 }
 
 impl Placed {
+    /// Whether this says no more than `earlier`, which stands before it in order: reading and analysis may find the same.
+    fn repeats(&self, earlier: &Self) -> bool {
+        let (this, that) = (&self.finding, &earlier.finding);
+        self.place == earlier.place
+            && (this.code, &this.object, &this.field, &this.message)
+                == (that.code, &that.object, &that.field, &that.message)
+    }
+
     fn order(&self, other: &Self) -> Ordering {
         let key = |placed: &Self| {
             let start = placed.place.as_ref().map(|place| (place.file.clone(), place.span.start));
@@ -95,5 +103,6 @@ impl Placed {
             .then_with(|| self.finding.object.cmp(&other.finding.object))
             .then_with(|| self.finding.field.cmp(&other.finding.field))
             .then_with(|| self.finding.message.cmp(&other.finding.message))
+            .then_with(|| other.finding.related.len().cmp(&self.finding.related.len()))
     }
 }

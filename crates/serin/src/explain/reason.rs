@@ -62,10 +62,10 @@ pub(super) fn of_cluster(problem: Problem, cluster: &str) -> String {
             "no DestinationRule that this proxy can see defines subset {subset} of {host}, or the service has no port {port}"
         ),
         (Problem::NoHealthyEndpoint, [_, _, "", host]) => {
-            format!("no pod is selected by the service {host}")
+            format!("no ready pod is selected by the service {host}")
         }
         (Problem::NoHealthyEndpoint, [_, _, subset, host]) => {
-            format!("no pod of {host} has the labels of subset {subset}")
+            format!("no ready pod of {host} has the labels of subset {subset}")
         }
         (Problem::ClusterNotFound, _) => "the rule leads nowhere".into(),
         _ => format!("{} has no endpoint", cluster_name(cluster)),

@@ -263,7 +263,7 @@ fn the_way_of_a_request_reads_from_top_to_bottom() {
          90 %  reviews.default.svc.cluster.local:9080, subset v1
          10 %  reviews.default.svc.cluster.local:9080, subset v2
                response header set-cookie is added: v=2; Max-Age=60
-               no pod of reviews.default.svc.cluster.local has the labels of subset v2
+               no ready pod of reviews.default.svc.cluster.local has the labels of subset v2
 
     on the way
       0.1 % of requests wait 5s (injected fault)
