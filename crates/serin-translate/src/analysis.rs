@@ -221,7 +221,10 @@ fn nearest<'a>(wanted: &str, candidates: impl IntoIterator<Item = &'a str>) -> O
         // Names of services differ in their first part; the rest is the same for all.
         (strsim::jaro_winkler(wanted, candidate), strsim::levenshtein(wanted, candidate), candidate)
     });
-    let near =
-        scored.filter(|(likeness, edits, _)| *likeness > 0.85 && *edits <= 2 + wanted.len() / 8);
+    let near = scored.filter(|(likeness, edits, candidate)| {
+        // One character too many or too few is a slip however short the name; `v1` for `v2` is not.
+        let is_slip = *edits == 1 && wanted.len() != candidate.len();
+        is_slip || (*likeness > 0.85 && *edits <= 2 + wanted.len() / 8)
+    });
     near.min_by_key(|(_, edits, candidate)| (*edits, *candidate)).map(|(_, _, candidate)| candidate)
 }

@@ -70,6 +70,8 @@ codes! {
         "Two services want the same port for protocols that cannot be told apart; the later one is not reached.";
     LISTENER_IMPOSSIBLE = "SRN0317" Warning "ListenerImpossible"
         "A listener of a Sidecar or a server of a Gateway cannot be opened by the proxy and is left out.";
+    COHORT_UNUSABLE = "SRN0318" Warning "CohortUnusable"
+        "The annotation serin.dev/cohort names no key of sessions; requests are drawn at random, as without it.";
     SERVER_PORT_TAKEN = "SRN0501" Warning "ServerPortTaken"
         "Two servers of Gateways want the same port for protocols that cannot be told apart; the later one has no effect.";
     SERVER_HOST_TAKEN = "SRN0502" Warning "ServerHostTaken"

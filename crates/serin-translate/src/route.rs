@@ -177,8 +177,11 @@ fn route(
     } else if let Some(response) = &written.direct_response {
         Action::Direct(action::direct_response(response)?)
     } else {
-        let forward =
+        let mut forward =
             action::forward(rules.semantics, written, &matched.path, &mut changes, context)?;
+        if forward.destinations.list().len() > 1 {
+            forward.cohort.clone_from(&rules.cohort);
+        }
         Action::Forward(Box::new(forward))
     };
     Ok(Route {

@@ -5,6 +5,7 @@
 //! version of an object ([`Resolver`]). Which rules then hold for a proxy is a question of its labels, namespace, port and
 //! gateways ([`Place`]). What the rules do is turned into routes by `crate::route`.
 
+mod cohort;
 mod delegate;
 mod gateway_name;
 mod place;
@@ -17,6 +18,7 @@ use std::sync::Arc;
 
 use serin_api::networking::{Destination, HttpRoute, TcpRoute, TlsRoute, VirtualService};
 use serin_api::{Finding, Meta, Object};
+use serin_routing::cohort::Cohort;
 use serin_routing::model::Origin;
 
 use crate::host::Host;
@@ -72,6 +74,8 @@ pub(crate) struct ResolvedVirtualService {
     pub(crate) tcp: Vec<TcpRoute>,
     /// Services that the HTTP rules refer to, sorted: their ports and DestinationRules decide about the routes.
     pub(crate) destinations: Vec<Host>,
+    /// Sessions keep their destination while weights change, if the author asks for it.
+    pub(crate) cohort: Option<Cohort>,
     /// What was found on the way.
     pub(crate) findings: Vec<Finding>,
 }

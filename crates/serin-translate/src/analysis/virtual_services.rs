@@ -275,9 +275,12 @@ pub(super) fn destination_subsets(input: Input<'_>, report: &mut Report) {
                 destination.subset, destination.host
             );
             let known = defined.iter().filter(|(of, _)| *of == host).map(|(_, subset)| *subset);
+            let known: Vec<&str> = known.collect();
             let mut message = codes::NOT_FOUND.message(text);
-            if let Some(near) = super::nearest(&destination.subset, known) {
+            if let Some(near) = super::nearest(&destination.subset, known.iter().copied()) {
                 message = message.help(format!("did you mean {near}?"));
+            } else if !known.is_empty() {
+                message = message.help(format!("there is {}", known.join(", ")));
             }
             report.add(virtual_service, at.key("subset"), message);
         }

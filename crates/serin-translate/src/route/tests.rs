@@ -1,6 +1,8 @@
 use std::collections::{BTreeMap, HashMap};
 
 use serde_json::{Value, json};
+use serin_api::Object;
+use serin_api::networking::VirtualService;
 use serin_routing::model::{Forward, PathRedirect, PathRewrite, PerMillion, RedirectPort};
 
 use super::*;
@@ -152,6 +154,34 @@ fn weights_of_zero_are_left_out_unless_the_destination_is_alone() {
     assert_eq!(weighted(&[0]), ["outbound|8080||h0.x 1"]);
     assert_eq!(weighted(&[100, 0]), ["outbound|8080||h0.x 100"]);
     assert_eq!(weighted(&[1, 2]), ["outbound|8080||h0.x 1", "outbound|8080||h1.x 2"]);
+}
+
+#[test]
+fn sessions_keep_their_destination_where_the_author_asks_for_it_and_there_is_a_choice() {
+    let spec = json!({"hosts": ["a.com"], "http": [
+        {"match": [{"uri": {"prefix": "/one"}}], "route": [{"destination": {"host": "a.com"}}]},
+        {"route": [{"destination": {"host": "a.com"}, "weight": 90}, {"destination": {"host": "b.com"}, "weight": 10}]},
+    ]});
+    let mut object = (*crate::virtual_service::testing::written("ns/vs", spec)).clone();
+    let cohorts = |object: &Object<VirtualService>| -> Vec<Option<String>> {
+        let resolved =
+            crate::virtual_service::testing::resolved(&[Arc::new(object.clone())]).remove(0);
+        let (labels, gateways) = (BTreeMap::new(), [GatewayName::mesh()]);
+        let place = Place { labels: &labels, namespace: "ns", gateways: &gateways, port: 8080 };
+        let known = Known::default();
+        let context =
+            RouteContext { place, terminates_tls: false, services: &known, default_retries: None };
+        let routes = routes(&resolved, &context).routes;
+        let rollout = |route: &Arc<Route>| {
+            forward(route).cohort.as_ref().map(|cohort| cohort.rollout.to_string())
+        };
+        routes.iter().map(rollout).collect()
+    };
+    assert_eq!(cohorts(&object), [None, None]);
+    object.meta.annotations.insert("serin.dev/cohort".to_owned(), "cookie:session".to_owned());
+    assert_eq!(cohorts(&object), [None, Some("ns/vs".to_owned())]);
+    object.meta.annotations.insert("serin.dev/cohort".to_owned(), "nonsense".to_owned());
+    assert_eq!(cohorts(&object), [None, None]);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use serin_routing::model::Origin;
 use super::delegate::{Conflict, MatchSource, merge_route};
 use names::{destinations, resolve_names};
 
-use super::{GatewayName, HttpRule, ResolvedVirtualService, Semantics};
+use super::{GatewayName, HttpRule, ResolvedVirtualService, Semantics, cohort};
 use crate::codes::{DELEGATE_CONFLICT, DELEGATE_UNUSABLE};
 use crate::host::Host;
 use crate::visibility::Visibility;
@@ -174,6 +174,10 @@ fn resolve(
         }
     };
     let destinations = destinations(&http);
+    let cohort = cohort::cohort(&object.reference(), &object.meta).unwrap_or_else(|finding| {
+        findings.push(*finding);
+        None
+    });
     let visibility =
         Visibility::new(&object.spec.export_to, &object.meta.namespace, &settings.export_to);
     ResolvedVirtualService {
@@ -186,6 +190,7 @@ fn resolve(
         tls: spec.tls,
         tcp: spec.tcp,
         destinations,
+        cohort,
         findings,
     }
 }
