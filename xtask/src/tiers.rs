@@ -14,6 +14,7 @@ use crate::workspace::Workspace;
 const TIERS: &[(&str, Tier)] = &[
     ("serin-re2", Tier::Pure),
     ("serin-api", Tier::Pure),
+    ("serin-objects", Tier::Pure),
     ("serin-routing", Tier::Pure),
     ("serin-translate", Tier::Pure),
     ("serin-http1", Tier::Pure),

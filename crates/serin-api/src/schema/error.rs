@@ -124,6 +124,11 @@ fn shown(value: &Value) -> String {
 }
 
 impl SchemaError {
+    /// The field as Kubernetes writes it.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// The error of the structural validation that `detail` describes.
     fn in_body(
         kind: ErrorKind,

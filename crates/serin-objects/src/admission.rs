@@ -1,0 +1,1 @@
+//! What built-in admission plug-ins add to pods.

@@ -1,0 +1,201 @@
+//! CustomResourceDefinitions: reading, checking and accepting them.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+use serin_api::schema::Schema;
+
+use crate::schema::{Node, custom_node};
+
+/// A CustomResourceDefinition, read.
+#[derive(Debug)]
+pub struct Definition {
+    /// The group.
+    pub group: String,
+    /// The plural.
+    pub plural: String,
+    /// The singular.
+    pub singular: String,
+    /// The kind.
+    pub kind: String,
+    /// The kind of lists.
+    pub list_kind: String,
+    /// Short names.
+    pub short_names: Vec<String>,
+    /// Categories.
+    pub categories: Vec<String>,
+    /// Whether objects live in namespaces.
+    pub namespaced: bool,
+    /// The versions as listed.
+    pub versions: Vec<DefinedVersion>,
+}
+
+/// A version of a CustomResourceDefinition.
+#[derive(Debug)]
+pub struct DefinedVersion {
+    /// Its name.
+    pub name: String,
+    /// Whether it is served.
+    pub served: bool,
+    /// Whether objects are kept in it.
+    pub storage: bool,
+    /// The warning that each use of a deprecated version gives.
+    pub deprecation: Option<String>,
+    /// The schema of whole objects.
+    pub schema: Arc<Schema>,
+    /// The schema as it was written.
+    pub raw_schema: Value,
+    /// Columns of tables.
+    pub columns: Vec<PrinterColumn>,
+    /// Whether the status has a path of its own.
+    pub status: bool,
+    /// Where a scale stands, if it has a path of its own.
+    pub scale: Option<ScalePaths>,
+    /// Paths that field selectors may use.
+    pub selectable: Vec<String>,
+    node: Node,
+}
+
+/// A column of a table.
+#[derive(Clone, Debug)]
+pub struct PrinterColumn {
+    /// Its heading.
+    pub name: String,
+    /// Its type: `string`, `integer`, `number`, `boolean`, `date`.
+    pub r#type: String,
+    /// Its format.
+    pub format: String,
+    /// What it shows.
+    pub description: String,
+    /// 0 for columns that are always shown.
+    pub priority: i64,
+    /// Where the value stands.
+    pub json_path: String,
+}
+
+/// Where the parts of a scale stand.
+#[derive(Clone, Debug)]
+pub struct ScalePaths {
+    /// Wanted replicas, below `.spec`.
+    pub spec_replicas: String,
+    /// Existing replicas, below `.status`.
+    pub status_replicas: String,
+    /// The label selector as text, below `.status` or `.spec`.
+    pub label_selector: Option<String>,
+}
+
+fn text(value: &Value, name: &str) -> String {
+    value.get(name).and_then(Value::as_str).unwrap_or_default().to_owned()
+}
+
+fn texts(value: &Value, name: &str) -> Vec<String> {
+    let list = value.get(name).and_then(Value::as_array);
+    list.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+}
+
+fn flag(value: &Value, name: &str) -> bool {
+    value.get(name).and_then(Value::as_bool).unwrap_or(false)
+}
+
+impl Definition {
+    /// Reads the object.
+    ///
+    /// # Errors
+    /// A sentence about the first schema that cannot be used.
+    pub fn parse(object: &Value) -> Result<Self, String> {
+        let spec = &object["spec"];
+        let names = &spec["names"];
+        let kind = text(names, "kind");
+        let or = |given: String, other: String| if given.is_empty() { other } else { given };
+        let versions = spec["versions"].as_array().map(Vec::as_slice).unwrap_or_default();
+        Ok(Self {
+            group: text(spec, "group"),
+            plural: text(names, "plural"),
+            singular: or(text(names, "singular"), kind.to_lowercase()),
+            list_kind: or(text(names, "listKind"), format!("{kind}List")),
+            kind,
+            short_names: texts(names, "shortNames"),
+            categories: texts(names, "categories"),
+            namespaced: spec["scope"] != "Cluster",
+            versions: versions
+                .iter()
+                .map(|it| DefinedVersion::parse(object, it))
+                .collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// A version.
+    pub fn version(&self, name: &str) -> Option<&DefinedVersion> {
+        self.versions.iter().find(|version| version.name == name)
+    }
+
+    /// The version in which objects are kept.
+    pub fn storage_version(&self) -> &str {
+        let kept = self.versions.iter().find(|version| version.storage);
+        kept.or(self.versions.first()).map_or("", |version| version.name.as_str())
+    }
+
+    pub(crate) fn node(&self, version: &str) -> &Node {
+        static ANY: Node = Node::Any;
+        self.version(version).map_or(&ANY, |version| &version.node)
+    }
+}
+
+impl DefinedVersion {
+    fn parse(object: &Value, version: &Value) -> Result<Self, String> {
+        let raw_schema = match version.pointer("/schema/openAPIV3Schema") {
+            Some(schema) => schema.clone(),
+            None => {
+                serde_json::json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true})
+            }
+        };
+        let name = text(version, "name");
+        let schema =
+            Schema::parse(&raw_schema).map_err(|defect| format!("version {name}: {defect}"))?;
+        let columns = version.get("additionalPrinterColumns").and_then(Value::as_array);
+        let scale = version.pointer("/subresources/scale").filter(|it| it.is_object());
+        let selectable = version.get("selectableFields").and_then(Value::as_array);
+        Ok(Self {
+            served: flag(version, "served"),
+            storage: flag(version, "storage"),
+            deprecation: flag(version, "deprecated").then(|| {
+                let given = text(version, "deprecationWarning");
+                if given.is_empty() {
+                    let group = text(&object["spec"], "group");
+                    let kind = text(&object["spec"]["names"], "kind");
+                    format!("{group}/{name} {kind} is deprecated")
+                } else {
+                    given
+                }
+            }),
+            columns: columns.into_iter().flatten().map(PrinterColumn::parse).collect(),
+            status: version.pointer("/subresources/status").is_some_and(Value::is_object),
+            scale: scale.map(|scale| ScalePaths {
+                spec_replicas: text(scale, "specReplicasPath"),
+                status_replicas: text(scale, "statusReplicasPath"),
+                label_selector: scale
+                    .get("labelSelectorPath")
+                    .and_then(Value::as_str)
+                    .map(str::to_owned),
+            }),
+            selectable: selectable.into_iter().flatten().map(|it| text(it, "jsonPath")).collect(),
+            node: custom_node(&schema),
+            schema: Arc::new(schema),
+            raw_schema,
+            name,
+        })
+    }
+}
+
+impl PrinterColumn {
+    fn parse(column: &Value) -> Self {
+        Self {
+            name: text(column, "name"),
+            r#type: text(column, "type"),
+            format: text(column, "format"),
+            description: text(column, "description"),
+            priority: column.get("priority").and_then(Value::as_i64).unwrap_or(0),
+            json_path: text(column, "jsonPath"),
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! What a real Kubernetes refuses, in its words.
+
+pub(crate) mod names;
