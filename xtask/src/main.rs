@@ -1,7 +1,7 @@
 //! Development tasks. `cargo xtask --help` lists them; `cargo xtask ci` is the whole of continuous integration.
 //!
-//! Everything runs the same on a developer's machine and in CI. Tasks need cargo and nothing else; where a better tool
-//! is installed (`cargo nextest`, `cargo deny`) it is used and the output says so.
+//! Everything runs the same on a developer's machine and in CI. Tasks need cargo; tests also need the
+//! programs that `cargo xtask tools` installs. Where a better tool is installed (`cargo nextest`, `cargo deny`) it is used and the output says so.
 
 #![expect(
     clippy::print_stdout,
@@ -16,6 +16,7 @@ mod steps;
 mod testing;
 mod tidy;
 mod tiers;
+mod tools;
 mod workspace;
 
 use std::path::PathBuf;
@@ -40,6 +41,8 @@ enum Task {
     Ci,
     /// Runs every test, with cargo nextest where it is installed.
     Test,
+    /// Installs the programs that tests and benchmarks talk to, or says how to.
+    Tools,
     /// Checks what the compiler does not: module docs, file lengths, tiers, licences, documents.
     Tidy,
     /// Writes the files that are made from code; with --check only says which ones are out of date.
@@ -79,6 +82,9 @@ fn run(task: Task) -> anyhow::Result<bool> {
     match task {
         Task::Ci => ci::run(&workspace, &mut steps),
         Task::Test => testing::run(&workspace, &mut steps),
+        Task::Tools => {
+            steps.run("tools", || tools::ensure(&workspace));
+        }
         Task::Tidy => ci::tidy(&workspace, &mut steps),
         Task::Generate { check } => {
             steps.run("generate", || generate::run(&workspace, check));

@@ -6,16 +6,20 @@ use std::process::{Command, Stdio};
 use anyhow::Context;
 
 use crate::steps::{Outcome, Steps, TestCounts};
+use crate::tools;
 use crate::workspace::Workspace;
 
-/// Unit, integration and documentation tests of the whole workspace. They need nothing but cargo.
+/// Unit, integration and documentation tests of the whole workspace, and before them the programs that they talk to.
 pub(crate) fn run(workspace: &Workspace, steps: &mut Steps) {
+    steps.run("tools", || tools::ensure(workspace));
     let runner: &[&str] = if workspace.has_subcommand("nextest") {
         &["nextest", "run", "--locked", "--workspace", "--no-fail-fast"]
     } else {
         &["test", "--locked", "--workspace", "--no-fail-fast", "--lib", "--bins", "--tests"]
     };
-    counted(steps, "tests", workspace.cargo(runner));
+    let mut tests = workspace.cargo(runner);
+    tests.env("SERIN_TOOLS", "required");
+    counted(steps, "tests", tests);
     counted(
         steps,
         "documentation tests",
