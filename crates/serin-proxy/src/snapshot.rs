@@ -1,13 +1,13 @@
 //! A model as every core executes it: compiled, with what the cores share of each cluster.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use serin_routing::Model;
 use serin_routing::balancer::EndpointSet;
 use serin_routing::breaker::Breaker;
 use serin_routing::compiled::{CompiledModel, CompiledTable};
-use serin_routing::model::{Cluster, Listener};
+use serin_routing::model::{ByName, Cluster, Listener};
 
 /// A version of the model. Requests hold on to the one they began with.
 #[derive(Debug, Default)]
@@ -18,7 +18,7 @@ pub(crate) struct Snapshot {
     pub(crate) compiled: CompiledModel,
     /// What the cores share of each cluster.
     pub(crate) clusters: HashMap<Arc<str>, Arc<SharedCluster>>,
-    listeners: BTreeMap<Arc<str>, Arc<Listener>>,
+    listeners: ByName<Listener>,
 }
 
 /// What the cores share of a cluster.
@@ -40,7 +40,14 @@ impl Snapshot {
         };
         let clusters = model.clusters.iter().map(|(name, cluster)| {
             let old = before.and_then(|before| before.clusters.get(name));
-            (Arc::clone(name), SharedCluster::new(cluster, &model, old))
+            let is_same = |old: &&Arc<SharedCluster>| {
+                let known = before.and_then(|it| it.compiled.model().endpoints.get(name));
+                Arc::ptr_eq(&old.cluster, cluster)
+                    && known.map(Arc::as_ptr) == model.endpoints.get(name).map(Arc::as_ptr)
+            };
+            let shared = old.filter(is_same).cloned();
+            let shared = shared.unwrap_or_else(|| SharedCluster::new(cluster, &model, old));
+            (Arc::clone(name), shared)
         });
         Self { version, clusters: clusters.collect(), listeners: model.listeners.clone(), compiled }
     }

@@ -2,7 +2,6 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
@@ -126,10 +125,10 @@ fn model(upstream: SocketAddr) -> Model {
     };
     let table = RouteTable { name: "http.80".into(), virtual_hosts: vec![Arc::new(host)] };
     Model {
-        listeners: BTreeMap::from([(Arc::clone(&listener.name), Arc::new(listener))]),
-        route_tables: BTreeMap::from([(Arc::clone(&table.name), Arc::new(table))]),
-        clusters: BTreeMap::from([(Arc::clone(&name), Arc::new(cluster(&name)))]),
-        endpoints: BTreeMap::from([(name, Arc::new(endpoints(upstream)))]),
+        listeners: [(Arc::clone(&listener.name), Arc::new(listener))].into(),
+        route_tables: [(Arc::clone(&table.name), Arc::new(table))].into(),
+        clusters: [(Arc::clone(&name), Arc::new(cluster(&name)))].into(),
+        endpoints: [(name, Arc::new(endpoints(upstream)))].into(),
     }
 }
 

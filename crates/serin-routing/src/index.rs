@@ -30,6 +30,9 @@ use texts::TextIndex;
 /// Up to this many lists are merged as they are; more are copied together and sorted.
 const MERGE_LISTS: usize = 8;
 
+/// Up to this many rules that have changed are filed apart; with more, all are filed anew.
+const MOST_CHANGED: usize = 64;
+
 /// Buffers for one request at a time, kept between requests so that none is allocated.
 #[derive(Debug, Default)]
 pub struct Scratch {
@@ -57,8 +60,85 @@ impl List {
 }
 
 /// The rules of a virtual host, filed.
-#[derive(Debug, Default)]
+///
+/// Where few conditions of many have changed, the rules stay filed as they were, and those that changed are filed once more,
+/// apart. A rule that is found where it was filed once is asked as it is now, so that nothing wrong is found there.
+#[derive(Debug)]
 pub(crate) struct RuleIndex {
+    filed: Arc<Filed>,
+    changed: Option<Box<Changed>>,
+}
+
+/// Rules whose conditions have changed since all were filed.
+#[derive(Debug)]
+struct Changed {
+    /// Their numbers, in ascending order.
+    rules: Vec<u32>,
+    /// Filed by their places in `rules`.
+    filed: Filed,
+}
+
+impl RuleIndex {
+    pub(crate) fn new(routes: &[Arc<Route>]) -> Self {
+        let conditions = reachable(routes).iter().map(|route| &route.condition);
+        Self { filed: Arc::new(Filed::new(conditions)), changed: None }
+    }
+
+    /// The index of `routes`, if `last` is that of `before`.
+    pub(crate) fn next(
+        last: &Arc<Self>,
+        before: &[Arc<Route>],
+        routes: &[Arc<Route>],
+    ) -> Arc<Self> {
+        if before.len() != routes.len() {
+            return Arc::new(Self::new(routes));
+        }
+        let differs = |(_, (old, new)): &(u32, (&Arc<Route>, &Arc<Route>))| {
+            !Arc::ptr_eq(old, new) && old.condition != new.condition
+        };
+        let pairs = (0..).zip(before.iter().zip(routes));
+        let mut changed: Vec<u32> = pairs.filter(differs).map(|(number, _)| number).collect();
+        if changed.is_empty() {
+            return Arc::clone(last);
+        }
+        // What comes after a rule that took every request has not been filed.
+        let filed = last.filed.order.len();
+        let opens = filed < routes.len() && changed.iter().any(|it| *it as usize + 1 == filed);
+        changed.extend(last.changed.iter().flat_map(|it| &it.rules));
+        changed.sort_unstable();
+        changed.dedup();
+        if opens || changed.len() > MOST_CHANGED {
+            return Arc::new(Self::new(routes));
+        }
+        let conditions = changed.iter().map(|number| &routes[*number as usize].condition);
+        let apart = Changed { filed: Filed::new(conditions), rules: changed };
+        Arc::new(Self { filed: Arc::clone(&last.filed), changed: Some(Box::new(apart)) })
+    }
+
+    /// The number of the first rule that the request meets.
+    pub(crate) fn find<R: Request>(
+        &self,
+        routes: &[Arc<Route>],
+        view: &View<'_, R>,
+        scratch: &mut Scratch,
+    ) -> Option<usize> {
+        let holds = |number: u32, buffer: &mut Vec<u8>| {
+            let route = routes.get(number as usize);
+            route.is_some_and(|route| matching::holds(&route.condition, view, buffer))
+        };
+        let mut first = self.filed.find(view, scratch, holds);
+        if let Some(Changed { rules, filed }) = self.changed.as_deref() {
+            let holds = |place: u32, buffer: &mut Vec<u8>| holds(rules[place as usize], buffer);
+            let changed = filed.find(view, scratch, holds).map(|place| rules[place as usize]);
+            first = first.into_iter().chain(changed).min();
+        }
+        first.map(|number| number as usize)
+    }
+}
+
+/// Rules under the keys that they are filed under.
+#[derive(Debug, Default)]
+struct Filed {
     path: TextIndex,
     /// Conditions without regard to case, for the path in lower case.
     folded_path: Option<TextIndex>,
@@ -67,13 +147,13 @@ pub(crate) struct RuleIndex {
     pseudo_headers: Named,
     parameters: Named,
     always: List,
-    /// The lists, one behind the other.
+    /// The lists, one behind the other: every rule once.
     order: Vec<u32>,
 }
 
-impl RuleIndex {
-    pub(crate) fn new(routes: &[Arc<Route>]) -> Self {
-        let mut filing = Filing::new(reachable(routes).iter().map(|route| &route.condition));
+impl Filed {
+    fn new<'m>(conditions: impl Iterator<Item = &'m RouteMatch>) -> Self {
+        let mut filing = Filing::new(conditions);
         let mut index = Self { always: filing.always(), ..Self::default() };
         for (subject, keys) in filing.by_subject() {
             let texts = TextIndex::new(keys);
@@ -91,13 +171,13 @@ impl RuleIndex {
         index
     }
 
-    /// The number of the first rule that the request meets.
-    pub(crate) fn find<R: Request>(
+    /// The number of the first rule that `holds`.
+    fn find<R: Request>(
         &self,
-        routes: &[Arc<Route>],
         view: &View<'_, R>,
         scratch: &mut Scratch,
-    ) -> Option<usize> {
+        holds: impl Fn(u32, &mut Vec<u8>) -> bool,
+    ) -> Option<u32> {
         scratch.lists.clear();
         if !self.always.is_empty() {
             scratch.lists.push(self.always);
@@ -106,16 +186,12 @@ impl RuleIndex {
         self.select_by_headers(view, scratch);
         self.select_by_parameters(view, &mut scratch.lists);
         let Scratch { buffer, lists, candidates, .. } = scratch;
-        let mut holds = |rule: u32| {
-            let route = routes.get(rule as usize);
-            route.is_some_and(|route| matching::holds(&route.condition, view, buffer))
-        };
-        let found = if lists.len() <= MERGE_LISTS {
+        let mut holds = |rule: u32| holds(rule, buffer);
+        if lists.len() <= MERGE_LISTS {
             first_merged(lists, &self.order, &mut holds)
         } else {
             first_sorted(lists, &self.order, candidates, &mut holds)
-        };
-        found.map(|rule| rule as usize)
+        }
     }
 
     fn select_by_path<R: Request>(&self, view: &View<'_, R>, scratch: &mut Scratch) {

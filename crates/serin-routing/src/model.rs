@@ -6,15 +6,14 @@
 //!
 //! Matching by [`RouteTable`] as it stands here is linear and obvious; [`crate::index`] compiles it for speed.
 
+mod by_name;
 mod cluster;
 mod listener;
 mod route;
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
 use serde::Serialize;
 
+pub use by_name::ByName;
 pub use cluster::{
     Cluster, ClusterTls, Discovery, Endpoint, EndpointAddress, EndpointTls, Endpoints, Health,
     Http2KeepAlive, KeepAlive, Locality, LocalityEndpoints, Tls, UpstreamProtocol, UpstreamTlsMode,
@@ -43,14 +42,14 @@ pub const INBOUND_PASSTHROUGH_CLUSTER: &str = "InboundPassthroughCluster";
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Model {
     /// Listeners, by name.
-    pub listeners: BTreeMap<Arc<str>, Arc<Listener>>,
+    pub listeners: ByName<Listener>,
     /// Route tables, by name.
-    pub route_tables: BTreeMap<Arc<str>, Arc<RouteTable>>,
+    pub route_tables: ByName<RouteTable>,
     /// Clusters, by name.
-    pub clusters: BTreeMap<Arc<str>, Arc<Cluster>>,
+    pub clusters: ByName<Cluster>,
     /// Endpoints of the clusters that have a list of them, by cluster name. Apart from the clusters because they change
     /// more often.
-    pub endpoints: BTreeMap<Arc<str>, Arc<Endpoints>>,
+    pub endpoints: ByName<Endpoints>,
 }
 
 /// A share in parts per million, the resolution of Envoy's fractions.

@@ -14,12 +14,11 @@ mod peers;
 mod pool;
 mod tls;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serin_routing::balancer;
 use serin_routing::model::{
-    BLACK_HOLE_CLUSTER, Cluster, Discovery, Endpoints, INBOUND_PASSTHROUGH_CLUSTER,
+    BLACK_HOLE_CLUSTER, ByName, Cluster, Discovery, Endpoints, INBOUND_PASSTHROUGH_CLUSTER,
     PASSTHROUGH_CLUSTER, UpstreamProtocol,
 };
 
@@ -35,9 +34,9 @@ use outbound::{Outbound, SniRouting};
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Clusters {
     /// Clusters.
-    pub(crate) clusters: BTreeMap<Arc<str>, Arc<Cluster>>,
+    pub(crate) clusters: ByName<Cluster>,
     /// Endpoints.
-    pub(crate) endpoints: BTreeMap<Arc<str>, Arc<Endpoints>>,
+    pub(crate) endpoints: ByName<Endpoints>,
 }
 
 /// What a gateway is for, as far as clusters depend on it.
@@ -109,11 +108,16 @@ impl Clusters {
     }
 }
 
-fn share<T: PartialEq>(map: &mut BTreeMap<Arc<str>, Arc<T>>, last: &BTreeMap<Arc<str>, Arc<T>>) {
-    for (name, value) in map {
-        if let Some(before) = last.get(name).filter(|before| ***before == **value) {
-            *value = Arc::clone(before);
+fn share<T: PartialEq>(map: &mut ByName<T>, last: &ByName<T>) {
+    let mut is_same = map.len() == last.len();
+    for (name, value) in map.iter_mut() {
+        match last.get(name).filter(|before| ***before == **value) {
+            Some(before) => *value = Arc::clone(before),
+            None => is_same = false,
         }
+    }
+    if is_same {
+        *map = last.clone();
     }
 }
 

@@ -12,11 +12,10 @@ mod selection;
 mod server;
 mod tables;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serin_api::Finding;
-use serin_routing::model::{Listener, RouteTable};
+use serin_routing::model::{ByName, Listener, RouteTable};
 
 use crate::cluster::GatewayKind;
 use crate::mesh::{Outbound, Seen, reuse, table_of, without_repetition};
@@ -33,9 +32,9 @@ use tables::RouteCache;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Edge {
     /// By name.
-    pub(crate) listeners: BTreeMap<Arc<str>, Arc<Listener>>,
+    pub(crate) listeners: ByName<Listener>,
     /// By name.
-    pub(crate) route_tables: BTreeMap<Arc<str>, Arc<RouteTable>>,
+    pub(crate) route_tables: ByName<RouteTable>,
     /// What was found on the way.
     pub(crate) findings: Vec<Finding>,
     /// Which clusters it needs.
@@ -65,7 +64,7 @@ impl Edge {
         let selected = selection::selected(gateways, view.proxy, &targets);
         let Merged { sockets, tables, mut findings } = Merged::new(&selected, view.proxy);
 
-        let mut listeners = BTreeMap::new();
+        let mut listeners = ByName::default();
         let mut builder = listeners::Builder::new(view);
         let mut kind = GatewayKind::Routing;
         for (place, socket) in &sockets {
@@ -79,7 +78,7 @@ impl Edge {
         }
         findings.extend(builder.into_findings());
 
-        let mut route_tables = BTreeMap::new();
+        let mut route_tables = ByName::default();
         let mut builder = tables::Builder::new(view, &self.routes);
         for (name, servers) in tables {
             let hosts = builder.hosts(&servers).into_iter();

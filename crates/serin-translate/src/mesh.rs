@@ -22,7 +22,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use serin_api::Finding;
-use serin_routing::model::{Listener, RouteTable};
+use serin_routing::model::{ByName, Listener, RouteTable};
 
 use crate::proxy::Proxy;
 use crate::scope::{EgressListener, Scope};
@@ -46,9 +46,9 @@ use rule_index::RuleIndex;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Mesh {
     /// By name.
-    pub(crate) listeners: BTreeMap<Arc<str>, Arc<Listener>>,
+    pub(crate) listeners: ByName<Listener>,
     /// By name.
-    pub(crate) route_tables: BTreeMap<Arc<str>, Arc<RouteTable>>,
+    pub(crate) route_tables: ByName<RouteTable>,
     /// What was found on the way.
     pub(crate) findings: Vec<Finding>,
     outbound: Arc<Listeners>,
@@ -154,7 +154,7 @@ impl Mesh {
                 .chain(inbound);
             all.map(|(name, it)| reuse(&self.listeners, name, it)).collect()
         };
-        let mut route_tables: BTreeMap<_, _> = inbound
+        let mut route_tables: ByName<_> = inbound
             .tables
             .iter()
             .map(|it| reuse(&self.route_tables, Arc::clone(&it.name), Arc::new(it.clone())))

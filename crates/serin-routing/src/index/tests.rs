@@ -53,6 +53,81 @@ proptest! {
     }
 }
 
+/// Versions of a table: in each, conditions of the one before have changed in some places.
+fn versions() -> impl Strategy<Value = Vec<Vec<Arc<Route>>>> {
+    let change = (any::<prop::sample::Index>(), testing::routes());
+    let changes = prop::collection::vec(prop::collection::vec(change, 1..4), 1..4);
+    (testing::routes(), changes).prop_map(|(first, changes)| {
+        let mut versions = vec![first];
+        for changed in changes {
+            let mut next = versions[versions.len() - 1].clone();
+            for (place, routes) in changed {
+                if let (Some(route), false) = (routes.into_iter().next(), next.is_empty()) {
+                    let place = place.index(next.len());
+                    next[place] = route;
+                }
+            }
+            versions.push(next);
+        }
+        versions
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1000))]
+
+    #[test]
+    fn the_index_of_the_next_version_finds_the_rule_that_a_scan_finds(
+        versions in versions(),
+        requests in prop::collection::vec(testing::request(), 1..6),
+    ) {
+        let mut index = Arc::new(RuleIndex::new(&versions[0]));
+        let mut scratch = Scratch::default();
+        for pair in versions.windows(2) {
+            let [before, routes] = pair else { unreachable!() };
+            index = RuleIndex::next(&index, before, routes);
+            for request in &requests {
+                let found = index.find(routes, &View::new(request), &mut scratch);
+                prop_assert_eq!(found, scan(routes, request), "{:?}", request);
+            }
+        }
+    }
+}
+
+#[test]
+fn rules_that_change_are_filed_apart_until_they_are_many() {
+    let exact = |number: usize| path(PathMatch::Exact(format!("/{number}").into()));
+    let mut routes = table((0..1000).map(exact));
+    let mut index = Arc::new(RuleIndex::new(&routes));
+    let first = Arc::clone(&index.filed);
+    for number in 0..=MOST_CHANGED {
+        assert!(Arc::ptr_eq(&index.filed, &first));
+        let before = routes.clone();
+        routes[number] = numbered_route(number, exact(2000 + number));
+        index = RuleIndex::next(&index, &before, &routes);
+        let find = |target: &str| {
+            let request = RequestParts::get("a", target);
+            index.find(&routes, &View::new(&request), &mut Scratch::default())
+        };
+        assert_eq!(find(&format!("/{}", 2000 + number)), Some(number));
+        assert_eq!(find(&format!("/{number}")), None);
+        assert_eq!(find("/999"), Some(999));
+    }
+    assert!(!Arc::ptr_eq(&index.filed, &first) && index.changed.is_none());
+}
+
+#[test]
+fn rules_behind_one_that_took_every_request_are_found_when_it_does_no_more() {
+    let exact = |text: &str| path(PathMatch::Exact(text.into()));
+    let mut routes = table([exact("/a"), RouteMatch::default(), exact("/b")]);
+    let before = routes.clone();
+    let index = Arc::new(RuleIndex::new(&before));
+    routes[1] = numbered_route(1, exact("/c"));
+    let index = RuleIndex::next(&index, &before, &routes);
+    let request = RequestParts::get("a", "/b");
+    assert_eq!(index.find(&routes, &View::new(&request), &mut Scratch::default()), Some(2));
+}
+
 #[test]
 fn the_first_of_overlapping_rules_is_found_whatever_it_is_filed_under() {
     let routes = table([

@@ -1,0 +1,85 @@
+//! A virtual host, compiled.
+
+use std::sync::Arc;
+
+use super::reusable::Reusable;
+use super::{CompiledRule, Work};
+use crate::index::{Domain, HasDomains, RuleIndex, Scratch};
+use crate::model::{Route, VirtualHost};
+use crate::request::{Request, View};
+
+/// So many regular expressions of a table are built when it is compiled, which takes some 20 µs each. The rest are built at
+/// their first use: with thousands, the index sees to it that few are ever asked.
+const BUILT_AHEAD: usize = 1000;
+
+/// A virtual host, compiled.
+#[derive(Debug)]
+pub(crate) struct CompiledHost {
+    pub(crate) host: Arc<VirtualHost>,
+    domains: Box<[Domain]>,
+    pub(super) index: Arc<RuleIndex>,
+    pub(super) rules: Vec<Arc<CompiledRule>>,
+}
+
+impl HasDomains for Arc<CompiledHost> {
+    fn domains(&self) -> &[Domain] {
+        &self.domains
+    }
+}
+
+impl CompiledHost {
+    /// The first rule that a request meets.
+    pub(crate) fn rule<R: Request>(
+        &self,
+        view: &View<'_, R>,
+        scratch: &mut Scratch,
+    ) -> Option<&CompiledRule> {
+        let number = self.index.find(&self.host.routes, view, scratch)?;
+        self.rules.get(number).map(|rule| &**rule)
+    }
+}
+
+/// Compiles the virtual hosts of a table.
+pub(super) struct Compiler {
+    /// What was compiled so far.
+    pub(super) work: Work,
+    /// Regular expressions that are yet to be built ahead.
+    budget: usize,
+}
+
+impl Default for Compiler {
+    fn default() -> Self {
+        Self { work: Work::default(), budget: BUILT_AHEAD }
+    }
+}
+
+impl Compiler {
+    pub(super) fn host(&mut self, host: Arc<VirtualHost>) -> CompiledHost {
+        self.work.virtual_hosts += 1;
+        let rules = host.routes.iter().map(|route| self.rule(route)).collect();
+        let index = Arc::new(RuleIndex::new(&host.routes));
+        CompiledHost { rules, domains: domains(&host), index, host }
+    }
+
+    /// The next version of a virtual host, with what `old` has of it already.
+    pub(super) fn next_host(&mut self, old: &CompiledHost, host: Arc<VirtualHost>) -> CompiledHost {
+        self.work.virtual_hosts += 1;
+        let mut reusable = Reusable::new(&old.host.routes, Arc::as_ptr);
+        let compile = |route: &Arc<Route>| match reusable.find(route) {
+            Some(place) => Arc::clone(&old.rules[place]),
+            None => self.rule(route),
+        };
+        let rules = host.routes.iter().map(compile).collect();
+        let index = RuleIndex::next(&old.index, &old.host.routes, &host.routes);
+        CompiledHost { rules, domains: domains(&host), index, host }
+    }
+
+    fn rule(&mut self, route: &Arc<Route>) -> Arc<CompiledRule> {
+        self.work.rules += 1;
+        Arc::new(CompiledRule::new(Arc::clone(route), &mut self.budget))
+    }
+}
+
+fn domains(host: &VirtualHost) -> Box<[Domain]> {
+    host.domains.iter().map(|domain| Domain::new(domain)).collect()
+}
