@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
-use crate::{Kind, Scope, yaml};
+use crate::{Kind, Scope, delivery, yaml};
 
 mod structural;
 
@@ -45,6 +45,7 @@ pub(crate) fn whole(kind: &Kind, mut fields: Value) -> Value {
     if !kind.is_custom {
         structural::relax(&mut fields);
     }
+    structural::settle_extensions(&mut fields, kind.group != delivery::FLAGGER);
     let mut properties = if kind.has_spec {
         // Istio's objects need a spec only if something in it is needed; the Gateway API's always have one.
         json!({ "spec": fields })
@@ -134,9 +135,10 @@ fn names(kind: &Kind) -> Value {
 
 /// The names by which `kubectl get` shows several kinds at once.
 fn categories(group: &str) -> Vec<String> {
-    match group.strip_suffix(".istio.io") {
-        Some(part) => vec!["istio-io".to_owned(), format!("{part}-istio-io")],
-        None => vec!["gateway-api".to_owned()],
+    match (group, group.strip_suffix(".istio.io")) {
+        (delivery::FLAGGER | delivery::SERIN, _) => vec!["all".to_owned()],
+        (_, Some(part)) => vec!["istio-io".to_owned(), format!("{part}-istio-io")],
+        (_, None) => vec!["gateway-api".to_owned()],
     }
 }
 

@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use crate::schema::Schema;
 use crate::{
-    DecodeError, Meta, Object, ObjectRef, Printer, Resource, Scope, core, crd, extensions,
-    gateway_api, networking, security, telemetry,
+    DecodeError, Meta, Object, ObjectRef, Printer, Resource, Scope, core, crd, delivery,
+    extensions, gateway_api, networking, security, telemetry,
 };
 
 /// Calls the macro `$with` with every kind: `Variant(type)`, the kinds that CustomResourceDefinitions define first,
@@ -44,7 +44,13 @@ macro_rules! for_each_kind {
             BackendTlsPolicy(gateway_api::BackendTlsPolicy),
             XBackendTrafficPolicy(gateway_api::XBackendTrafficPolicy),
             XBackend(gateway_api::XBackend),
-            InferencePool(gateway_api::InferencePool);
+            InferencePool(gateway_api::InferencePool),
+            Canary(delivery::Canary),
+            FlaggerCanary(delivery::FlaggerCanary),
+            MetricTemplate(delivery::MetricTemplate),
+            FlaggerMetricTemplate(delivery::FlaggerMetricTemplate),
+            AlertProvider(delivery::AlertProvider),
+            FlaggerAlertProvider(delivery::FlaggerAlertProvider);
             Service(core::Service),
             EndpointSlice(core::EndpointSlice),
             Endpoints(core::Endpoints),

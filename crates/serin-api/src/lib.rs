@@ -14,6 +14,7 @@ pub mod codes;
 pub mod core;
 pub mod crd;
 mod decode;
+pub mod delivery;
 pub mod extensions;
 
 mod field_path;

@@ -8,6 +8,7 @@ mod annotations;
 mod authorization_policy;
 mod cel;
 mod connection_pool;
+mod delivery;
 mod destination_rule;
 mod envoy_filter;
 mod extensions;
@@ -40,7 +41,7 @@ use serde_json::Value;
 
 use crate::{
     Code, DecodeError, FieldPath, Finding, Meta, Object, ObjectRef, Resource, Severity,
-    extensions as ext, networking, security, telemetry as tel,
+    delivery as del, extensions as ext, networking, security, telemetry as tel,
 };
 use place::Place;
 
@@ -129,6 +130,12 @@ pub fn validate(object: &Value) -> Option<Result<Vec<Problem>, DecodeError>> {
         (tel::Telemetry::GROUP, "Telemetry") => of::<tel::Telemetry>,
         (ext::WasmPlugin::GROUP, "WasmPlugin") => of::<ext::WasmPlugin>,
         (ext::TrafficExtension::GROUP, "TrafficExtension") => of::<ext::TrafficExtension>,
+        (del::SERIN, "Canary") => of::<del::Canary>,
+        (del::FLAGGER, "Canary") => of::<del::FlaggerCanary>,
+        (del::SERIN, "MetricTemplate") => of::<del::MetricTemplate>,
+        (del::FLAGGER, "MetricTemplate") => of::<del::FlaggerMetricTemplate>,
+        (del::SERIN, "AlertProvider") => of::<del::AlertProvider>,
+        (del::FLAGGER, "AlertProvider") => of::<del::FlaggerAlertProvider>,
         _ => return None,
     };
     Some(check(object))

@@ -16,6 +16,9 @@ const POSITIVE_DURATION: &str = "x-positive-duration";
 /// The field is set by Serin itself and unknown to users.
 const INTERNAL: &str = "x-internal";
 
+/// The field is Serin's own, in a kind that others have without it.
+const EXTENSION: &str = "x-extension";
+
 /// Formats that OpenAPI and Kubernetes know.
 const FORMATS: [&str; 6] = ["int32", "int64", "float", "double", "date-time", "byte"];
 
@@ -164,6 +167,23 @@ fn add_aliases(map: &mut Map<String, Value>) {
         }
     }
     fields.extend(added);
+}
+
+/// Keeps the fields that are extensions as ordinary ones, or takes them out.
+pub(super) fn settle_extensions(schema: &mut Value, keep: bool) {
+    let Some(map) = schema.as_object_mut() else { return };
+    map.remove(EXTENSION);
+    if let Some(Value::Object(fields)) = map.get_mut("properties")
+        && !keep
+    {
+        fields.retain(|_, field| field.get(EXTENSION).is_none());
+    }
+    let recurse: fn(&mut Value) = if keep {
+        |part| settle_extensions(part, true)
+    } else {
+        |part| settle_extensions(part, false)
+    };
+    for_each_part(map, recurse);
 }
 
 /// Lets a schema pass over fields that it does not have, and take null for any value: as typed readers do.

@@ -38,6 +38,7 @@ fn every_kind_has_a_schema_that_can_be_read() {
             "x-nullable",
             "x-positive",
             "x-internal",
+            "x-extension",
             "x-required",
             "patternProperties",
             "\"const\"",
@@ -166,4 +167,18 @@ fn what_types_say_of_their_fields_reaches_the_schema() {
     );
     assert_eq!(rule["redirect"]["properties"].get("prefixRewrite"), None);
     assert_eq!(rule["route"]["items"]["required"], json!(["destination"]));
+}
+
+#[test]
+fn fields_of_ours_are_in_our_group_only() {
+    let fields = |group: &str, kind: &str| {
+        Kind::find(group, kind).unwrap().describe()["properties"]["spec"]["properties"].clone()
+    };
+    let (ours, theirs) = (fields("serin.dev", "Canary"), fields("flagger.app", "Canary"));
+    for field in ["hold", "versions", "group", "quietHours", "warmUp"] {
+        assert!(ours.get(field).is_some() && theirs.get(field).is_none(), "{field}");
+    }
+    let analysis = |of: &Value| of["analysis"]["properties"]["sequential"].is_object();
+    assert!(analysis(&ours) && !analysis(&theirs));
+    assert_eq!(ours["targetRef"], theirs["targetRef"]);
 }

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use serin_api::{
-    AnyObject, Object, Resource, core, extensions, gateway_api, networking, security, telemetry,
+    AnyObject, Object, Resource, core, delivery, extensions, gateway_api, networking, security,
+    telemetry,
 };
 
 /// A kind of object that a snapshot holds.
@@ -98,6 +99,18 @@ kinds! {
     x_backends: gateway_api::XBackend,
     /// InferencePools.
     inference_pools: gateway_api::InferencePool,
+    /// Canaries of `serin.dev`.
+    canaries: delivery::Canary,
+    /// Canaries of `flagger.app`.
+    flagger_canaries: delivery::FlaggerCanary,
+    /// MetricTemplates of `serin.dev`.
+    metric_templates: delivery::MetricTemplate,
+    /// MetricTemplates of `flagger.app`.
+    flagger_metric_templates: delivery::FlaggerMetricTemplate,
+    /// AlertProviders of `serin.dev`.
+    alert_providers: delivery::AlertProvider,
+    /// AlertProviders of `flagger.app`.
+    flagger_alert_providers: delivery::FlaggerAlertProvider,
     /// Services.
     services: core::Service,
     /// EndpointSlices.
