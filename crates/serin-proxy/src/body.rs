@@ -1,13 +1,24 @@
 //! Bodies on their way through: a source that is asked for the next piece, a sink that takes it.
 //!
-//! Nothing is read before the piece before it was written, so that a slow reader slows the writer down and at most one
-//! buffer stands between them.
+//! Each has one variant per protocol; what stands between them knows neither. Nothing is read before the piece before it was
+//! written, so that a slow reader slows the writer down and at most one piece stands between them: on HTTP/1 by not reading,
+//! on HTTP/2 by giving the window back only for what was used up.
 
-use std::io::{self, IoSlice};
+mod frames;
+mod http1;
+mod http2;
 
-use serin_http1::{Decoder, Framing, Step, chunk_head, last_chunk};
+use std::io;
+use std::ops::Deref;
 
-use crate::io::{Buffer, Io};
+use bytes::Bytes;
+
+use crate::exchange::CopySource;
+use crate::message::Headers;
+
+pub(crate) use frames::GrpcFrames;
+pub(crate) use http1::{Http1Sink, Http1Source};
+pub(crate) use http2::{Http2Out, Http2Sink, Http2Source};
 
 /// What interrupted a body.
 #[derive(Debug, thiserror::Error)]
@@ -21,129 +32,163 @@ pub(crate) enum BodyError {
     /// The framing is malformed.
     #[error("the body is malformed")]
     Malformed(#[source] serin_http1::Error),
+    /// The stream was reset, or its connection failed.
+    #[error("the stream was reset")]
+    Http2(#[source] h2::Error),
+    /// A copy that could not keep up was given up.
+    #[error("the copy was given up")]
+    GivenUp,
+}
+
+/// Bytes of a body that a sink is to take.
+#[derive(Clone, Copy)]
+pub(crate) enum Piece<'p> {
+    /// In a buffer that is used again.
+    Borrowed(&'p [u8]),
+    /// In memory of their own, which can be kept without copying.
+    Shared(&'p Bytes),
+}
+
+impl Piece<'_> {
+    /// The bytes, to be kept.
+    pub(crate) fn to_bytes(self) -> Bytes {
+        match self {
+            Self::Borrowed(bytes) => Bytes::copy_from_slice(bytes),
+            Self::Shared(bytes) => bytes.clone(),
+        }
+    }
+}
+
+impl Deref for Piece<'_> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Borrowed(bytes) => bytes,
+            Self::Shared(bytes) => bytes,
+        }
+    }
 }
 
 /// A body being read.
 pub(crate) enum Source<'c> {
-    /// There is none.
-    Empty,
     /// From an HTTP/1 connection.
     Http1(Http1Source<'c>),
+    /// From a stream of an HTTP/2 connection.
+    Http2(Http2Source),
+    /// What another request hands on of its own body.
+    Copy(CopySource),
 }
 
 impl Source<'_> {
-    /// Makes the next piece available; `false` at the end.
+    /// Whether the message has no body at all, which is known from its head.
+    pub(crate) fn is_empty(&self) -> bool {
+        match self {
+            Self::Http1(source) => source.is_empty(),
+            Self::Http2(source) => source.is_empty(),
+            Self::Copy(source) => source.is_empty(),
+        }
+    }
+
+    /// Makes the next piece available; `false` at the end. The piece before must have been consumed. Can be given up and called
+    /// again.
     pub(crate) async fn next(&mut self) -> Result<bool, BodyError> {
         match self {
-            Self::Empty => Ok(false),
             Self::Http1(source) => source.next().await,
+            Self::Http2(source) => source.next().await,
+            Self::Copy(source) => source.next().await,
         }
     }
 
     /// The piece that `next` made available.
-    pub(crate) fn piece(&self) -> &[u8] {
+    pub(crate) fn piece(&self) -> Piece<'_> {
         match self {
-            Self::Empty => &[],
-            Self::Http1(source) => source.piece(),
+            Self::Http1(source) => Piece::Borrowed(source.piece()),
+            Self::Http2(source) => Piece::Shared(source.piece()),
+            Self::Copy(source) => Piece::Shared(source.piece()),
         }
     }
 
     /// The piece is used up.
     pub(crate) fn consume(&mut self) {
         match self {
-            Self::Empty => {}
             Self::Http1(source) => source.consume(),
+            Self::Http2(source) => source.consume(),
+            Self::Copy(source) => source.consume(),
         }
     }
 
-    /// Trailers that came after the last piece, as HTTP/1 lines.
-    pub(crate) fn trailers(&self) -> &[u8] {
+    /// Trailers that came after the last piece.
+    pub(crate) const fn trailers(&self) -> &Headers {
         match self {
-            Self::Empty => &[],
-            Self::Http1(source) => &source.trailers,
+            Self::Http1(source) => source.trailers(),
+            Self::Http2(source) => source.trailers(),
+            Self::Copy(source) => source.trailers(),
+        }
+    }
+
+    /// After the end of the body: waits until the sender has gone. What it may send already of a next message is kept.
+    pub(crate) async fn gone(&mut self) {
+        match self {
+            Self::Http1(source) => source.gone().await,
+            // Streams are watched by their connections.
+            Self::Http2(_) | Self::Copy(_) => std::future::pending().await,
         }
     }
 }
 
-/// A body on an HTTP/1 connection.
-pub(crate) struct Http1Source<'c> {
-    io: &'c Io,
-    input: &'c mut Buffer,
-    decoder: &'c mut Decoder,
-    ready: usize,
-    trailers: Vec<u8>,
+/// A body being written.
+pub(crate) enum Sink<'c> {
+    /// To an HTTP/1 connection.
+    Http1(Http1Sink<'c>),
+    /// To a stream of an HTTP/2 connection.
+    Http2(Http2Sink<'c>),
 }
 
-impl<'c> Http1Source<'c> {
-    pub(crate) const fn new(io: &'c Io, input: &'c mut Buffer, decoder: &'c mut Decoder) -> Self {
-        Self { io, input, decoder, ready: 0, trailers: Vec::new() }
+impl Sink<'_> {
+    /// Writes a piece; comes back when the next one can be taken.
+    pub(crate) async fn write(&mut self, piece: Piece<'_>) -> io::Result<()> {
+        match self {
+            Self::Http1(sink) => sink.write(&piece).await,
+            Self::Http2(sink) => sink.write(piece.to_bytes()).await,
+        }
     }
 
-    async fn next(&mut self) -> Result<bool, BodyError> {
-        loop {
-            match self.decoder.step(self.input.data()).map_err(BodyError::Malformed)? {
-                Step::Content(count) => {
-                    self.ready = count;
-                    return Ok(true);
-                }
-                Step::Skip(count) => self.input.consume(count),
-                Step::Trailer(count) => {
-                    self.trailers
-                        .extend_from_slice(self.input.data().get(..count).unwrap_or_default());
-                    self.input.consume(count);
-                }
-                Step::End => return Ok(false),
-                Step::More if self.input.fill(self.io).await.map_err(BodyError::Io)? > 0 => {}
-                Step::More if self.decoder.ends_with_connection() => return Ok(false),
-                Step::More => return Err(BodyError::Truncated),
+    /// Lets leave what waits for the next piece.
+    pub(crate) async fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Http1(sink) => sink.flush().await,
+            Self::Http2(_) => Ok(()),
+        }
+    }
+
+    /// Ends the body.
+    pub(crate) async fn finish(&mut self, trailers: &Headers) -> io::Result<()> {
+        match self {
+            Self::Http1(sink) => sink.finish(trailers).await,
+            Self::Http2(sink) => sink.finish(trailers),
+        }
+    }
+
+    /// Makes the next piece of `source` available; if it has to be waited for, what was written leaves first.
+    pub(crate) async fn next_of(&mut self, source: &mut Source<'_>) -> Result<bool, Broken> {
+        {
+            let mut next = std::pin::pin!(source.next());
+            let now = std::future::poll_fn(|cx| std::task::Poll::Ready(next.as_mut().poll(cx)));
+            if let std::task::Poll::Ready(next) = now.await {
+                return next.map_err(Broken::Source);
             }
         }
-    }
-
-    fn piece(&self) -> &[u8] {
-        self.input.data().get(..self.ready).unwrap_or_default()
-    }
-
-    fn consume(&mut self) {
-        self.input.consume(std::mem::take(&mut self.ready));
+        self.flush().await.map_err(|_| Broken::Sink)?;
+        source.next().await.map_err(Broken::Source)
     }
 }
 
-/// A body being written. The head waits in `pending` and leaves with the first piece.
-pub(crate) struct Sink<'c> {
-    io: &'c Io,
-    pending: Vec<u8>,
-    chunked: bool,
-}
-
-impl<'c> Sink<'c> {
-    pub(crate) const fn new(io: &'c Io, head: Vec<u8>, framing: Framing) -> Self {
-        Self { io, pending: head, chunked: matches!(framing, Framing::Chunked) }
-    }
-
-    /// Writes a piece.
-    pub(crate) async fn write(&mut self, piece: &[u8]) -> io::Result<()> {
-        if self.chunked && !piece.is_empty() {
-            chunk_head(&mut self.pending, piece.len());
-            self.send(piece, b"\r\n").await
-        } else {
-            self.send(piece, b"").await
-        }
-    }
-
-    /// Ends the body. `trailers` are whole lines.
-    pub(crate) async fn finish(&mut self, trailers: &[u8]) -> io::Result<()> {
-        if self.chunked {
-            last_chunk(&mut self.pending, trailers);
-        }
-        self.send(&[], b"").await?;
-        self.io.flush().await
-    }
-
-    async fn send(&mut self, piece: &[u8], after: &[u8]) -> io::Result<()> {
-        let mut pieces = [IoSlice::new(&self.pending), IoSlice::new(piece), IoSlice::new(after)];
-        self.io.write_all(&mut pieces).await?;
-        self.pending.clear();
-        Ok(())
-    }
+/// Which end of a body's way broke.
+#[derive(Debug)]
+pub(crate) enum Broken {
+    /// The one that is read.
+    Source(BodyError),
+    /// The one that is written.
+    Sink,
 }

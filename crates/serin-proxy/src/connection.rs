@@ -8,7 +8,7 @@ use serin_routing::connection::{Connection, filter_chain};
 use serin_routing::model::{FilterChain, Listener, NetworkFilter, TransportProtocol};
 use tokio::net::TcpStream;
 
-use crate::http1;
+use crate::http;
 use crate::io::Stream;
 use crate::tcp;
 use crate::worker::Worker;
@@ -40,7 +40,9 @@ pub(crate) async fn serve(
         return tracing::error!(listener = %listener.name, "TLS is not terminated; the connection is closed");
     }
     match &chain.filter {
-        NetworkFilter::Http(http) => http1::serve(&worker, http, Stream::Tcp(stream), ends).await,
+        NetworkFilter::Http(http) => {
+            http::serve(&worker, http, Stream::Tcp(stream), ends, None).await;
+        }
         NetworkFilter::Tcp(proxy) => tcp::serve(&worker, proxy, stream, ends).await,
     }
 }

@@ -6,8 +6,11 @@
 mod attempt;
 mod facts;
 mod forward;
+mod mirror;
 mod outgoing;
+mod progress;
 mod reply;
+mod respond;
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -18,19 +21,26 @@ use serin_routing::response::Failure;
 
 use crate::body::Source;
 use crate::forwarded::identify;
-use crate::request::Request;
-use crate::response::{Responder, Response};
+use crate::request::{Request, Upgrade};
+use crate::response::{Reply, Responder, Response};
 use crate::snapshot::Snapshot;
+use crate::upstream::Version;
 use crate::worker::Worker;
 
 use facts::RequestFacts;
 use outgoing::Outgoing;
+use progress::Progress;
+use reply::Answer;
+
+pub(crate) use mirror::CopySource;
 
 /// What a request is handled with.
 pub(crate) struct Exchange<'e> {
     pub(crate) worker: &'e Rc<Worker>,
     pub(crate) snapshot: &'e Arc<Snapshot>,
     pub(crate) http: &'e HttpConnection,
+    /// The version that the request came in.
+    pub(crate) version: Version,
 }
 
 /// How a request ended, as far as its connection is concerned.
@@ -50,15 +60,52 @@ pub(crate) async fn handle(
     responder: &mut Responder<'_>,
 ) -> Ended {
     let worker = exchange.worker;
-    let is_tls = request.secure;
-    let peer = request.downstream.direct_remote;
+    let limit = exchange.http.stream_idle_timeout.filter(|limit| !limit.is_zero());
+    let progress = Progress::new(limit.is_some());
+    let mut outgoing = Outgoing::new(body, worker.settings.retry_buffer, &progress);
+    let phases = phases(exchange, request, &mut outgoing, responder);
+    let ended = match limit {
+        Some(limit) => tokio::select! {
+            biased;
+            ended = phases => Some(ended),
+            () = progress.idle(limit) => None,
+        },
+        None => Some(phases.await),
+    };
+    let ended = match ended {
+        Some(ended) => ended,
+        None => {
+            // It is the upstream that is waited for, or the client.
+            let status = if progress.whole.get() { 504 } else { 408 };
+            let failure = Failure::StreamIdleTimeout(status);
+            reply::fail(exchange, request, None, failure, responder).await
+        }
+    };
+    responder.record.request_bytes = progress.bytes.get();
+    responder.record.request_messages = progress.messages.get();
+    // On HTTP/1, what is left of the request's body stands before the next request.
+    let is_shared = matches!(responder.reply, Reply::Http2(_));
+    if ended == Ended::Complete && !is_shared && !outgoing.drain().await {
+        return Ended::Broken;
+    }
+    ended
+}
+
+/// The way of a request.
+async fn phases(
+    exchange: &Exchange<'_>,
+    request: &mut Request,
+    outgoing: &mut Outgoing<'_>,
+    responder: &mut Responder<'_>,
+) -> Ended {
+    let worker = exchange.worker;
+    let (peer, is_tls) = (request.downstream.direct_remote, request.secure);
     identify(request, exchange.http, peer, is_tls, &mut *worker.random.borrow_mut());
+    if let Some(failure) = set_up(request, outgoing) {
+        return reply::fail(exchange, request, None, failure, responder).await;
+    }
     let Some(table) = exchange.snapshot.table(&exchange.http.routes) else {
-        responder.record.failed(Failure::RouteNotFound);
-        let ended =
-            reply::failure(exchange, request, None, Failure::RouteNotFound, responder).await;
-        worker.counters.add(&responder.record);
-        return ended;
+        return reply::fail(exchange, request, None, Failure::RouteNotFound, responder).await;
     };
     let decision = {
         let (mut scratch, mut random) = (worker.scratch.borrow_mut(), worker.random.borrow_mut());
@@ -68,12 +115,21 @@ pub(crate) async fn handle(
     if let Some(delay) = decision.delay {
         tokio::time::sleep(delay).await;
     }
-    let mut outgoing = Outgoing::new(body, worker.settings.retry_buffer);
-    let ended = act(exchange, request, &decision, &mut outgoing, responder).await;
-    responder.record.request_bytes = outgoing.count();
-    worker.counters.add(&responder.record);
-    // What is left of the request's body stands before the next request.
-    if ended == Ended::Complete && !outgoing.is_drained().await { Ended::Broken } else { ended }
+    act(exchange, request, &decision, outgoing, responder).await
+}
+
+/// What follows from the kind of request, before it is known where it goes.
+fn set_up(request: &Request, outgoing: &mut Outgoing<'_>) -> Option<Failure> {
+    match request.upgrade {
+        Upgrade::None => {}
+        Upgrade::WebSocket => outgoing.tunnel(),
+        // No listener of Istio's lets these through, so that Envoy answers before it looks for a route.
+        Upgrade::Other => return Some(Failure::UpgradeFailed),
+    }
+    if is_grpc(request) {
+        outgoing.count_messages();
+    }
+    None
 }
 
 async fn act(
@@ -83,31 +139,38 @@ async fn act(
     outgoing: &mut Outgoing<'_>,
     responder: &mut Responder<'_>,
 ) -> Ended {
-    match &decision.verdict {
+    let (response, body): (Response, &[u8]) = match &decision.verdict {
         Verdict::Forward(forwarding) => {
-            forward::forward(exchange, request, decision, forwarding, outgoing, responder).await
+            return forward::forward(exchange, request, decision, forwarding, outgoing, responder)
+                .await;
+        }
+        Verdict::Fail(failure) => {
+            return reply::fail(exchange, request, Some(decision), *failure, responder).await;
         }
         Verdict::Redirect(redirection) => {
+            responder.record.details = "direct_response";
             let mut response = Response::new(redirection.status());
             response.headers.append(b"location", &redirection.location(request));
-            responder.record.details = "direct_response";
-            reply::own(exchange, request, Some(decision), response, b"", responder).await
+            (response, b"")
         }
         Verdict::Direct(direct) => {
             responder.record.details = "direct_response";
-            let mut response = Response::new(direct.status);
-            if !direct.body.is_empty() {
-                response.headers.append(b"content-type", b"text/plain");
-            }
-            reply::own(exchange, request, Some(decision), response, &direct.body, responder).await
+            (Response::new(direct.status), &direct.body)
         }
         Verdict::Preflight => {
             responder.record.details = "cors_response";
-            reply::own(exchange, request, Some(decision), Response::new(200), b"", responder).await
+            (Response::new(200), b"")
         }
-        Verdict::Fail(failure) => {
-            responder.record.failed(*failure);
-            reply::failure(exchange, request, Some(decision), *failure, responder).await
-        }
+    };
+    let answer = Answer { response, body, grpc_status: None };
+    reply::own(exchange, request, Some(decision), answer, responder).await
+}
+
+/// Whether a request speaks gRPC, by its content type (Envoy's rule).
+fn is_grpc(request: &Request) -> bool {
+    let content_type = request.headers.find(b"content-type").unwrap_or_default();
+    match content_type.strip_prefix(b"application/grpc") {
+        Some(rest) => matches!(rest.first(), None | Some(b'+' | b';')),
+        None => false,
     }
 }

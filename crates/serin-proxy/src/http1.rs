@@ -1,22 +1,31 @@
 //! HTTP/1 from clients: one request after the other on a connection.
 
-use serin_http1::{
-    Decoder, Error, FieldName, Framing, Head, Kind, Version, request_framing, status_line,
-    write_field,
-};
-use serin_routing::model::HttpConnection;
 use std::io::IoSlice;
 use std::rc::Rc;
+use std::time::Duration;
+
+use serin_http1::{
+    Error, FieldName, Framing, Head, Kind, request_framing, status_line, write_field,
+};
+use serin_routing::model::{Codec, HttpConnection};
+use tokio::time::{sleep, timeout};
 
 use crate::body::{Http1Source, Source};
 use crate::connection::Ends;
 use crate::exchange::{self, Ended, Exchange};
-use crate::io::{Buffer, Io, Stream};
+use crate::http2;
+use crate::io::{Buffer, Io, Rewound, Stream};
 use crate::record::Record;
-use crate::request::Request;
-use crate::response::Responder;
-use crate::upstream::{has_token, keeps_alive};
+use crate::request::{Request, Upgrade};
+use crate::response::{Http1Reply, Reply, Responder};
+use crate::upstream::{Version, has_token, keeps_alive};
 use crate::worker::Worker;
+
+/// How HTTP/2 begins: a request that no HTTP/1 client sends (RFC 9113 §3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\n";
+/// Time for a client to close a connection after its last answer (Envoy's default). What it still sends is read meanwhile, for
+/// unread bytes would make the system take back the answer.
+const LINGER: Duration = Duration::from_secs(1);
 
 /// What a connection does next.
 enum Next {
@@ -24,48 +33,72 @@ enum Next {
     Idle,
     /// Ends.
     Close,
+    /// Goes on in HTTP/2, after these bytes.
+    Http2(Vec<u8>),
 }
 
 /// Serves a connection until it ends. While nothing is asked it holds no buffer, and no more than this small task.
 pub(crate) async fn serve(worker: &Rc<Worker>, http: &HttpConnection, stream: Stream, ends: Ends) {
     let io = Io::new(stream);
+    let mut may_change = http.codec == Codec::Auto;
     loop {
         tokio::select! {
             biased;
             ready = io.readable() => if ready.is_err() { return },
             () = worker.draining.started() => break,
-            () = tokio::time::sleep(http.idle_timeout.unwrap_or(worker.settings.idle_timeout)) => break,
+            () = sleep(http.idle_timeout.unwrap_or(worker.settings.idle_timeout)) => break,
         }
-        match Box::pin(serve_requests(worker, http, &io, ends)).await {
+        match Box::pin(serve_requests(worker, http, &io, ends, may_change)).await {
             Next::Idle => {}
             Next::Close => break,
+            Next::Http2(first) => {
+                let stream = Rewound::new(first, io.into_inner());
+                return http2::serve(worker, http, stream, ends).await;
+            }
         }
+        may_change = false;
     }
     // The peer may be gone already.
-    let _ = io.shutdown().await;
+    if io.shutdown().await.is_ok() {
+        let mut rest = Buffer::new(&worker.buffers);
+        let read = async {
+            while let Ok(1..) = rest.fill(&io).await {
+                rest.consume(rest.data().len());
+            }
+        };
+        let _ = timeout(LINGER, read).await;
+    }
 }
 
 /// Serves what has arrived.
-async fn serve_requests(worker: &Rc<Worker>, http: &HttpConnection, io: &Io, ends: Ends) -> Next {
+async fn serve_requests(
+    worker: &Rc<Worker>,
+    http: &HttpConnection,
+    io: &Io,
+    ends: Ends,
+    mut may_change: bool,
+) -> Next {
     let mut input = Buffer::new(&worker.buffers);
     let mut head = Head::default();
     let mut request = Request::default();
-    let mut head_buffer = Vec::new();
     loop {
         match read_head(worker, io, &mut input, &mut head).await {
-            Ok(true) => {}
-            Ok(false) => return Next::Close,
-            Err(error) => {
-                refuse(io, error).await;
-                return Next::Close;
+            Ok(Arrived::Head) => {}
+            Ok(Arrived::End) => return Next::Close,
+            Ok(Arrived::Late) => return close_with(io, 408, "the request took too long").await,
+            Err(Error::Version) if may_change && input.data().starts_with(PREFACE) => {
+                return Next::Http2(input.data().to_vec());
             }
+            Err(error) => return close_with(io, error.status(), &error.to_string()).await,
+        }
+        may_change = false;
+        let is_http_10 = head.version() == serin_http1::Version::Http10;
+        if is_http_10 && !http.accept_http_10 {
+            return close_with(io, 426, "").await;
         }
         let framing = match take_over(&mut request, &head, &input, ends) {
             Ok(framing) => framing,
-            Err(error) => {
-                refuse(io, error).await;
-                return Next::Close;
-            }
+            Err(error) => return close_with(io, error.status(), &error.to_string()).await,
         };
         let keep_alive = keeps_alive(&head, input.data()) && !worker.draining.has_started();
         let expects = head
@@ -80,25 +113,19 @@ async fn serve_requests(worker: &Rc<Worker>, http: &HttpConnection, io: &Io, end
             }
         }
         let snapshot = worker.snapshot();
-        let exchange = Exchange { worker, snapshot: &snapshot, http };
-        let mut decoder = Decoder::new(framing);
-        let is_head = request.method_text() == b"HEAD";
-        let is_http_10 = head.version() == Version::Http10;
+        let exchange = Exchange { worker, snapshot: &snapshot, http, version: Version::Http1 };
         let mut responder = Responder {
-            io,
-            is_http_10,
-            is_head,
-            keep_alive,
-            head: std::mem::take(&mut head_buffer),
+            reply: Reply::Http1(Http1Reply { io, is_http_10, keep_alive, head: Vec::new() }),
+            is_head: request.method_text() == b"HEAD",
             record: Record::new(worker.clock.now()),
         };
-        let body = match framing {
-            Framing::None => Source::Empty,
-            _ => Source::Http1(Http1Source::new(io, &mut input, &mut decoder)),
-        };
+        let framing =
+            if request.upgrade == Upgrade::WebSocket { Framing::UntilClose } else { framing };
+        let body = Source::Http1(Http1Source::new(io, &mut input, framing));
         let ended = exchange::handle(&exchange, &mut request, body, &mut responder).await;
-        head_buffer = responder.head;
-        if ended == Ended::Broken || !responder.keep_alive {
+        worker.counters.add(&responder.record);
+        let keep_alive = matches!(&responder.reply, Reply::Http1(reply) if reply.keep_alive);
+        if ended == Ended::Broken || !keep_alive {
             return Next::Close;
         }
         if input.is_empty() {
@@ -107,26 +134,35 @@ async fn serve_requests(worker: &Rc<Worker>, http: &HttpConnection, io: &Io, end
     }
 }
 
-/// Reads until a head is complete; `false` if the connection ends before the next request begins.
+/// What came of waiting for a head.
+enum Arrived {
+    /// It is there.
+    Head,
+    /// The connection has ended before the next request began.
+    End,
+    /// It takes too long.
+    Late,
+}
+
+/// Reads until a head is complete.
 async fn read_head(
     worker: &Worker,
     io: &Io,
     input: &mut Buffer,
     head: &mut Head,
-) -> Result<bool, Error> {
+) -> Result<Arrived, Error> {
     let reading = async {
         loop {
             if head.read(Kind::Request, input.data_mut(), worker.settings.heads)?.is_some() {
-                return Ok(true);
+                return Ok(Arrived::Head);
             }
             match input.fill(io).await {
-                Ok(0) | Err(_) => return Ok(false),
+                Ok(0) | Err(_) => return Ok(Arrived::End),
                 Ok(_) => {}
             }
         }
     };
-    // What has arrived whole needs no timer.
-    tokio::time::timeout(worker.settings.head_timeout, reading).await.unwrap_or(Ok(false))
+    timeout(worker.settings.head_timeout, reading).await.unwrap_or(Ok(Arrived::Late))
 }
 
 fn take_over(
@@ -145,16 +181,18 @@ fn take_over(
     Ok(framing)
 }
 
-/// Answers a request that cannot be read.
-async fn refuse(io: &Io, error: Error) {
+/// Answers what is not handled as a request. The connection is closed in any case.
+async fn close_with(io: &Io, status: u16, body: &str) -> Next {
     let mut answer = Vec::with_capacity(128);
-    let body = error.to_string();
-    status_line(&mut answer, error.status());
-    write_field(&mut answer, b"content-type", b"text/plain");
+    status_line(&mut answer, status);
+    if !body.is_empty() {
+        write_field(&mut answer, b"content-type", b"text/plain");
+    }
     write_field(&mut answer, b"content-length", body.len().to_string().as_bytes());
     write_field(&mut answer, b"connection", b"close");
     answer.extend_from_slice(b"\r\n");
     answer.extend_from_slice(body.as_bytes());
-    // The connection is closed in any case.
+    // The peer may be gone already.
     let _ = io.write_all(&mut [IoSlice::new(&answer)]).await;
+    Next::Close
 }

@@ -2,7 +2,9 @@
 //! them.
 
 mod buffer;
+mod rewound;
 mod stream;
 
 pub(crate) use buffer::{Buffer, BufferPool};
+pub(crate) use rewound::Rewound;
 pub(crate) use stream::{Io, Stream};

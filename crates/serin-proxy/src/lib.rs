@@ -9,7 +9,9 @@ mod clock;
 mod connection;
 mod exchange;
 mod forwarded;
+mod http;
 mod http1;
+mod http2;
 mod io;
 mod message;
 mod proxy;
@@ -24,4 +26,4 @@ mod upstream;
 mod worker;
 
 pub use proxy::{Proxy, Published};
-pub use settings::Settings;
+pub use settings::{Http2Settings, Settings};

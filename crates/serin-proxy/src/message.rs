@@ -3,6 +3,7 @@
 //! Every codec reads into this form and writes from it. Changing a header appends to the arena and moves offsets; nothing is
 //! copied twice and, once an arena has grown, nothing is allocated. Names are lower-case.
 
+use http::header::{HeaderMap, HeaderName, HeaderValue};
 use serin_http1::{FieldName, Head};
 
 /// A stretch of the arena.
@@ -46,6 +47,59 @@ impl Headers {
                 value: Span { start: value_start, end: value_end },
             }
         }));
+    }
+
+    /// Takes over the fields of an HTTP/2 head or trailers.
+    pub(crate) fn copy_map(&mut self, map: &HeaderMap) {
+        for (name, value) in map {
+            self.append(name.as_str().as_bytes(), value.as_bytes());
+        }
+    }
+
+    /// The fields for an HTTP/2 head or trailers. What HTTP/2 cannot carry is left out.
+    pub(crate) fn to_map(&self) -> HeaderMap {
+        let mut map = HeaderMap::with_capacity(self.fields.len());
+        for (_, name, value) in self.iter() {
+            if let (Ok(name), Ok(value)) =
+                (HeaderName::from_bytes(name), HeaderValue::from_bytes(value))
+            {
+                map.append(name, value);
+            }
+        }
+        map
+    }
+
+    /// Adds a field from a line that was found well-formed, with its line end or without.
+    pub(crate) fn append_line(&mut self, line: &[u8]) {
+        if let Some(colon) = line.iter().position(|&byte| byte == b':') {
+            let (name, value) = line.split_at(colon);
+            let value = value.get(1..).unwrap_or_default().trim_ascii();
+            self.append(&name.to_ascii_lowercase(), value);
+        }
+    }
+
+    /// Whether there are no fields.
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.fields.is_empty()
+    }
+
+    /// Replaces all fields of a name by one with their values joined.
+    pub(crate) fn join(&mut self, name: FieldName, separator: &[u8]) {
+        let values = self.fields.iter().filter(|field| field.known == name);
+        if values.clone().count() < 2 {
+            return;
+        }
+        let joined: Vec<&[u8]> = values.map(|field| self.text(field.value)).collect();
+        let joined = joined.join(separator);
+        let value = self.intern(&joined);
+        let mut is_first = true;
+        self.fields.retain_mut(|field| {
+            if field.known != name {
+                return true;
+            }
+            field.value = value;
+            std::mem::replace(&mut is_first, false)
+        });
     }
 
     /// Stores bytes that are no header: a method, a path.
@@ -107,12 +161,25 @@ impl Headers {
         self.fields.iter().find(|field| field.known == name).map(|field| self.text(field.value))
     }
 
+    /// All values of a known name.
+    pub(crate) fn all(&self, name: FieldName) -> impl Iterator<Item = &[u8]> {
+        self.fields
+            .iter()
+            .filter(move |field| field.known == name)
+            .map(|field| self.text(field.value))
+    }
+
     /// The first value of a name.
     pub(crate) fn find(&self, name: &[u8]) -> Option<&[u8]> {
         self.fields
             .iter()
             .find(|field| self.text(field.name) == name)
             .map(|field| self.text(field.value))
+    }
+
+    /// The gRPC status, if these are a gRPC answer's.
+    pub(crate) fn grpc_status(&self) -> Option<u32> {
+        std::str::from_utf8(self.find(b"grpc-status")?).ok()?.parse().ok()
     }
 
     /// All fields, in order.

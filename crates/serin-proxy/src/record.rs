@@ -17,6 +17,11 @@ pub(crate) struct Record {
     pub(crate) attempts: u32,
     pub(crate) request_bytes: u64,
     pub(crate) response_bytes: u64,
+    /// The gRPC status of the answer, from its trailers or its head.
+    pub(crate) grpc_status: Option<u32>,
+    /// Messages that the client and the upstream sent, for gRPC.
+    pub(crate) request_messages: u64,
+    pub(crate) response_messages: u64,
 }
 
 impl Record {
@@ -29,12 +34,21 @@ impl Record {
             attempts: 0,
             request_bytes: 0,
             response_bytes: 0,
+            grpc_status: None,
+            request_messages: 0,
+            response_messages: 0,
         }
     }
 
     /// A flag that says how it went.
     pub(crate) const fn flag(&mut self, flag: Flag) {
         self.flags = self.flags.with(flag);
+    }
+
+    /// The client went away before it had its answer.
+    pub(crate) const fn abandoned(&mut self) {
+        self.flag(Flag::DownstreamConnectionTermination);
+        self.details = "downstream_remote_disconnect";
     }
 
     /// It failed before anything was sent downstream.
@@ -53,9 +67,24 @@ pub(crate) struct Counters {
     requests: Cell<u64>,
     /// By hundreds: 0 for requests without a response.
     classes: [Cell<u64>; 6],
+    /// Copies that were answered, that were not, and those of them that did not keep up.
+    mirrored: Cell<u64>,
+    mirrors_failed: Cell<u64>,
+    mirrors_dropped: Cell<u64>,
 }
 
 impl Counters {
+    /// Counts a copy of a request that is over.
+    pub(crate) fn mirrored(&self, is_answered: bool) {
+        let counter = if is_answered { &self.mirrored } else { &self.mirrors_failed };
+        counter.set(counter.get() + 1);
+    }
+
+    /// Counts a copy that was given up because it did not keep up.
+    pub(crate) fn mirror_dropped(&self) {
+        self.mirrors_dropped.set(self.mirrors_dropped.get() + 1);
+    }
+
     /// Counts a request that is over.
     pub(crate) fn add(&self, record: &Record) {
         let add = |counter: &Cell<u64>| counter.set(counter.get() + 1);

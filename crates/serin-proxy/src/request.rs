@@ -1,9 +1,24 @@
 //! A request as the phases see it, whichever protocol it came by.
 
-use serin_http1::{FieldName, Head, Target, is_authority, normalize};
+mod http2;
+
+use serin_http1::{FieldName, Head, Target, Version, is_authority, normalize};
 use serin_routing::request::{Downstream, Request as RoutedRequest};
 
 use crate::message::{Headers, Span};
+use crate::upstream::has_token;
+
+/// What a request wants its connection or stream to become.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Upgrade {
+    /// Nothing: it has a body and an answer.
+    #[default]
+    None,
+    /// A WebSocket (RFC 6455, over HTTP/2 RFC 8441).
+    WebSocket,
+    /// A tunnel by `CONNECT`, or a protocol that no listener of Istio's lets through.
+    Other,
+}
 
 /// A request's head. Header names are lower-case; `host` stands in `authority` only.
 #[derive(Debug, Default)]
@@ -13,6 +28,7 @@ pub(crate) struct Request {
     method: Span,
     authority: Span,
     target: Span,
+    pub(crate) upgrade: Upgrade,
     /// The client used TLS, as far as it can be trusted.
     pub(crate) secure: bool,
 }
@@ -21,6 +37,7 @@ impl Request {
     /// Forgets everything but keeps the memory.
     pub(crate) fn clear(&mut self) {
         self.headers.clear();
+        self.upgrade = Upgrade::None;
     }
 
     /// Takes over an HTTP/1 head: target taken apart, authority found, path normalised.
@@ -43,7 +60,31 @@ impl Request {
         self.method = self.headers.intern(method);
         self.authority = self.headers.intern(authority);
         self.set_path(path);
+        self.upgrade = self.upgrade_http1(head.version());
+        if self.upgrade == Upgrade::None {
+            self.headers.remove_all(|known, _| known == FieldName::Upgrade);
+        }
         Ok(())
+    }
+
+    /// What `upgrade` asks for, where `connection` says that it is meant for this hop. That clients would like to speak HTTP/2 is
+    /// not taken up.
+    fn upgrade_http1(&self, version: Version) -> Upgrade {
+        if self.is_connect() {
+            return Upgrade::Other;
+        }
+        let Some(protocol) = self.headers.known(FieldName::Upgrade) else { return Upgrade::None };
+        let connection = self.headers.known(FieldName::Connection).unwrap_or_default();
+        let has_body = self.headers.known(FieldName::TransferEncoding).is_some()
+            || self.headers.known(FieldName::ContentLength).is_some_and(|length| length != b"0");
+        if version == Version::Http10 || !has_token(connection, b"upgrade") || has_body {
+            return Upgrade::None;
+        }
+        match protocol {
+            protocol if protocol.eq_ignore_ascii_case(b"websocket") => Upgrade::WebSocket,
+            protocol if protocol.eq_ignore_ascii_case(b"h2c") => Upgrade::None,
+            _ => Upgrade::Other,
+        }
     }
 
     fn set_path(&mut self, path: &[u8]) {
@@ -90,12 +131,11 @@ impl Request {
     }
 }
 
-/// Exactly one `host` in HTTP/1.1 (RFC 9112 §3.2); HTTP/1.0 may leave it out.
+/// Exactly one `host` (RFC 9112 §3.2). As in Envoy, HTTP/1.0 needs one too.
 fn host<'b>(head: &Head, buffer: &'b [u8]) -> Result<&'b [u8], serin_http1::Error> {
     let mut hosts = head.all(FieldName::Host);
-    match (hosts.next(), hosts.next(), head.version()) {
-        (Some(host), None, _) if is_authority(host.value(buffer)) => Ok(host.value(buffer)),
-        (None, None, serin_http1::Version::Http10) => Ok(b""),
+    match (hosts.next(), hosts.next()) {
+        (Some(host), None) if is_authority(host.value(buffer)) => Ok(host.value(buffer)),
         _ => Err(serin_http1::Error::Host),
     }
 }

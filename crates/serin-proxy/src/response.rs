@@ -1,14 +1,19 @@
 //! Responses on their way downstream, and answers of the proxy's own.
 
-use serin_http1::{FieldName, Framing, status_line, write_field};
+mod http1;
+
+use std::io;
+
+use serin_http1::FieldName;
 use serin_routing::headers::HeaderTable;
 
-use crate::body::Sink;
+use crate::body::{Http2Out, Http2Sink, Sink};
 use crate::clock::wall_time;
-use crate::io::Io;
 use crate::message::Headers;
 use crate::record::Record;
 use crate::upstream::has_token;
+
+pub(crate) use http1::Http1Reply;
 
 /// The head of a response.
 #[derive(Debug, Default)]
@@ -22,10 +27,14 @@ pub(crate) struct Response {
 pub(crate) enum Length {
     /// There is none.
     None,
-    /// So many bytes.
-    Known(u64),
+    /// So many bytes and nothing after them.
+    Exact(u64),
+    /// So many bytes, and perhaps trailers.
+    Declared(u64),
     /// It ends when it ends.
     Unknown,
+    /// The bytes of another protocol.
+    Tunnel,
 }
 
 impl Response {
@@ -41,9 +50,31 @@ impl Response {
         self.headers.copy_head(head, buffer);
         remove_hop_by_hop(&mut self.headers);
     }
+
+    /// Takes over the head of an HTTP/2 response.
+    pub(crate) fn read_http2(&mut self, status: http::StatusCode, headers: &http::HeaderMap) {
+        self.status = status.as_u16();
+        self.headers.clear();
+        self.headers.copy_map(headers);
+    }
+
+    /// Whether another head follows (RFC 9110 §15.2).
+    pub(crate) const fn is_interim(&self) -> bool {
+        matches!(self.status, 100 | 102..=199)
+    }
+
+    /// The head for HTTP/2.
+    fn to_http2(&self) -> http::Response<()> {
+        let mut response = http::Response::new(());
+        *response.status_mut() = http::StatusCode::from_u16(self.status)
+            .unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
+        *response.headers_mut() = self.headers.to_map();
+        response
+    }
 }
 
-/// Removes what is for one connection only: the standard names, and those that `connection` names (RFC 9110 §7.6.1).
+/// Removes what is for one connection only: the standard names, and those that `connection` names (RFC 9110 §7.6.1). That
+/// trailers are understood is passed on, for gRPC's servers ask for it.
 pub(crate) fn remove_hop_by_hop(headers: &mut Headers) {
     let named = headers.known(FieldName::Connection).map(<[u8]>::to_ascii_lowercase);
     let is_named = |name: &[u8]| {
@@ -52,63 +83,61 @@ pub(crate) fn remove_hop_by_hop(headers: &mut Headers) {
         };
         named.as_deref().is_some_and(|list| !plain(list) && has_token(list, name))
     };
+    let takes_trailers =
+        headers.known(FieldName::Te).is_some_and(|list| has_token(list, b"trailers"));
     headers.remove_all(|known, name| known.is_hop_by_hop() || is_named(name));
+    if takes_trailers {
+        headers.append(b"te", b"trailers");
+    }
 }
 
 /// Where a response goes, and what is to be told about it.
 pub(crate) struct Responder<'c> {
-    pub(crate) io: &'c Io,
-    /// The client speaks HTTP/1.0: no chunks.
-    pub(crate) is_http_10: bool,
+    /// The protocol's own part.
+    pub(crate) reply: Reply<'c>,
     /// The request was a `HEAD`: no body whatever the headers say.
     pub(crate) is_head: bool,
-    /// The connection is to be used again.
-    pub(crate) keep_alive: bool,
-    /// Memory for the head.
-    pub(crate) head: Vec<u8>,
     /// What is known of the request so far.
     pub(crate) record: Record,
 }
 
+/// The way to the client.
+pub(crate) enum Reply<'c> {
+    /// An HTTP/1 connection.
+    Http1(Http1Reply<'c>),
+    /// A stream of an HTTP/2 connection.
+    Http2(&'c Http2Out),
+}
+
 impl<'c> Responder<'c> {
-    /// The head of a response, which leaves with the first piece of the body.
-    pub(crate) fn start(&mut self, response: &Response, length: Length) -> Sink<'c> {
-        let mut head = std::mem::take(&mut self.head);
-        head.clear();
-        status_line(&mut head, response.status);
-        for (known, name, value) in response.headers.iter() {
-            if known != FieldName::ContentLength || length != Length::Unknown {
-                write_field(&mut head, name, value);
+    /// Passes on an interim response.
+    pub(crate) async fn inform(&mut self, response: &Response) -> io::Result<()> {
+        match &mut self.reply {
+            Reply::Http1(reply) => reply.inform(response).await,
+            Reply::Http2(out) => out.inform(response.to_http2()).map_err(io::Error::other),
+        }
+    }
+
+    /// Begins the response; the body goes into what comes back.
+    pub(crate) fn start(&mut self, response: &Response, length: Length) -> io::Result<Sink<'c>> {
+        match &mut self.reply {
+            Reply::Http1(reply) => Ok(Sink::Http1(reply.start(response, length, self.is_head))),
+            Reply::Http2(out) => {
+                let is_end = length == Length::None || self.is_head;
+                out.start(response.to_http2(), is_end).map_err(io::Error::other)?;
+                let left = match length {
+                    Length::Exact(count) => Some(count),
+                    _ => None,
+                };
+                let sink = if is_end { Http2Sink::ended(out) } else { Http2Sink::new(out, left) };
+                Ok(Sink::Http2(sink))
             }
         }
-        let has_length = response.headers.known(FieldName::ContentLength).is_some();
-        let mut framing = Framing::None;
-        match length {
-            Length::Known(count) if !has_length => {
-                write_field(&mut head, b"content-length", count.to_string().as_bytes())
-            }
-            Length::Known(_) => {}
-            Length::None
-                if !has_length
-                    && !self.is_head
-                    && !matches!(response.status, 100..=199 | 204 | 304) =>
-            {
-                write_field(&mut head, b"content-length", b"0");
-            }
-            Length::None => {}
-            Length::Unknown if self.is_http_10 => self.keep_alive = false,
-            Length::Unknown => {
-                write_field(&mut head, b"transfer-encoding", b"chunked");
-                framing = Framing::Chunked;
-            }
-        }
-        if !self.keep_alive && response.status != 101 {
-            write_field(&mut head, b"connection", b"close");
-        } else if self.is_http_10 {
-            write_field(&mut head, b"connection", b"keep-alive");
-        }
-        head.extend_from_slice(b"\r\n");
-        Sink::new(self.io, head, framing)
+    }
+
+    /// Whether the client can be told of another protocol on its connection by the status 101.
+    pub(crate) const fn switches_by_status(&self) -> bool {
+        matches!(self.reply, Reply::Http1(_))
     }
 }
 

@@ -22,6 +22,8 @@ pub struct Settings {
     pub drain_time: Duration,
     /// Largest request body that is kept for retries, in bytes (Envoy's default 1 MiB).
     pub retry_buffer: usize,
+    /// HTTP/2, downstream and upstream.
+    pub http2: Http2Settings,
     /// Connections that a worker accepts at a time; more wait in the kernel's queue.
     pub connections_per_worker: usize,
 }
@@ -36,7 +38,40 @@ impl Default for Settings {
             idle_timeout: Duration::from_secs(3600),
             drain_time: Duration::from_secs(45),
             retry_buffer: 1024 * 1024,
+            http2: Http2Settings::default(),
             connections_per_worker: 100_000,
+        }
+    }
+}
+
+/// Limits of HTTP/2 connections.
+#[derive(Clone, Debug)]
+pub struct Http2Settings {
+    /// Requests that a client may have under way on one connection (Envoy's default 1024).
+    pub concurrent_streams: u32,
+    /// Bytes that a peer may send on one stream before they are used up. Smaller than Envoy's 16 MiB: what a slow reader has
+    /// not taken stands in memory.
+    pub stream_window: u32,
+    /// The same for all streams of a connection together.
+    pub connection_window: u32,
+    /// Size of a head after decompression, in bytes (Envoy's default 60 KiB).
+    pub header_list_size: u32,
+    /// Bytes of a stream that may wait to be written.
+    pub send_buffer: usize,
+    /// A connection is closed once so many of its requests are over and the client broke off more than half of them within a
+    /// second (Envoy's default 500).
+    pub premature_resets: u32,
+}
+
+impl Default for Http2Settings {
+    fn default() -> Self {
+        Self {
+            concurrent_streams: 1024,
+            stream_window: 256 * 1024,
+            connection_window: 4 * 1024 * 1024,
+            header_list_size: 60 * 1024,
+            send_buffer: 64 * 1024,
+            premature_resets: 500,
         }
     }
 }

@@ -1,7 +1,9 @@
 //! Clusters of one core: which endpoint is next, and connections opened, reused, given back.
 
+mod call;
 mod connect;
 mod http1;
+mod http2;
 mod pool;
 
 use std::cell::RefCell;
@@ -10,16 +12,17 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use serin_routing::balancer::{Attempts, Choice, ClusterState, EndpointId};
-use serin_routing::model::EndpointAddress;
+use serin_routing::model::{EndpointAddress, UpstreamProtocol};
 use serin_routing::time::Instant;
 
 use crate::clock::Clock;
 use crate::snapshot::{SharedCluster, Snapshot};
-use crate::worker::Random;
+use crate::worker::{Random, Worker};
 
+pub(crate) use call::{Answer, Connection, UpstreamError};
 pub(crate) use connect::connect;
-pub(crate) use http1::{Http1Connection, UpstreamError, has_token, keeps_alive};
-pub(crate) use pool::{Lease, Pool};
+pub(crate) use http1::{has_token, keeps_alive};
+pub(crate) use pool::{OpenError, Pool};
 
 /// The clusters of one core, by name.
 #[derive(Default)]
@@ -28,10 +31,12 @@ pub(crate) struct Upstreams {
 }
 
 /// A cluster as one core uses it. Lives on while requests use it after it has left the model.
+#[derive(Clone)]
 pub(crate) struct Upstream {
     pub(crate) shared: Arc<SharedCluster>,
     state: Rc<RefCell<ClusterState>>,
     pools: Rc<RefCell<HashMap<EndpointAddress, Rc<Pool>>>>,
+    clock: Clock,
 }
 
 /// The endpoint that was chosen.
@@ -39,6 +44,33 @@ pub(crate) struct Target {
     pub(crate) id: EndpointId,
     pub(crate) address: EndpointAddress,
     pub(crate) pool: Rc<Pool>,
+}
+
+/// A version of HTTP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Version {
+    /// HTTP/1.0 or HTTP/1.1.
+    Http1,
+    /// HTTP/2.
+    Http2,
+}
+
+/// A connection to an endpoint for one request, in the version that the cluster speaks; `downstream` is the request's.
+pub(crate) async fn open(
+    worker: &Rc<Worker>,
+    upstream: &Upstream,
+    target: &Target,
+    downstream: Version,
+) -> Result<Connection, OpenError> {
+    let version = match upstream.shared.cluster.protocol {
+        UpstreamProtocol::Http2 => Version::Http2,
+        UpstreamProtocol::SameAsDownstream => downstream,
+        UpstreamProtocol::Http1 | UpstreamProtocol::Tcp => Version::Http1,
+    };
+    match version {
+        Version::Http1 => target.pool.lease(worker, upstream, target).await.map(Connection::Http1),
+        Version::Http2 => target.pool.stream(worker, upstream, target).await.map(Connection::Http2),
+    }
 }
 
 impl Upstreams {
@@ -62,9 +94,10 @@ impl Upstreams {
                         shared: Arc::clone(shared),
                         state: Rc::clone(&old.state),
                         pools: Rc::clone(&old.pools),
+                        clock,
                     }
                 }
-                None => Upstream::new(Arc::clone(shared), now, random),
+                None => Upstream::new(Arc::clone(shared), clock, random),
             };
             clusters.insert(Arc::clone(name), Rc::new(new));
         }
@@ -77,17 +110,16 @@ impl Upstreams {
             if state.next_sweep().is_some_and(|due| due <= now) {
                 state.sweep(now);
             }
-            if let Some(limit) = upstream.shared.cluster.idle_timeout {
-                upstream.pools.borrow().values().for_each(|pool| pool.close_idle(now, limit));
-            }
+            let limit = upstream.shared.cluster.idle_timeout;
+            upstream.pools.borrow().values().for_each(|pool| pool.close_idle(now, limit));
         }
     }
 }
 
 impl Upstream {
-    fn new(shared: Arc<SharedCluster>, now: Instant, random: &mut Random) -> Self {
-        let state = ClusterState::new(Arc::clone(&shared.endpoints), now, random);
-        Self { shared, state: Rc::new(RefCell::new(state)), pools: Rc::default() }
+    fn new(shared: Arc<SharedCluster>, clock: Clock, random: &mut Random) -> Self {
+        let state = ClusterState::new(Arc::clone(&shared.endpoints), clock.now(), random);
+        Self { shared, state: Rc::new(RefCell::new(state)), pools: Rc::default(), clock }
     }
 
     /// Chooses where a try goes.
@@ -103,7 +135,9 @@ impl Upstream {
             return None;
         };
         let address = state.endpoints().endpoint(index)?.address.clone();
-        let pool = Rc::clone(self.pools.borrow_mut().entry(address.clone()).or_default());
+        let mut pools = self.pools.borrow_mut();
+        let pool = pools.entry(address.clone()).or_insert_with(|| Rc::new(Pool::new(self.clock)));
+        let pool = Rc::clone(pool);
         attempts.record(id);
         Some(Target { id, address, pool })
     }

@@ -116,8 +116,9 @@ struct TableFacts<'f, T, F> {
 impl<T: HeaderTable, F: Facts> Facts for TableFacts<'_, T, F> {
     fn request_header(&self, name: &str) -> Option<&[u8]> {
         match self.message {
-            Message::Request => self.table.first(name),
-            Message::Response => self.facts.request_header(name),
+            // Tables have no pseudo headers; those cannot be changed by rules either.
+            Message::Request if !name.starts_with(':') && name != "host" => self.table.first(name),
+            _ => self.facts.request_header(name),
         }
     }
 
@@ -181,7 +182,7 @@ mod tests {
 
     impl Facts for NoFacts {
         fn request_header(&self, name: &str) -> Option<&[u8]> {
-            (name == "x-request").then_some(b"request".as_slice())
+            matches!(name, "x-request" | ":path").then_some(b"request".as_slice())
         }
     }
 
@@ -247,6 +248,12 @@ mod tests {
             &[("a", "1"), ("b", "2"), ("gone", "3")],
             &[("a", "2"), ("b", "1"), ("c", "<>")],
         );
+    }
+
+    #[test]
+    fn values_may_quote_the_pseudo_headers_of_the_request() {
+        let program = ops(&[], &[("a", "%REQ(:PATH)% %REQ(x-request)%")], &[]);
+        check(&program, Message::Request, &[], &[("a", "request ")]);
     }
 
     #[test]

@@ -169,8 +169,8 @@ pub enum Failure {
     ResponseTimeout,
     /// A try took too long.
     PerTryTimeout,
-    /// Nothing moved for too long, before a response.
-    StreamIdleTimeout,
+    /// Nothing moved for too long, before a response; with 408 while the request is being received, 504 after that.
+    StreamIdleTimeout(u16),
     /// The request lasted longer than allowed, before a response.
     DurationTimeout,
     /// A fault was injected.
@@ -269,8 +269,8 @@ impl Failure {
                 "upstream_per_try_timeout",
                 "upstream request timeout",
             ),
-            Self::StreamIdleTimeout => {
-                (408, Some(Flag::StreamIdleTimeout), "stream_idle_timeout", "stream timeout")
+            Self::StreamIdleTimeout(status) => {
+                (status, Some(Flag::StreamIdleTimeout), "stream_idle_timeout", "stream timeout")
             }
             Self::DurationTimeout => (
                 504,

@@ -12,6 +12,18 @@ use super::{Ended, Exchange, Outgoing, RequestFacts, reply};
 use crate::request::Request;
 use crate::response::{Responder, remove_hop_by_hop};
 
+/// Headers that were for this proxy and are not passed on (Envoy's router takes them out as it reads them).
+const STEERING: [&[u8]; 8] = [
+    b"x-envoy-hedge-on-per-try-timeout",
+    b"x-envoy-max-retries",
+    b"x-envoy-retriable-header-names",
+    b"x-envoy-retriable-status-codes",
+    b"x-envoy-retry-grpc-on",
+    b"x-envoy-retry-on",
+    b"x-envoy-upstream-rq-per-try-timeout-ms",
+    b"x-envoy-upstream-rq-timeout-ms",
+];
+
 /// Everything that stays the same from try to try.
 pub(super) struct Trip<'t> {
     pub(super) exchange: &'t Exchange<'t>,
@@ -32,34 +44,26 @@ pub(super) async fn forward(
     prepare(request, decision, forwarding);
     let Some(upstream) = exchange.worker.upstreams.get(&forwarding.cluster.name) else {
         let failure = Failure::ClusterNotFound(forwarding.forward.cluster_not_found_status);
-        responder.record.failed(failure);
-        return reply::failure(exchange, request, Some(decision), failure, responder).await;
+        return reply::fail(exchange, request, Some(decision), failure, responder).await;
     };
     let Ok(permit) = upstream.shared.breaker.take(Resource::Requests) else {
-        responder.record.failed(Failure::Overflow);
-        return reply::failure(exchange, request, Some(decision), Failure::Overflow, responder)
-            .await;
+        return reply::fail(exchange, request, Some(decision), Failure::Overflow, responder).await;
     };
     let trip = Trip { exchange, decision, forwarding, upstream: &upstream };
+    let progress = outgoing.progress();
     let tries = try_until_answered(&trip, request, outgoing, responder);
     let ended = match forwarding.timeout {
-        Some(limit) => {
-            tokio::time::timeout(limit, tries).await.unwrap_or(Err(Failure::ResponseTimeout))
-        }
+        Some(limit) => tokio::select! {
+            biased;
+            ended = tries => ended,
+            () = progress.after_whole(limit) => Err(Failure::ResponseTimeout),
+        },
         None => tries.await,
     };
     drop(permit);
     match ended {
         Ok(ended) => ended,
-        // The head is on its way downstream: all that can be done is to break off.
-        Err(failure) if responder.record.status != 0 => {
-            responder.record.failed(failure);
-            Ended::Broken
-        }
-        Err(failure) => {
-            responder.record.failed(failure);
-            reply::failure(exchange, request, Some(decision), failure, responder).await
-        }
+        Err(failure) => reply::fail(exchange, request, Some(decision), failure, responder).await,
     }
 }
 
@@ -79,10 +83,26 @@ fn prepare(request: &mut Request, decision: &Decision<'_>, forwarding: &Forwardi
         request.set_authority(authority.as_bytes());
     }
     remove_hop_by_hop(&mut request.headers);
-    if let Some(limit) = forwarding.timeout {
-        request
-            .headers
-            .set(b"x-envoy-expected-rq-timeout-ms", limit.as_millis().to_string().as_bytes());
+    expect_answer_within(request, forwarding);
+}
+
+/// Tells the upstream how long it is waited for: a try, or all of them. For gRPC also in the header that its servers read.
+fn expect_answer_within(request: &mut Request, forwarding: &Forwarding<'_>) {
+    let policy = forwarding.forward.retry.as_ref();
+    let per_try = policy.and_then(|policy| policy.try_timeout(forwarding.timeout));
+    let Some(limit) = per_try.or(forwarding.timeout) else { return };
+    let milliseconds = limit.as_millis().to_string();
+    request.headers.set(b"x-envoy-expected-rq-timeout-ms", milliseconds.as_bytes());
+    if request.headers.find(b"grpc-timeout").is_some() && super::is_grpc(request) {
+        request.headers.set(b"grpc-timeout", grpc_timeout(limit).as_bytes());
+    }
+}
+
+/// At most eight digits and a unit.
+fn grpc_timeout(limit: Duration) -> String {
+    match limit.as_millis() {
+        milliseconds @ ..100_000_000 => format!("{milliseconds}m"),
+        milliseconds => format!("{}S", (milliseconds / 1000).min(99_999_999)),
     }
 }
 
@@ -94,6 +114,7 @@ async fn try_until_answered(
 ) -> Result<Ended, Failure> {
     let policy = trip.forwarding.forward.retry.as_ref();
     let mut retries = trip.forwarding.retries(request);
+    request.headers.remove_all(|_, name| STEERING.contains(&name));
     let mut attempts = Attempts::new(policy);
     if retries.is_none() {
         outgoing.forget();
@@ -109,6 +130,10 @@ async fn try_until_answered(
         drop(permit.take());
         match tried {
             Tried::Done(ended) => return Ok(ended),
+            Tried::Abandoned => {
+                responder.record.abandoned();
+                return Ok(Ended::Broken);
+            }
             Tried::Failed(failure) => return Err(failure),
             Tried::Exhausted(failure) => {
                 responder.record.flag(Flag::UpstreamRetryLimitExceeded);

@@ -1,86 +1,157 @@
-//! The request's body on its way upstream, kept for another try as long as it is small.
+//! The request's body on its way upstream, kept for another try as long as it is small, and copied to mirrors.
 
-use crate::body::{Sink, Source};
+use std::convert::Infallible;
+
+use super::mirror::Copy;
+use super::progress::Progress;
+use crate::body::{Broken, GrpcFrames, Piece, Sink, Source};
+
+/// What is read of a body that nobody wants any more, so that the next request on the connection can be read.
+const DRAINED: u64 = 256 * 1024;
 
 /// A request's body that may be sent more than once.
 pub(super) struct Outgoing<'b> {
     source: Source<'b>,
     kept: Vec<u8>,
     limit: usize,
-    /// Everything that was read is kept.
-    replayable: bool,
     ended: bool,
-    count: u64,
+    is_tunnel: bool,
+    frames: Option<GrpcFrames>,
+    copies: Vec<Copy>,
+    progress: &'b Progress,
 }
 
 impl<'b> Outgoing<'b> {
     /// A body of which nothing was read. Up to `limit` bytes are kept.
-    pub(super) fn new(source: Source<'b>, limit: usize) -> Self {
-        let ended = matches!(source, Source::Empty);
-        Self { source, kept: Vec::new(), limit, replayable: true, ended, count: 0 }
+    pub(super) fn new(source: Source<'b>, limit: usize, progress: &'b Progress) -> Self {
+        let ended = source.is_empty();
+        progress.whole.set(ended);
+        Self {
+            source,
+            kept: Vec::new(),
+            limit,
+            ended,
+            is_tunnel: false,
+            frames: None,
+            copies: Vec::new(),
+            progress,
+        }
+    }
+
+    /// The body is a stream of gRPC messages.
+    pub(super) fn count_messages(&mut self) {
+        self.frames = Some(GrpcFrames::default());
+    }
+
+    /// What follows is no body but the bytes of another protocol, if the upstream agrees.
+    pub(super) fn tunnel(&mut self) {
+        self.is_tunnel = true;
+        self.limit = 0;
     }
 
     /// Whether there is no body.
-    pub(super) const fn is_empty(&self) -> bool {
-        matches!(self.source, Source::Empty)
+    pub(super) fn is_empty(&self) -> bool {
+        self.is_tunnel || self.source.is_empty()
     }
 
-    /// Whether the body can be sent again from its beginning.
-    pub(super) const fn can_replay(&self) -> bool {
-        self.replayable
+    /// How far it is.
+    pub(super) const fn progress(&self) -> &'b Progress {
+        self.progress
     }
 
     /// Nothing is kept from here on: there will be no other try.
     pub(super) fn forget(&mut self) {
-        if self.count > 0 || !self.kept.is_empty() {
-            return;
+        if self.kept.is_empty() {
+            self.limit = 0;
         }
-        self.limit = 0;
     }
 
-    /// Bytes that were read.
-    pub(super) const fn count(&self) -> u64 {
-        self.count
+    /// Copies what comes from here on.
+    pub(super) fn copy_to(&mut self, copies: Vec<Copy>) {
+        self.copies = copies;
     }
 
-    /// Sends the whole body: what was kept, then what comes. Dropped in the middle, it can be called again if
-    /// [`can_replay`](Self::can_replay).
-    pub(super) async fn send(&mut self, sink: &mut Sink<'_>) -> Result<(), SendError> {
+    /// Sends the whole body: what was kept, then what comes; and then watches whether the client is still there. Given up in the
+    /// middle, it can be called again if the progress says that the body can be replayed.
+    pub(super) async fn send(&mut self, sink: &mut Sink<'_>) -> Result<Infallible, Broken> {
+        if self.is_tunnel {
+            sink.flush().await.map_err(|_| Broken::Sink)?;
+            self.progress.until_switched().await;
+        }
         if !self.kept.is_empty() {
-            sink.write(&self.kept).await.map_err(|_| SendError::Upstream)?;
+            sink.write(Piece::Borrowed(&self.kept)).await.map_err(|_| Broken::Sink)?;
         }
-        while !self.ended && self.source.next().await.map_err(|_| SendError::Downstream)? {
-            let piece = self.source.piece();
-            self.count += piece.len() as u64;
-            if self.replayable && self.kept.len() + piece.len() <= self.limit {
+        while !self.ended && sink.next_of(&mut self.source).await? {
+            self.see();
+            if self.progress.replayable.get() && self.keep() {
                 // Kept before it is written, so that nothing is lost if writing is given up.
-                let start = self.kept.len();
-                self.kept.extend_from_slice(piece);
+                let start = self.kept.len() - self.source.piece().len();
                 self.source.consume();
-                let piece = self.kept.get(start..).unwrap_or_default();
-                sink.write(piece).await.map_err(|_| SendError::Upstream)?;
+                let piece = Piece::Borrowed(self.kept.get(start..).unwrap_or_default());
+                sink.write(piece).await.map_err(|_| Broken::Sink)?;
             } else {
-                self.replayable = false;
-                self.kept = Vec::new();
-                sink.write(piece).await.map_err(|_| SendError::Upstream)?;
+                sink.write(self.source.piece()).await.map_err(|_| Broken::Sink)?;
                 self.source.consume();
             }
         }
         self.ended = true;
-        sink.finish(self.source.trailers()).await.map_err(|_| SendError::Upstream)
+        self.progress.whole.set(true);
+        self.copies.drain(..).for_each(|copy| copy.finish(self.source.trailers()));
+        sink.finish(self.source.trailers()).await.map_err(|_| Broken::Sink)?;
+        if self.is_tunnel {
+            return std::future::pending().await;
+        }
+        self.source.gone().await;
+        Err(Broken::Source(crate::body::BodyError::Truncated))
     }
 
-    /// Whether the whole body was read. What little is left, such as the end of a chunked body, is read here.
-    pub(super) async fn is_drained(&mut self) -> bool {
-        self.ended
+    /// Takes notice of the piece at hand.
+    fn see(&mut self) {
+        let piece = self.source.piece();
+        self.progress.bytes.set(self.progress.bytes.get() + piece.len() as u64);
+        self.progress.moved();
+        if let Some(frames) = &mut self.frames {
+            frames.see(&piece);
+            self.progress.messages.set(frames.count());
+        }
+        if !self.copies.is_empty() {
+            let bytes = piece.to_bytes();
+            self.copies.retain(|copy| copy.give(&bytes));
+        }
     }
-}
 
-/// Which side a body's way broke on.
-#[derive(Debug)]
-pub(super) enum SendError {
-    /// The client's.
-    Downstream,
-    /// The upstream's.
-    Upstream,
+    /// Keeps the piece at hand; if there is no room for it, nothing is kept any more.
+    fn keep(&mut self) -> bool {
+        let piece = self.source.piece();
+        if self.kept.len() + piece.len() <= self.limit {
+            self.kept.extend_from_slice(&piece);
+            return true;
+        }
+        self.progress.replayable.set(false);
+        self.kept = Vec::new();
+        false
+    }
+
+    /// Reads what little may be left of the body of a request that was answered before its end; whether that was all of it.
+    pub(super) async fn drain(&mut self) -> bool {
+        if self.is_tunnel || !matches!(self.source, Source::Http1(_)) {
+            return true;
+        }
+        self.source.consume();
+        let mut left = DRAINED;
+        while !self.ended {
+            match self.source.next().await {
+                Ok(true) => {
+                    let Some(rest) = left.checked_sub(self.source.piece().len() as u64) else {
+                        return false;
+                    };
+                    left = rest;
+                    self.source.consume();
+                }
+                Ok(false) => self.ended = true,
+                Err(_) => return false,
+            }
+        }
+        true
+    }
 }

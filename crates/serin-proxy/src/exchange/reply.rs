@@ -1,57 +1,99 @@
 //! Answers of the proxy's own.
 
 use serin_routing::decide::{Decision, allow_origin};
-use serin_routing::response::Failure;
+use serin_routing::response::{Failure, grpc_status_of};
 
-use super::{Ended, Exchange, RequestFacts};
+use super::{Ended, Exchange, RequestFacts, is_grpc};
+use crate::body::Piece;
+use crate::message::Headers;
 use crate::request::Request;
 use crate::response::{Length, Responder, Response, http_date};
 
-/// Answers that a request failed: for gRPC as a gRPC status, otherwise by an HTTP status with the reason as text.
-pub(super) async fn failure(
+/// Says that a request failed, if there is still a way to say it: an answer once begun can only be broken off.
+pub(super) async fn fail(
     exchange: &Exchange<'_>,
     request: &Request,
     decision: Option<&Decision<'_>>,
     failure: Failure,
     responder: &mut Responder<'_>,
 ) -> Ended {
+    let has_begun = responder.record.status != 0;
+    responder.record.failed(failure);
+    if has_begun {
+        return Ended::Broken;
+    }
     let reply = failure.reply();
-    let content_type = request.headers.find(b"content-type").unwrap_or_default();
-    if content_type.starts_with(b"application/grpc") {
-        let mut response = Response::new(200);
-        response.headers.append(b"content-type", b"application/grpc");
-        response.headers.append(b"grpc-status", reply.grpc_status.to_string().as_bytes());
-        if !reply.body.is_empty() {
-            response.headers.append(b"grpc-message", reply.body.as_bytes());
-        }
-        return own(exchange, request, decision, response, b"", responder).await;
-    }
-    let mut response = Response::new(reply.status);
-    if !reply.body.is_empty() {
-        response.headers.append(b"content-type", b"text/plain");
-    }
-    own(exchange, request, decision, response, reply.body.as_bytes(), responder).await
+    let answer = Answer {
+        response: Response::new(reply.status),
+        body: reply.body.as_bytes(),
+        grpc_status: Some(reply.grpc_status),
+    };
+    own(exchange, request, decision, answer, responder).await
 }
 
-/// Sends an answer with its body.
+/// An answer of the proxy's own.
+pub(super) struct Answer<'a> {
+    pub(super) response: Response,
+    pub(super) body: &'a [u8],
+    /// What gRPC clients are told; `None` if it follows from the status.
+    pub(super) grpc_status: Option<u8>,
+}
+
+/// Sends an answer with its body: to clients that speak gRPC as a gRPC status, with the body as its message.
 pub(super) async fn own(
     exchange: &Exchange<'_>,
     request: &Request,
     decision: Option<&Decision<'_>>,
-    mut response: Response,
-    body: &[u8],
+    answer: Answer<'_>,
     responder: &mut Responder<'_>,
 ) -> Ended {
+    let Answer { mut response, mut body, grpc_status } = answer;
+    if is_grpc(request) {
+        let status = grpc_status.unwrap_or_else(|| grpc_status_of(response.status));
+        say_in_grpc(&mut response, status, body);
+        responder.record.grpc_status = Some(u32::from(status));
+        body = b"";
+    } else if !body.is_empty() {
+        response.headers.append(b"content-type", b"text/plain");
+    }
     finish_head(exchange, request, decision, &mut response);
     responder.record.status = response.status;
     let body = if responder.is_head { b"" } else { body };
-    let length = if body.is_empty() { Length::None } else { Length::Known(body.len() as u64) };
-    let mut sink = responder.start(&response, length);
-    if !body.is_empty() && sink.write(body).await.is_err() {
+    let length = match body.len() {
+        0 => Length::None,
+        length => Length::Exact(length as u64),
+    };
+    if length != Length::None {
+        response.headers.set(b"content-length", body.len().to_string().as_bytes());
+    }
+    let Ok(mut sink) = responder.start(&response, length) else { return Ended::Broken };
+    if !body.is_empty() && sink.write(Piece::Borrowed(body)).await.is_err() {
         return Ended::Broken;
     }
     responder.record.response_bytes = body.len() as u64;
-    if sink.finish(b"").await.is_err() { Ended::Broken } else { Ended::Complete }
+    if sink.finish(&Headers::default()).await.is_err() { Ended::Broken } else { Ended::Complete }
+}
+
+/// Turns an answer into a gRPC status without messages.
+fn say_in_grpc(response: &mut Response, status: u8, message: &[u8]) {
+    response.status = 200;
+    response.headers.set(b"content-type", b"application/grpc");
+    response.headers.set(b"grpc-status", status.to_string().as_bytes());
+    if !message.is_empty() {
+        response.headers.set(b"grpc-message", &percent_encoded(message));
+    }
+}
+
+/// The form of `grpc-message`: printable ASCII but `%` as it is (gRPC over HTTP/2, "Responses").
+fn percent_encoded(message: &[u8]) -> Vec<u8> {
+    let mut text = Vec::with_capacity(message.len());
+    for &byte in message {
+        match byte {
+            b' '..=b'~' if byte != b'%' => text.push(byte),
+            _ => text.extend_from_slice(format!("%{byte:02X}").as_bytes()),
+        }
+    }
+    text
 }
 
 /// The last changes to a response's head, whoever made it: cross-origin headers, the rule's changes, `server` and `date`.

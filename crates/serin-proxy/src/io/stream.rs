@@ -75,6 +75,11 @@ impl Io {
         Self(RefCell::new(stream))
     }
 
+    /// The stream itself.
+    pub(crate) fn into_inner(self) -> Stream {
+        self.0.into_inner()
+    }
+
     /// Reads what is there, waiting for at least one byte; 0 is the end.
     pub(crate) async fn read(&self, space: &mut [u8]) -> io::Result<usize> {
         poll_fn(|cx| self.poll_read(cx, space)).await

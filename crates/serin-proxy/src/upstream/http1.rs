@@ -1,25 +1,17 @@
 //! HTTP/1 towards an endpoint.
 
-use std::io;
-
-use serin_http1::{FieldName, Framing, Head, Kind, Limits, Version, response_framing};
+use serin_http1::{
+    Error, FieldName, Framing, Head, Kind, Limits, Version, request_line, response_framing,
+    write_field,
+};
 use serin_routing::breaker::Permit;
 
+use super::UpstreamError;
+use super::pool::Open;
+use crate::body::{Http1Sink, Http1Source};
 use crate::io::{Buffer, BufferPool, Io, Stream};
-
-/// Why an upstream did not answer.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum UpstreamError {
-    /// Reading the response failed.
-    #[error("reading the response failed")]
-    Read(#[source] io::Error),
-    /// The connection ended before the response began.
-    #[error("the connection ended before the response")]
-    Closed,
-    /// The response is malformed.
-    #[error("the response is malformed")]
-    Malformed(#[source] serin_http1::Error),
-}
+use crate::request::{Request, Upgrade};
+use crate::response::Response;
 
 /// A connection that speaks HTTP/1.
 pub(crate) struct Http1Connection {
@@ -30,105 +22,152 @@ pub(crate) struct Http1Connection {
     head_buffer: Vec<u8>,
     requests: u32,
     _permit: Permit,
-}
-
-/// The two directions of a connection, to be used at the same time.
-pub(crate) struct Parts<'c> {
-    pub(crate) io: &'c Io,
-    pub(crate) input: &'c mut Buffer,
-    head: &'c mut Head,
+    _open: Open,
 }
 
 impl Http1Connection {
-    pub(crate) fn new(stream: Stream, buffers: &BufferPool, permit: Permit) -> Self {
-        let (head, head_buffer) = (Head::default(), Vec::new());
+    pub(super) fn new(stream: Stream, buffers: &BufferPool, permit: Permit, open: Open) -> Self {
         Self {
             io: Io::new(stream),
             input: Buffer::new(buffers),
-            head,
-            head_buffer,
+            head: Head::default(),
+            head_buffer: Vec::new(),
             requests: 0,
             _permit: permit,
+            _open: open,
         }
     }
 
-    /// The directions.
-    pub(crate) const fn parts(&mut self) -> Parts<'_> {
-        Parts { io: &self.io, input: &mut self.input, head: &mut self.head }
-    }
-
-    /// Memory for the head of the next request.
-    pub(crate) fn take_head_buffer(&mut self) -> Vec<u8> {
+    /// Begins a request.
+    pub(super) fn call(
+        &mut self,
+        request: &Request,
+        is_empty: bool,
+    ) -> (Http1Sink<'_>, Http1Answer<'_>) {
         self.requests = self.requests.saturating_add(1);
-        std::mem::take(&mut self.head_buffer)
+        let framing = framing(request, is_empty);
+        let head = request_head(request, framing, std::mem::take(&mut self.head_buffer));
+        let is_tunnel = request.upgrade == Upgrade::WebSocket;
+        let sink = if is_tunnel {
+            Http1Sink::tunnel(&self.io, head)
+        } else {
+            Http1Sink::new(&self.io, head, framing)
+        };
+        let method = match request.method_text() {
+            b"HEAD" => &b"HEAD"[..],
+            _ => b"",
+        };
+        let answer = Http1Answer {
+            io: &self.io,
+            input: &mut self.input,
+            head: &mut self.head,
+            method,
+            is_tunnel,
+            framing: Framing::None,
+            keep_alive: false,
+        };
+        (sink, answer)
     }
 
     /// How many requests it has served.
-    pub(crate) const fn requests(&self) -> u32 {
+    pub(super) const fn requests(&self) -> u32 {
         self.requests
     }
 
     /// Whether the peer has sent or closed something while nothing was asked.
-    pub(crate) fn has_news(&self) -> bool {
+    pub(super) fn has_news(&self) -> bool {
         !self.input.is_empty() || self.io.has_news()
     }
 
     /// Gives buffers back until the next request.
-    pub(crate) fn rest(&mut self) {
+    pub(super) fn rest(&mut self) {
         self.input.release();
     }
-
-    /// The head was copied: what follows is the body.
-    pub(crate) fn consume_head(&mut self) {
-        self.input.consume(self.head.length());
-    }
 }
 
-impl Parts<'_> {
-    /// Waits until something of an answer is there, or the connection has failed, which reading will tell.
-    pub(crate) async fn wait_for_answer(&mut self) {
-        while self.input.is_empty() {
-            if !matches!(self.input.fill(self.io).await, Ok(1..)) {
-                return;
-            }
+/// How the request's body goes upstream.
+fn framing(request: &Request, is_empty: bool) -> Framing {
+    if is_empty {
+        return Framing::None;
+    }
+    let length = request.headers.known(FieldName::ContentLength);
+    let length = length.and_then(|text| std::str::from_utf8(text).ok()?.parse().ok());
+    length.map_or(Framing::Chunked, Framing::Length)
+}
+
+fn request_head(request: &Request, framing: Framing, mut head: Vec<u8>) -> Vec<u8> {
+    head.clear();
+    request_line(&mut head, request.method_text(), request.target_text());
+    write_field(&mut head, b"host", request.authority_text());
+    for (known, name, value) in request.headers.iter() {
+        if known != FieldName::ContentLength || framing != Framing::Chunked {
+            write_field(&mut head, name, value);
         }
     }
+    if framing == Framing::Chunked {
+        write_field(&mut head, b"transfer-encoding", b"chunked");
+    }
+    if request.upgrade == Upgrade::WebSocket {
+        write_field(&mut head, b"connection", b"upgrade");
+        write_field(&mut head, b"upgrade", b"websocket");
+    }
+    head.extend_from_slice(b"\r\n");
+    head
+}
 
-    /// Reads the head of the final response; interim ones are passed over.
-    pub(crate) async fn read_head(
-        &mut self,
-        method: &[u8],
-        limits: Limits,
-    ) -> Result<ResponseHead<'_>, UpstreamError> {
+/// An answer as it comes on a connection.
+pub(crate) struct Http1Answer<'c> {
+    io: &'c Io,
+    input: &'c mut Buffer,
+    head: &'c mut Head,
+    /// `HEAD` or nothing: which answers have no body whatever they say.
+    method: &'static [u8],
+    is_tunnel: bool,
+    framing: Framing,
+    keep_alive: bool,
+}
+
+impl<'c> Http1Answer<'c> {
+    /// Reads the next head.
+    pub(super) async fn head(&mut self, limits: Limits) -> Result<Response, UpstreamError> {
         loop {
             let complete = self.head.read(Kind::Response, self.input.data_mut(), limits);
-            if complete.map_err(UpstreamError::Malformed)?.is_none() {
-                match self.input.fill(self.io).await {
-                    Ok(0) => return Err(UpstreamError::Closed),
-                    Ok(_) => continue,
-                    Err(error) => return Err(UpstreamError::Read(error)),
-                }
-            }
-            if !matches!(self.head.status(), 100 | 102..=199) {
+            if complete.map_err(UpstreamError::Malformed)?.is_some() {
                 break;
             }
-            self.input.consume(self.head.length());
+            match self.input.fill(self.io).await {
+                Ok(0) => return Err(UpstreamError::Closed),
+                Ok(_) => {}
+                Err(error) => return Err(UpstreamError::Read(error)),
+            }
         }
         let (head, buffer) = (&*self.head, self.input.data());
-        let framing = response_framing(head, buffer, method).map_err(UpstreamError::Malformed)?;
-        let keep_alive =
-            framing != Framing::UntilClose && head.status() != 101 && keeps_alive(head, buffer);
-        Ok(ResponseHead { head, buffer, framing, keep_alive })
+        self.framing =
+            response_framing(head, buffer, self.method).map_err(UpstreamError::Malformed)?;
+        self.keep_alive = self.framing != Framing::UntilClose && keeps_alive(head, buffer);
+        if head.status() == 101 {
+            if !self.is_tunnel {
+                return Err(UpstreamError::Malformed(Error::StatusLine));
+            }
+            (self.framing, self.keep_alive) = (Framing::UntilClose, false);
+        }
+        let mut response = Response::default();
+        response.read_http1(head, buffer);
+        self.input.consume(self.head.length());
+        Ok(response)
     }
-}
 
-/// The head of a response as it stands in the connection's buffer.
-pub(crate) struct ResponseHead<'c> {
-    pub(crate) head: &'c Head,
-    pub(crate) buffer: &'c [u8],
-    pub(crate) framing: Framing,
-    /// The connection can be used again once the body was read.
-    pub(crate) keep_alive: bool,
+    pub(super) const fn framing(&self) -> Framing {
+        self.framing
+    }
+
+    pub(super) const fn is_reusable(&self) -> bool {
+        self.keep_alive
+    }
+
+    pub(super) fn into_body(self) -> Http1Source<'c> {
+        Http1Source::new(self.io, self.input, self.framing)
+    }
 }
 
 /// Whether a connection is to be used again after a message (RFC 9112 §9.3).

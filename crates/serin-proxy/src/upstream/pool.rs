@@ -1,20 +1,38 @@
-//! Idle HTTP/1 connections of one core to one endpoint, most recently used first.
+//! The connections of one core to one endpoint: idle ones of HTTP/1, most recently used first, and those of HTTP/2, which
+//! requests share; and the requests that wait for one.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
+pub(super) use serin_routing::breaker::Limits;
+use serin_routing::breaker::{Breaker, Permit, Resource};
 use serin_routing::time::Instant;
+use std::sync::Arc;
+use tokio::sync::Notify;
+use tokio::task::spawn_local;
+use tokio::time::sleep;
 
-use super::Http1Connection;
+use super::http1::Http1Connection;
+use super::http2::{Held, Http2Connection, Http2Stream, drive};
+use super::{Target, Upstream, connect};
+use crate::clock::Clock;
+use crate::worker::Worker;
 
 /// Idle connections kept per endpoint and core; a burst's surplus is closed.
 const KEPT: usize = 1024;
+/// Limits are the whole proxy's, but a core is not told when another one gives something back: it looks again so often.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
-/// The idle connections to one endpoint.
-#[derive(Default)]
+/// The connections to one endpoint.
 pub(crate) struct Pool {
     idle: RefCell<Vec<Idle>>,
+    shared: RefCell<Vec<Rc<Http2Connection>>>,
+    /// An HTTP/2 connection is being opened; whoever needs one waits for it.
+    opening: Cell<bool>,
+    /// How often that has failed.
+    failures: Cell<u64>,
+    occupancy: Rc<Occupancy>,
 }
 
 struct Idle {
@@ -22,61 +40,252 @@ struct Idle {
     since: Instant,
 }
 
-/// A connection in use. Goes back to the pool only if the exchange that used it says so.
-pub(crate) struct Lease {
-    connection: Option<Http1Connection>,
-    pool: Rc<Pool>,
-    /// Whether the connection has served before: a failure before the first byte of an answer may then be the peer's idle timeout.
-    pub(crate) reused: bool,
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum OpenError {
+    /// A circuit breaker is open.
+    #[error("too many connections or waiting requests")]
+    Overflow,
+    /// It could not be made.
+    #[error("the endpoint could not be connected to")]
+    Connect,
+}
+
+/// How many connections there are, and who waits for them to change.
+pub(super) struct Occupancy {
+    open: Cell<usize>,
+    change: Notify,
+    clock: Clock,
+}
+
+impl Occupancy {
+    /// Something was given back: one that waits can go on.
+    pub(super) fn changed(&self) {
+        self.change.notify_one();
+    }
+
+    pub(super) fn now(&self) -> Instant {
+        self.clock.now()
+    }
+}
+
+/// A connection counts as open while this lives.
+pub(super) struct Open(Rc<Occupancy>);
+
+impl Open {
+    fn new(occupancy: &Rc<Occupancy>) -> Self {
+        occupancy.open.set(occupancy.open.get() + 1);
+        Self(Rc::clone(occupancy))
+    }
+
+    pub(super) fn changed(&self) {
+        self.0.changed();
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.open.set(self.0.open.get().saturating_sub(1));
+        self.0.changed();
+    }
 }
 
 impl Pool {
-    /// The connection used last that is still alive, as far as is known without asking the system.
-    pub(crate) fn take(self: &Rc<Self>) -> Option<Lease> {
+    pub(super) fn new(clock: Clock) -> Self {
+        let (open, change) = (Cell::new(0), Notify::new());
+        Self {
+            idle: RefCell::default(),
+            shared: RefCell::default(),
+            opening: Cell::new(false),
+            failures: Cell::new(0),
+            occupancy: Rc::new(Occupancy { open, change, clock }),
+        }
+    }
+
+    /// An HTTP/1 connection: one that is idle, or a new one.
+    pub(super) async fn lease(
+        self: &Rc<Self>,
+        worker: &Worker,
+        upstream: &Upstream,
+        target: &Target,
+    ) -> Result<Lease, OpenError> {
+        if let Some(lease) = self.take() {
+            return Ok(lease);
+        }
+        let breaker = &upstream.shared.breaker;
+        let pending = breaker.take(Resource::PendingRequests).map_err(|_| OpenError::Overflow)?;
+        let permit = loop {
+            if let Some(permit) = self.permit(breaker) {
+                break permit;
+            }
+            self.wait().await;
+            if let Some(lease) = self.take() {
+                return Ok(lease);
+            }
+        };
+        let open = Open::new(&self.occupancy);
+        let stream = connect(&target.address, upstream.shared.cluster.connect_timeout).await;
+        drop(pending);
+        let stream = stream.map_err(|_| OpenError::Connect)?;
+        let connection = Http1Connection::new(stream, &worker.buffers, permit, open);
+        Ok(Lease { connection: Some(connection), pool: Rc::clone(self) })
+    }
+
+    /// A stream of an HTTP/2 connection, which is opened if there is none with room.
+    pub(super) async fn stream(
+        self: &Rc<Self>,
+        worker: &Rc<Worker>,
+        upstream: &Upstream,
+        target: &Target,
+    ) -> Result<Http2Stream, OpenError> {
+        let limits = &upstream.shared.cluster.limits;
+        if let Some(stream) = self.admit(limits) {
+            return Ok(stream);
+        }
+        let breaker = &upstream.shared.breaker;
+        let _pending = breaker.take(Resource::PendingRequests).map_err(|_| OpenError::Overflow)?;
+        let failures = self.failures.get();
         loop {
-            let Idle { connection, .. } = self.idle.borrow_mut().pop()?;
-            if !connection.has_news() {
-                return Some(Lease {
-                    connection: Some(connection),
-                    pool: Rc::clone(self),
-                    reused: true,
-                });
+            if !self.opening.get()
+                && let Some(permit) = self.permit(breaker)
+            {
+                let opening = Opening::new(self);
+                let held = Held { _permit: permit, open: Open::new(&self.occupancy) };
+                let opened = open(
+                    Rc::clone(worker),
+                    opening,
+                    Upstream::clone(upstream),
+                    held,
+                    target.address.clone(),
+                );
+                spawn_local(opened);
+            }
+            self.wait().await;
+            if let Some(stream) = self.admit(limits) {
+                return Ok(stream);
+            }
+            if self.failures.get() != failures {
+                return Err(OpenError::Connect);
             }
         }
     }
 
-    /// A lease on a connection that was opened for it.
-    pub(crate) fn lease(self: &Rc<Self>, connection: Http1Connection) -> Lease {
-        Lease { connection: Some(connection), pool: Rc::clone(self), reused: false }
+    /// Room for another connection. An endpoint without any gets one in any case.
+    fn permit(&self, breaker: &Arc<Breaker>) -> Option<Permit> {
+        if self.occupancy.open.get() == 0 {
+            return Some(breaker.take_first_connection());
+        }
+        breaker.take(Resource::Connections).ok()
     }
 
-    /// Closes connections that have been idle for longer than `limit`.
-    pub(crate) fn close_idle(&self, now: Instant, limit: Duration) {
-        self.idle
-            .borrow_mut()
-            .retain(|idle| now.since(idle.since) < limit && !idle.connection.has_news());
+    /// Waits until something may have changed.
+    async fn wait(&self) {
+        tokio::select! {
+            () = self.occupancy.change.notified() => {}
+            () = sleep(LOOK_AGAIN) => {}
+        }
     }
 
-    /// Whether no connection is idle.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.idle.borrow().is_empty()
+    fn admit(&self, limits: &Limits) -> Option<Http2Stream> {
+        let mut shared = self.shared.borrow_mut();
+        let admitted =
+            shared.iter().find_map(|connection| connection.admit(limits, &self.occupancy));
+        shared.retain(|connection| !connection.is_closing());
+        admitted
     }
+
+    /// The connection used last that is still alive, as far as is known without asking the system.
+    fn take(self: &Rc<Self>) -> Option<Lease> {
+        loop {
+            let Idle { connection, .. } = self.idle.borrow_mut().pop()?;
+            if !connection.has_news() {
+                return Some(Lease { connection: Some(connection), pool: Rc::clone(self) });
+            }
+        }
+    }
+
+    /// Closes connections that have been idle for longer than `limit`, and those that have ended.
+    pub(super) fn close_idle(&self, now: Instant, limit: Option<Duration>) {
+        // Dropping a connection tells those that wait, who look here.
+        let idle = std::mem::take(&mut *self.idle.borrow_mut());
+        let is_fresh = |idle: &Idle| limit.is_none_or(|limit| now.since(idle.since) < limit);
+        let kept: Vec<Idle> =
+            idle.into_iter().filter(|idle| is_fresh(idle) && !idle.connection.has_news()).collect();
+        self.idle.borrow_mut().extend(kept);
+        self.shared.borrow_mut().retain(|connection| connection.is_wanted(now, limit));
+    }
+}
+
+/// An HTTP/2 connection is being opened while this lives.
+struct Opening {
+    pool: Rc<Pool>,
+    succeeded: bool,
+}
+
+impl Opening {
+    fn new(pool: &Rc<Pool>) -> Self {
+        pool.opening.set(true);
+        Self { pool: Rc::clone(pool), succeeded: false }
+    }
+}
+
+impl Drop for Opening {
+    fn drop(&mut self) {
+        self.pool.opening.set(false);
+        if !self.succeeded {
+            self.pool.failures.set(self.pool.failures.get() + 1);
+        }
+        self.pool.occupancy.change.notify_waiters();
+    }
+}
+
+/// Opens an HTTP/2 connection and drives it to its end.
+async fn open(
+    worker: Rc<Worker>,
+    mut opening: Opening,
+    upstream: Upstream,
+    held: Held,
+    address: serin_routing::model::EndpointAddress,
+) {
+    let cluster = &upstream.shared.cluster;
+    let Ok(stream) = connect(&address, cluster.connect_timeout).await else { return };
+    let started = Http2Connection::start(stream, &worker.settings.http2, worker.clock.now()).await;
+    let Ok((shared, connection)) = started else { return };
+    let weak = Rc::downgrade(&shared);
+    opening.pool.shared.borrow_mut().push(shared);
+    opening.succeeded = true;
+    drop(opening);
+    let (keep_alive, lifetime) =
+        (cluster.http2_keep_alive.clone(), cluster.limits.max_connection_duration);
+    drop(upstream);
+    drive(connection, weak, keep_alive, lifetime, held).await;
+}
+
+/// An HTTP/1 connection in use. Goes back to the pool only if the exchange that used it says so.
+pub(crate) struct Lease {
+    connection: Option<Http1Connection>,
+    pool: Rc<Pool>,
 }
 
 impl Lease {
     /// The connection.
-    pub(crate) fn connection(&mut self) -> &mut Http1Connection {
+    pub(super) fn connection(&mut self) -> &mut Http1Connection {
         #[expect(clippy::expect_used, reason = "the connection leaves only when the lease does")]
         self.connection.as_mut().expect("a lease holds its connection")
     }
 
-    /// Gives the connection back for the next request.
-    pub(crate) fn give_back(mut self, now: Instant) {
+    /// Gives the connection back for the next request, if it may serve one.
+    pub(super) fn give_back(mut self, now: Instant, limits: &Limits) {
         let Some(mut connection) = self.connection.take() else { return };
+        let most = limits.max_requests_per_connection;
+        if most > 0 && connection.requests() >= most {
+            return;
+        }
         connection.rest();
         let mut idle = self.pool.idle.borrow_mut();
         if idle.len() < KEPT {
             idle.push(Idle { connection, since: now });
         }
+        self.pool.occupancy.changed();
     }
 }

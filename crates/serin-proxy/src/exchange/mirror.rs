@@ -1,0 +1,260 @@
+//! Copies of requests, whose answers are thrown away.
+//!
+//! A copy is made once, of the request as it goes upstream after all its changes (Envoy's shadow policies). Its body is handed on
+//! piece by piece as the primary's is read. Between the two stands a bounded queue: a mirror that does not keep up is given up
+//! and counted, for the primary must never wait for it.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Poll, Waker};
+use std::time::Duration;
+
+use bytes::Bytes;
+use serin_routing::balancer::Attempts;
+use serin_routing::breaker::Resource;
+use serin_routing::outlier::Outcome;
+use tokio::task::spawn_local;
+use tokio::time::timeout;
+
+use super::forward::Trip;
+use super::outgoing::Outgoing;
+use super::progress::Progress;
+use crate::body::{BodyError, Broken, Source};
+use crate::message::Headers;
+use crate::request::{Request, Upgrade};
+use crate::upstream::{Version, open};
+use crate::worker::Worker;
+
+/// Bytes that may wait for a mirror.
+const QUEUE: usize = 1024 * 1024;
+/// Time for a mirror whose rule sets no timeout.
+const LONGEST: Duration = Duration::from_secs(60);
+
+/// Starts the copies that were drawn for a request.
+pub(super) fn start(trip: &Trip<'_>, request: &Request, outgoing: &mut Outgoing<'_>) {
+    if request.upgrade != Upgrade::None {
+        return;
+    }
+    let is_empty = outgoing.is_empty();
+    let mut copies = Vec::new();
+    for mirror in trip.forwarding.mirrors.iter() {
+        let (copy, source) = pair(is_empty, trip.exchange.worker);
+        let mut request = request.copy_head();
+        // As Envoy marks requests that it makes itself.
+        request.headers.set(b"x-envoy-internal", b"true");
+        let job = Mirror {
+            worker: Rc::clone(trip.exchange.worker),
+            cluster: Arc::clone(&mirror.cluster),
+            request,
+            version: trip.exchange.version,
+        };
+        let limit = trip.forwarding.timeout.unwrap_or(LONGEST);
+        spawn_local(async move {
+            let worker = Rc::clone(&job.worker);
+            // What becomes of a copy is nobody's business but the counters'.
+            let is_answered =
+                timeout(limit, job.run(source)).await.is_ok_and(|done| done.is_some());
+            worker.counters.mirrored(is_answered);
+        });
+        if !is_empty {
+            copies.push(copy);
+        }
+    }
+    outgoing.copy_to(copies);
+}
+
+struct Mirror {
+    worker: Rc<Worker>,
+    cluster: Arc<str>,
+    request: Request,
+    version: Version,
+}
+
+impl Mirror {
+    /// Sends the copy and reads the answer; `None` if it did not come that far.
+    async fn run(self, source: CopySource) -> Option<()> {
+        let worker = &self.worker;
+        let upstream = worker.upstreams.get(&self.cluster)?;
+        let _permit = upstream.shared.breaker.take(Resource::Requests).ok()?;
+        let mut attempts = Attempts::new(None);
+        let now = worker.clock.now();
+        let target = upstream.choose(None, &mut attempts, now, &mut worker.random.borrow_mut())?;
+        let _active = upstream.state().borrow().begin(target.id);
+        let report = |outcome| {
+            // What the detection found shows in the balancer's next choice.
+            let _ = upstream.state().borrow_mut().report(target.id, outcome, worker.clock.now());
+        };
+        let Ok(mut connection) = open(worker, &upstream, &target, self.version).await else {
+            report(Outcome::Failed);
+            return None;
+        };
+        let progress = Progress::new(false);
+        let mut outgoing = Outgoing::new(Source::Copy(source), 0, &progress);
+        let is_reusable = {
+            let (mut sink, mut answer) =
+                connection.call(&self.request, outgoing.is_empty()).ok()?;
+            let mut sending = std::pin::pin!(outgoing.send(&mut sink));
+            let mut is_sending = true;
+            let status = loop {
+                tokio::select! {
+                    biased;
+                    failed = &mut sending, if is_sending => match failed {
+                        // The primary's body broke off, or the mirror is too slow.
+                        Err(Broken::Source(_)) => return None,
+                        Err(Broken::Sink) => is_sending = false,
+                    },
+                    head = answer.head(worker.settings.heads) => match head {
+                        Ok(head) if head.is_interim() => {}
+                        Ok(head) => break head.status,
+                        Err(_) => {
+                            report(Outcome::Failed);
+                            return None;
+                        }
+                    },
+                }
+            };
+            report(Outcome::Response(status));
+            let is_reusable = answer.is_reusable();
+            let mut body = answer.into_body()?;
+            let is_read = loop {
+                tokio::select! {
+                    biased;
+                    _ = &mut sending, if is_sending => is_sending = false,
+                    next = body.next() => match next {
+                        Ok(true) => body.consume(),
+                        Ok(false) => break true,
+                        Err(_) => break false,
+                    },
+                }
+            };
+            is_reusable && is_read && progress.whole.get()
+        };
+        if is_reusable {
+            connection.give_back(worker.clock.now(), &upstream);
+        }
+        Some(())
+    }
+}
+
+/// What stands between a request and its copy.
+#[derive(Default)]
+struct Queue {
+    pieces: VecDeque<Bytes>,
+    size: usize,
+    end: Option<End>,
+    reader: Option<Waker>,
+}
+
+enum End {
+    /// The body is complete.
+    Complete(Headers),
+    /// It will not be.
+    GivenUp,
+}
+
+impl Queue {
+    fn end(&mut self, end: End) {
+        self.end.get_or_insert(end);
+        if let Some(reader) = self.reader.take() {
+            reader.wake();
+        }
+    }
+}
+
+fn pair(is_empty: bool, worker: &Rc<Worker>) -> (Copy, CopySource) {
+    let queue = Rc::new(RefCell::new(Queue::default()));
+    let copy = Copy { queue: Rc::clone(&queue), worker: Rc::clone(worker) };
+    (copy, CopySource { queue, is_empty, piece: Bytes::new(), trailers: Headers::default() })
+}
+
+/// The end that a request hands its body's pieces to. Dropped before the end of the body, it gives the copy up.
+pub(super) struct Copy {
+    queue: Rc<RefCell<Queue>>,
+    worker: Rc<Worker>,
+}
+
+impl Copy {
+    /// Hands on a piece; `false` if the copy is given up.
+    pub(super) fn give(&self, piece: &Bytes) -> bool {
+        let mut queue = self.queue.borrow_mut();
+        if Rc::strong_count(&self.queue) == 1 {
+            return false;
+        }
+        queue.size += piece.len();
+        if queue.size > QUEUE {
+            queue.end(End::GivenUp);
+            self.worker.counters.mirror_dropped();
+            return false;
+        }
+        queue.pieces.push_back(piece.clone());
+        if let Some(reader) = queue.reader.take() {
+            reader.wake();
+        }
+        true
+    }
+
+    /// The body is complete.
+    pub(super) fn finish(self, trailers: &Headers) {
+        self.queue.borrow_mut().end(End::Complete(trailers.clone()));
+    }
+}
+
+impl Drop for Copy {
+    fn drop(&mut self) {
+        self.queue.borrow_mut().end(End::GivenUp);
+    }
+}
+
+/// The body of a copy.
+pub(crate) struct CopySource {
+    queue: Rc<RefCell<Queue>>,
+    is_empty: bool,
+    piece: Bytes,
+    trailers: Headers,
+}
+
+impl CopySource {
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.is_empty
+    }
+
+    pub(crate) async fn next(&mut self) -> Result<bool, BodyError> {
+        if self.is_empty {
+            return Ok(false);
+        }
+        poll_fn(|cx| {
+            let mut queue = self.queue.borrow_mut();
+            if matches!(queue.end, Some(End::GivenUp)) {
+                return Poll::Ready(Err(BodyError::GivenUp));
+            }
+            if let Some(piece) = queue.pieces.pop_front() {
+                self.piece = piece;
+                return Poll::Ready(Ok(true));
+            }
+            if let Some(End::Complete(trailers)) = &mut queue.end {
+                self.trailers = std::mem::take(trailers);
+                return Poll::Ready(Ok(false));
+            }
+            queue.reader = Some(cx.waker().clone());
+            Poll::Pending
+        })
+        .await
+    }
+
+    pub(crate) const fn piece(&self) -> &Bytes {
+        &self.piece
+    }
+
+    pub(crate) fn consume(&mut self) {
+        let piece = std::mem::take(&mut self.piece);
+        let mut queue = self.queue.borrow_mut();
+        queue.size = queue.size.saturating_sub(piece.len());
+    }
+
+    pub(crate) const fn trailers(&self) -> &Headers {
+        &self.trailers
+    }
+}

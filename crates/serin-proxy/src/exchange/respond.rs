@@ -1,0 +1,160 @@
+//! The answer on its way downstream, while the rest of the request may still be on its way up.
+
+use serin_routing::response::Failure;
+
+use super::attempt::Sending;
+use super::forward::Trip;
+use super::progress::Progress;
+use super::{Ended, reply};
+use crate::body::{Broken, GrpcFrames, Sink, Source};
+use crate::request::{Request, Upgrade};
+use crate::response::{Length, Responder, Response};
+use crate::upstream::Answer;
+
+/// An answer that is to go downstream.
+pub(super) struct Delivery<'d> {
+    pub(super) trip: &'d Trip<'d>,
+    pub(super) request: &'d Request,
+    pub(super) progress: &'d Progress,
+    /// The rest of the request.
+    pub(super) sending: Sending<'d>,
+    pub(super) is_sending: bool,
+}
+
+impl Delivery<'_> {
+    /// Sends the answer; and whether the upstream connection can serve again.
+    pub(super) async fn respond(
+        mut self,
+        mut response: Response,
+        answer: Answer<'_>,
+        responder: &mut Responder<'_>,
+    ) -> (Ended, bool) {
+        let is_switch = self.is_switch(&response, &answer);
+        let length = if is_switch { Length::Tunnel } else { answer.length() };
+        let is_reusable = answer.is_reusable();
+        let Some(mut source) = answer.into_body() else { return (Ended::Broken, false) };
+        self.finish_head(&mut response, is_switch, responder);
+        responder.record.details = "via_upstream";
+        responder.record.status = response.status;
+        responder.record.grpc_status = response.headers.grpc_status();
+        let Ok(mut sink) = responder.start(&response, length) else {
+            responder.record.abandoned();
+            return (Ended::Broken, false);
+        };
+        self.progress.switched.set(is_switch);
+        self.progress.moved();
+        let relayed = self.relay(&mut source, &mut sink, responder).await;
+        match relayed {
+            Ok(()) => {
+                let ended = if is_switch { Ended::Broken } else { Ended::Complete };
+                (ended, is_reusable && self.progress.whole.get() && !is_switch)
+            }
+            Err(Broken::Sink) => {
+                responder.record.abandoned();
+                (Ended::Broken, false)
+            }
+            Err(Broken::Source(error)) => {
+                tracing::debug!(%error, "the answer broke off");
+                let failure = match error {
+                    crate::body::BodyError::Http2(error) if error.is_reset() => {
+                        Failure::RemoteReset
+                    }
+                    crate::body::BodyError::Malformed(_) => Failure::UpstreamProtocolError,
+                    _ => Failure::ConnectionTermination,
+                };
+                if let Some(flag) = failure.reply().flag {
+                    responder.record.flag(flag);
+                }
+                (Ended::Broken, false)
+            }
+        }
+    }
+
+    /// Whether the answer makes a tunnel: 101 in HTTP/1, success in HTTP/2 (RFC 8441 §5).
+    fn is_switch(&self, response: &Response, answer: &Answer<'_>) -> bool {
+        self.request.upgrade == Upgrade::WebSocket
+            && match answer {
+                Answer::Http1(_) => response.status == 101,
+                Answer::Http2(_) => matches!(response.status, 200..=299),
+            }
+    }
+
+    fn finish_head(&self, response: &mut Response, is_switch: bool, responder: &Responder<'_>) {
+        let worker = self.trip.exchange.worker;
+        let elapsed = worker.clock.now().since(responder.record.started).as_millis();
+        response.headers.set(b"x-envoy-upstream-service-time", elapsed.to_string().as_bytes());
+        if let Some(cookie) = &self.trip.forwarding.cookie {
+            response.headers.append(b"set-cookie", cookie.header().as_bytes());
+        }
+        if is_switch {
+            self.switch(response, responder.switches_by_status());
+        }
+        reply::finish_head(self.trip.exchange, self.request, Some(self.trip.decision), response);
+    }
+
+    /// Says in the client's version that the connection is a tunnel now.
+    fn switch(&self, response: &mut Response, by_status: bool) {
+        if by_status {
+            response.status = 101;
+            response.headers.set(b"upgrade", b"websocket");
+        } else {
+            response.status = 200;
+            response.headers.remove(b"sec-websocket-accept");
+        }
+    }
+
+    /// Carries the answer's body, and goes on sending the request's.
+    async fn relay(
+        &mut self,
+        source: &mut Source<'_>,
+        sink: &mut Sink<'_>,
+        responder: &mut Responder<'_>,
+    ) -> Result<(), Broken> {
+        let is_grpc = responder.record.grpc_status.is_none() && super::is_grpc(self.request);
+        let mut frames = is_grpc.then(GrpcFrames::default);
+        let progress = self.progress;
+        let record = &mut responder.record;
+        {
+            let carry = carry(source, sink, |piece| {
+                record.response_bytes += piece.len() as u64;
+                progress.moved();
+                if let Some(frames) = &mut frames {
+                    frames.see(piece);
+                    record.response_messages = frames.count();
+                }
+            });
+            let mut carry = std::pin::pin!(carry);
+            loop {
+                tokio::select! {
+                    biased;
+                    broken = &mut self.sending, if self.is_sending => match broken {
+                        Err(Broken::Source(_)) => return Err(Broken::Sink),
+                        // The upstream wants no more of the request; its answer counts.
+                        Err(Broken::Sink) => self.is_sending = false,
+                    },
+                    carried = &mut carry => {
+                        carried?;
+                        break;
+                    }
+                }
+            }
+        }
+        if record.grpc_status.is_none() {
+            record.grpc_status = source.trailers().grpc_status();
+        }
+        Ok(())
+    }
+}
+
+async fn carry(
+    source: &mut Source<'_>,
+    sink: &mut Sink<'_>,
+    mut see: impl FnMut(&[u8]),
+) -> Result<(), Broken> {
+    while sink.next_of(source).await? {
+        see(&source.piece());
+        sink.write(source.piece()).await.map_err(|_| Broken::Sink)?;
+        source.consume();
+    }
+    sink.finish(source.trailers()).await.map_err(|_| Broken::Sink)
+}

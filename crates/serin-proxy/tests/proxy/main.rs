@@ -1,0 +1,9 @@
+//! The whole proxy on real sockets: what clients and upstreams see of it.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod combinations;
+mod http1;
+mod http2;
+mod rules;
+mod support;
