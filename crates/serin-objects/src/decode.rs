@@ -2,7 +2,12 @@
 
 use serde_json::Value;
 
-use crate::{Prepared, Resource, Status};
+use crate::{Prepared, Resource, Status, defaults, schema};
+
+mod body;
+pub(crate) mod canonical;
+
+pub(crate) use canonical::Words;
 
 /// What happens to fields that a kind does not have and to fields that stand twice.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -45,16 +50,15 @@ pub struct Body {
 /// # Errors
 /// What is wrong.
 pub fn json(bytes: &[u8]) -> Result<Body, String> {
-    let value = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
-    Ok(Body { value, duplicates: Vec::new() })
+    body::json(bytes)
 }
 
-/// Reads a body as YAML.
+/// Reads a body as YAML, of which JSON is a part.
 ///
 /// # Errors
 /// What is wrong.
 pub fn yaml(bytes: &[u8]) -> Result<Body, String> {
-    json(bytes)
+    body::yaml(bytes)
 }
 
 /// The object of a body in canonical form with default values: fields that the kind does not have are gone, empty
@@ -67,6 +71,120 @@ pub fn object(
     body: Body,
     validation: FieldValidation,
 ) -> Result<Prepared, Status> {
-    let _ = (resource, validation);
-    Ok(Prepared { object: body.value, warnings: Vec::new() })
+    let value = identified(resource, body.value)?;
+    let refused = |why: String| {
+        let Resource { kind, version, .. } = resource;
+        Status::bad_request(format!(
+            "{kind} in version \"{version}\" cannot be handled as a {kind}: {why}"
+        ))
+    };
+    let duplicates = body.duplicates.into_iter().map(|path| format!("duplicate field \"{path}\""));
+    let Decoded { mut object, unknown } = decode(resource, value, Words::Json).map_err(refused)?;
+    let strict: Vec<String> = duplicates.chain(unknown).collect();
+    let warnings = settle(strict, validation).map_err(|why| refused(why))?;
+    defaults::apply(resource, &mut object);
+    Ok(Prepared { object, warnings })
 }
+
+/// The object of another kind than a resource (a Scale, an Eviction, a review) in canonical form.
+///
+/// # Errors
+/// As for [`object`].
+pub fn of_kind(api: (&str, &str, &str), body: Body) -> Result<Value, Status> {
+    let (group, version, kind) = api;
+    let refused = |why: String| {
+        Status::bad_request(format!(
+            "{kind} in version \"{version}\" cannot be handled as a {kind}: {why}"
+        ))
+    };
+    let value = if body.value.is_null() { serde_json::json!({}) } else { body.value };
+    let node = schema::builtin::of_kind(group, version, kind);
+    let (mut value, _) = canonical::canonical(node, value, &[], Words::Json).map_err(refused)?;
+    value["apiVersion"] = Value::from(crate::catalog::api_version(group, version));
+    value["kind"] = Value::from(kind);
+    Ok(value)
+}
+
+/// An object that was merged or changed by admission, in canonical form with default values.
+///
+/// # Errors
+/// As for [`object`].
+pub fn again(resource: &Resource, object: Value) -> Result<Value, Status> {
+    let body = Body { value: object, duplicates: Vec::new() };
+    Ok(self::object(resource, body, FieldValidation::Ignore)?.object)
+}
+
+/// What strict decoding found becomes an error, warnings, or nothing.
+pub(crate) fn settle(
+    found: Vec<String>,
+    validation: FieldValidation,
+) -> Result<Vec<String>, String> {
+    match validation {
+        FieldValidation::Strict if !found.is_empty() => {
+            Err(format!("strict decoding error: {}", found.join(", ")))
+        }
+        FieldValidation::Warn => Ok(found),
+        _ => Ok(Vec::new()),
+    }
+}
+
+/// An object with the kind and version that the path asks for.
+fn identified(resource: &Resource, mut value: Value) -> Result<Value, Status> {
+    let Some(map) = value.as_object_mut() else {
+        return Err(Status::bad_request(
+            "couldn't get version/kind; json parse error: json: cannot unmarshal into Go value of type struct { \
+             APIVersion string \"json:\\\"apiVersion,omitempty\\\"\"; Kind string \"json:\\\"kind,omitempty\\\"\" }",
+        ));
+    };
+    let text = |name: &str| map.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let (api_version, kind) = (text("apiVersion"), text("kind"));
+    if resource.is_custom() && (kind.is_empty() || api_version.is_empty()) {
+        let missing = if kind.is_empty() { "Kind" } else { "apiVersion" };
+        let shown = serde_json::to_string(map).unwrap_or_default();
+        return Err(Status::bad_request(format!("Object '{missing}' is missing in '{shown}'")));
+    }
+    let expected = resource.api_version();
+    if !api_version.is_empty() && api_version != expected {
+        return Err(Status::bad_request(format!(
+            "the API version in the data ({api_version}) does not match the expected API version ({expected})"
+        )));
+    }
+    if !kind.is_empty() && kind != resource.kind {
+        let wanted = &resource.kind;
+        let version = &resource.version;
+        return Err(Status::bad_request(format!(
+            "{kind} in version \"{version}\" cannot be handled as a {wanted}: no kind \"{kind}\" is registered for it"
+        )));
+    }
+    map.insert("apiVersion".to_owned(), expected.into());
+    map.insert("kind".to_owned(), resource.kind.as_str().into());
+    Ok(value)
+}
+
+/// An object without defaults, and what strict decoding says.
+pub(crate) struct Decoded {
+    pub(crate) object: Value,
+    pub(crate) unknown: Vec<String>,
+}
+
+/// The canonical form of an object.
+pub(crate) fn decode(resource: &Resource, value: Value, words: Words) -> Result<Decoded, String> {
+    let Some(version) = resource.definition().and_then(|it| it.version(&resource.version)) else {
+        let (object, unknown) = canonical::canonical(resource.schema(), value, &[], words)?;
+        return Ok(Decoded { object, unknown });
+    };
+    let mut object = value;
+    let mut unknown = Vec::new();
+    if let Some(metadata) = object.get_mut("metadata") {
+        let node = schema::builtin::named("io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta");
+        let (canonical, found) = canonical::canonical(node, metadata.take(), &["metadata"], words)?;
+        *metadata = canonical;
+        unknown.extend(found);
+    }
+    unknown.extend(version.schema.unknown_fields(&object).iter().map(ToString::to_string));
+    version.schema.prune(&mut object);
+    Ok(Decoded { object, unknown })
+}
+
+#[cfg(test)]
+mod tests;

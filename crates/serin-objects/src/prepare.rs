@@ -2,9 +2,12 @@
 //! validation.
 
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use crate::{Resource, Status};
+use crate::fields::{FieldError, Path};
+use crate::{Resource, Status, managed, time, validate};
+
+mod strategy;
 
 /// An object ready for the next step, and what its author should hear.
 #[derive(Clone, Debug, PartialEq)]
@@ -46,21 +49,61 @@ pub struct Identity<'c> {
     pub uid: &'c str,
 }
 
+/// The name that a new object needs where it asks for one by `generateName`; none where it has one or asks for none.
+pub fn generated_name(object: &Value, random: &mut dyn FnMut(usize) -> usize) -> Option<String> {
+    let text = |name: &str| object["metadata"][name].as_str().unwrap_or_default();
+    let asks = text("name").is_empty() && !text("generateName").is_empty();
+    asks.then(|| crate::names::generate(text("generateName"), random))
+}
+
 /// Prepares a new object (with defaults, from [`crate::decode::object`] and admission) to be stored: checks name and
 /// namespace, sets what the server sets, resets the status, records ownership, validates.
 ///
-/// `generateName` must have been resolved by [`generated_name`].
+/// `generateName` must have been resolved by [`generated_name`]. Addresses of Services are given out afterwards, by
+/// [`crate::service::allocate`].
 ///
 /// # Errors
 /// The status to answer with.
 pub fn create(
     resource: &Resource,
-    object: Value,
+    mut object: Value,
     identity: &Identity<'_>,
     context: &Context<'_>,
 ) -> Result<Prepared, Status> {
-    let _ = (resource, identity, context);
-    Ok(Prepared { object, warnings: Vec::new() })
+    let metadata = metadata_of(&mut object)?;
+    let namespace = text(metadata, "namespace");
+    let wanted = if resource.namespaced { identity.namespace } else { "" };
+    if !namespace.is_empty() && namespace != wanted {
+        return Err(Status::bad_request(
+            "the namespace of the provided object does not match the namespace sent on the request",
+        ));
+    }
+    if !text(metadata, "resourceVersion").is_empty() {
+        return Err(Status::bad_request(
+            "resourceVersion should not be set on objects to be created",
+        ));
+    }
+    for name in ["deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "generation"] {
+        metadata.remove(name);
+    }
+    if !wanted.is_empty() {
+        metadata.insert("namespace".to_owned(), wanted.into());
+    }
+    metadata.insert("uid".to_owned(), identity.uid.into());
+    metadata.insert("creationTimestamp".to_owned(), time::seconds(context.now).into());
+    let name = text(metadata, "name");
+    if name.is_empty() && text(metadata, "generateName").is_empty() {
+        let why = "name or generateName is required";
+        let error = FieldError::required(&Path::new("metadata.name"), why);
+        return Err(Status::invalid(resource, "", &[error]));
+    }
+    if context.ownership == Ownership::Update {
+        let writer = (context.manager, context.subresource);
+        managed::update(resource, None, &mut object, writer, context.now);
+    }
+    strategy::before_create(resource, &mut object);
+    check(resource, None, &object)?;
+    Ok(Prepared { warnings: validate::warnings(resource, None, &object), object })
 }
 
 /// Prepares a changed object to be stored in the place of `old`, both in the version of `resource`. Without a
@@ -71,9 +114,75 @@ pub fn create(
 pub fn update(
     resource: &Resource,
     old: &Value,
-    object: Value,
+    mut object: Value,
     context: &Context<'_>,
 ) -> Result<Prepared, Status> {
-    let _ = (resource, old, context);
-    Ok(Prepared { object, warnings: Vec::new() })
+    let metadata = metadata_of(&mut object)?;
+    for name in [
+        "creationTimestamp",
+        "deletionTimestamp",
+        "deletionGracePeriodSeconds",
+        "generation",
+        "selfLink",
+    ] {
+        match old["metadata"].get(name) {
+            Some(value) => metadata.insert(name.to_owned(), value.clone()),
+            None => metadata.remove(name),
+        };
+    }
+    for name in ["uid", "name", "namespace"] {
+        if text(metadata, name).is_empty()
+            && let Some(value) = old["metadata"].get(name)
+        {
+            metadata.insert(name.to_owned(), value.clone());
+        }
+    }
+    let (uid, wanted) = (meta(&object, "uid"), meta(old, "uid"));
+    if uid != wanted {
+        let why = format!(
+            "Precondition failed: UID in precondition: {uid}, UID in object meta: {wanted}"
+        );
+        return Err(Status::conflict(resource, &meta(old, "name"), &why));
+    }
+    if context.subresource.is_some() || context.ownership == Ownership::Update {
+        strategy::keep(resource, old, &mut object, context.subresource);
+    }
+    if context.ownership == Ownership::Update {
+        let writer = (context.manager, context.subresource);
+        managed::update(resource, Some(old), &mut object, writer, context.now);
+    }
+    strategy::keep(resource, old, &mut object, context.subresource);
+    strategy::count(resource, old, &mut object);
+    check(resource, Some(old), &object)?;
+    Ok(Prepared { warnings: validate::warnings(resource, Some(old), &object), object })
 }
+
+fn check(resource: &Resource, old: Option<&Value>, object: &Value) -> Result<(), Status> {
+    let errors = validate::object(resource, old, object);
+    if errors.is_empty() {
+        return Ok(());
+    }
+    Err(Status::invalid(resource, &meta(object, "name"), &errors))
+}
+
+fn metadata_of(object: &mut Value) -> Result<&mut Map<String, Value>, Status> {
+    let Some(map) = object.as_object_mut() else {
+        return Err(Status::bad_request("the body of the request is no object"));
+    };
+    map.entry("metadata")
+        .or_insert_with(|| Value::Object(Map::new()))
+        .as_object_mut()
+        .ok_or_else(|| Status::bad_request("metadata must be an object"))
+}
+
+fn text(from: &Map<String, Value>, name: &str) -> String {
+    from.get(name).and_then(Value::as_str).unwrap_or_default().to_owned()
+}
+
+/// A text of an object's metadata.
+fn meta(object: &Value, name: &str) -> String {
+    object["metadata"][name].as_str().unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests;

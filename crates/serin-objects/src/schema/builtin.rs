@@ -188,7 +188,8 @@ impl Reader<'_> {
             {
                 facts.mark(node);
             }
-            let is_record = reference(schema).is_some();
+            let is_record = reference(schema)
+                .is_some_and(|name| facts.always || !name.ends_with(".LabelSelector"));
             let required = required(field);
             let field_facts = Field {
                 link,
