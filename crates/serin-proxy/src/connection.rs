@@ -1,25 +1,53 @@
 //! A connection from its first byte: which filter chain reads it, and in which protocol.
+//!
+//! What comes before the protocol, in this order: the PROXY protocol's header, a look at the first bytes where the choice of the
+//! chain depends on them, the TLS handshake. Each has its time; what is needed for them is given back before the protocol starts.
 
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
-use serin_routing::connection::{Connection, filter_chain};
-use serin_routing::model::{FilterChain, Listener, NetworkFilter, TransportProtocol};
+use serin_routing::connection::{Connection, NoFilterChain, filter_chain};
+use serin_routing::model::{FilterChain, Listener, NetworkFilter};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 
-use crate::http;
 use crate::io::Stream;
-use crate::tcp;
+use crate::snapshot::Snapshot;
+use crate::sniff::{Seen, sniff};
+use crate::tls::{AcceptError, TlsFacts};
 use crate::worker::Worker;
+use crate::{http, proxy_protocol, tcp};
 
 /// Who is connected.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Ends {
     /// The client.
     pub(crate) peer: SocketAddr,
     /// The address it reached.
     pub(crate) local: Option<SocketAddr>,
+    /// The listener's port.
+    pub(crate) listener_port: u16,
+    /// What TLS told, where it was terminated.
+    pub(crate) tls: Option<Rc<TlsFacts>>,
+}
+
+/// Why a connection is closed before it is read.
+#[derive(Debug, thiserror::Error)]
+enum Refusal {
+    #[error("the connection failed")]
+    Io(#[from] std::io::Error),
+    #[error("there is no PROXY protocol header, or it is malformed")]
+    ProxyProtocol(#[source] std::io::Error),
+    #[error("nothing came for {0:?}")]
+    Slow(Duration),
+    #[error(transparent)]
+    NoFilterChain(#[from] NoFilterChain),
+    #[error("TLS is not ready: its certificates are missing or its settings cannot be met")]
+    TlsNotReady,
+    #[error(transparent)]
+    Handshake(#[from] AcceptError),
 }
 
 /// Serves a connection until it ends.
@@ -29,31 +57,100 @@ pub(crate) async fn serve(
     stream: TcpStream,
     peer: SocketAddr,
 ) {
-    let snapshot = worker.snapshot();
-    let Some(listener) = snapshot.listener(&listener).cloned() else { return };
-    let ends = Ends { peer, local: stream.local_addr().ok() };
-    if stream.set_nodelay(true).is_err() {
-        return;
-    }
-    let Some(chain) = choose(&listener, &ends) else { return };
-    if chain.tls.is_some() {
-        return tracing::error!(listener = %listener.name, "TLS is not terminated; the connection is closed");
-    }
-    match &chain.filter {
-        NetworkFilter::Http(http) => {
-            http::serve(&worker, http, Stream::Tcp(stream), ends, None).await;
+    // A version of the model lives no longer than it takes to open connections by it.
+    let Some(listener) = worker.snapshot().listener(&listener).cloned() else { return };
+    let opened = Box::pin(open(&worker, &listener, stream, peer)).await;
+    match opened {
+        Ok((chain, stream, ends)) => match &chain.filter {
+            NetworkFilter::Http(http) => http::serve(&worker, http, stream, ends).await,
+            NetworkFilter::Tcp(proxy) => tcp::serve(&worker, proxy, stream, ends).await,
+        },
+        Err(refusal) => {
+            let error = &refusal as &dyn std::error::Error;
+            tracing::debug!(listener = %listener.name, %peer, error, "a connection is closed");
         }
-        NetworkFilter::Tcp(proxy) => tcp::serve(&worker, proxy, stream, ends).await,
     }
 }
 
-fn choose<'l>(listener: &'l Listener, ends: &Ends) -> Option<&'l FilterChain> {
+/// Finds out how a connection is to be read.
+async fn open<'l>(
+    worker: &Worker,
+    listener: &'l Listener,
+    mut stream: TcpStream,
+    peer: SocketAddr,
+) -> Result<(&'l FilterChain, Stream, Ends), Refusal> {
+    let snapshot = worker.snapshot();
+    stream.set_nodelay(true)?;
+    let local = stream.local_addr().ok();
+    let listener_port = local.map_or(listener.port, |local| local.port());
+    let mut ends = Ends { peer, local, listener_port, tls: None };
+    if listener.inspect.proxy_protocol {
+        let limit = worker.settings.handshake_timeout;
+        let taken = timeout(limit, proxy_protocol::take(&mut stream)).await;
+        let header = taken.map_err(|_| Refusal::Slow(limit))?.map_err(Refusal::ProxyProtocol)?;
+        if let Some((source, destination)) = header.ends {
+            ends.peer = source;
+            ends.local = Some(destination);
+        }
+    }
+    let (stream, seen) = look(stream, listener, &ends).await?;
+    let chain = choose(listener, &ends, &seen)?;
+    if chain.tls.is_none() {
+        return Ok((chain, Stream::Tcp(stream), ends));
+    }
+    let (stream, facts) = handshake(worker, &snapshot, (listener, chain), stream).await?;
+    ends.tls = Some(Rc::new(facts));
+    Ok((chain, stream, ends))
+}
+
+/// Looks at the first bytes, for no longer than the listener says.
+async fn look(
+    stream: TcpStream,
+    listener: &Listener,
+    ends: &Ends,
+) -> Result<(TcpStream, Seen), Refusal> {
+    let sniffing = sniff(&stream, listener, ends.local);
+    let seen = match listener.inspect.timeout.filter(|limit| !limit.is_zero()) {
+        Some(limit) => timeout(limit, sniffing).await,
+        None => Ok(sniffing.await),
+    };
+    match seen {
+        Ok(seen) => Ok((stream, seen?)),
+        // The event loop was told that there is nothing to read: it must learn that there may be.
+        Err(_) => Ok((TcpStream::from_std(stream.into_std()?)?, Seen::nothing())),
+    }
+}
+
+fn choose<'l>(
+    listener: &'l Listener,
+    ends: &Ends,
+    seen: &Seen,
+) -> Result<&'l FilterChain, NoFilterChain> {
+    let protocols: Vec<&str> = seen.protocols.iter().map(String::as_str).collect();
     let connection = Connection {
         address: ends.local.map(|local| local.ip()),
         port: ends.local.map_or(listener.port, |local| local.port()),
-        transport: TransportProtocol::Plain,
-        server_name: "",
-        protocols: &[],
+        transport: seen.transport,
+        server_name: &seen.server_name,
+        protocols: &protocols,
     };
-    filter_chain(listener, &connection).ok()
+    filter_chain(listener, &connection)
+}
+
+/// Handshakes. Only so many clients do so at a time, and none for longer than the limit: cryptography is work that a stranger
+/// can ask for.
+async fn handshake(
+    worker: &Worker,
+    snapshot: &Snapshot,
+    (listener, chain): (&Listener, &FilterChain),
+    stream: TcpStream,
+) -> Result<(Stream, TlsFacts), Refusal> {
+    let tls = snapshot.server_tls(listener, chain).ok_or(Refusal::TlsNotReady)?;
+    let limit = worker.settings.handshake_timeout;
+    let shaking = async {
+        let _permit = worker.handshakes.acquire().await;
+        tls.accept(stream).await
+    };
+    let shaken = timeout(limit, shaking).await.map_err(|_| Refusal::Slow(limit))?;
+    Ok(shaken?)
 }

@@ -101,6 +101,12 @@ async fn phases(
     let worker = exchange.worker;
     let (peer, is_tls) = (request.downstream.direct_remote, request.secure);
     identify(request, exchange.http, peer, is_tls, &mut *worker.random.borrow_mut());
+    if exchange.http.strict_server_name && !request.is_for_server_name() {
+        responder.record.details = "misdirected_request";
+        let (response, body) = (Response::new(421), &b""[..]);
+        let answer = Answer { response, body, grpc_status: None };
+        return reply::own(exchange, request, None, answer, responder).await;
+    }
     if let Some(failure) = set_up(request, outgoing) {
         return reply::fail(exchange, request, None, failure, responder).await;
     }

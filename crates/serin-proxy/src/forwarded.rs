@@ -2,6 +2,8 @@
 //!
 //! At the edge nothing that a client says about itself is believed (Envoy's `use_remote_address`).
 
+mod certificate;
+
 use std::net::{IpAddr, SocketAddr};
 
 use rand_core::Rng;
@@ -9,6 +11,8 @@ use serin_http1::FieldName;
 use serin_routing::model::HttpConnection;
 
 use crate::request::Request;
+
+use certificate::forward_certificate;
 
 /// Headers by which a trusted client steers Envoy's router; from strangers they are removed.
 const STEERING: [&[u8]; 11] = [
@@ -42,6 +46,7 @@ pub(crate) fn identify(
     } else {
         trust_client(request, peer);
     }
+    forward_certificate(request, http);
     let has_id = request.headers.known(FieldName::RequestId).is_some_and(|id| !id.is_empty());
     if !has_id || is_external {
         let id = request_id(random);

@@ -9,18 +9,12 @@ use crate::io::Stream;
 use crate::worker::Worker;
 use crate::{http1, http2};
 
-/// Serves a connection until it ends. `protocol` is what was agreed on with ALPN; without, HTTP/2 is known by its first bytes.
-pub(crate) async fn serve(
-    worker: &Rc<Worker>,
-    http: &HttpConnection,
-    stream: Stream,
-    ends: Ends,
-    protocol: Option<&[u8]>,
-) {
+/// Serves a connection until it ends. Where ALPN has not told, HTTP/2 is known by its first bytes.
+pub(crate) async fn serve(worker: &Rc<Worker>, http: &HttpConnection, stream: Stream, ends: Ends) {
     let is_http2 = match http.codec {
         Codec::Http2 => true,
         Codec::Http1 => false,
-        Codec::Auto => protocol == Some(b"h2"),
+        Codec::Auto => ends.tls.as_ref().is_some_and(|tls| tls.is_http2()),
     };
     if is_http2 {
         http2::serve(worker, http, stream, ends).await;

@@ -48,7 +48,7 @@ pub(crate) async fn serve(worker: &Rc<Worker>, http: &HttpConnection, stream: St
             () = worker.draining.started() => break,
             () = sleep(http.idle_timeout.unwrap_or(worker.settings.idle_timeout)) => break,
         }
-        match Box::pin(serve_requests(worker, http, &io, ends, may_change)).await {
+        match Box::pin(serve_requests(worker, http, &io, &ends, may_change)).await {
             Next::Idle => {}
             Next::Close => break,
             Next::Http2(first) => {
@@ -75,7 +75,7 @@ async fn serve_requests(
     worker: &Rc<Worker>,
     http: &HttpConnection,
     io: &Io,
-    ends: Ends,
+    ends: &Ends,
     mut may_change: bool,
 ) -> Next {
     let mut input = Buffer::new(&worker.buffers);
@@ -169,14 +169,11 @@ fn take_over(
     request: &mut Request,
     head: &Head,
     input: &Buffer,
-    ends: Ends,
+    ends: &Ends,
 ) -> Result<Framing, Error> {
     let framing = request_framing(head, input.data())?;
     request.clear();
-    request.secure = false;
-    request.downstream.direct_remote = Some(ends.peer);
-    request.downstream.local = ends.local;
-    request.downstream.listener_port = ends.local.map_or(0, |local| local.port());
+    request.take_ends(ends);
     request.read_http1(head, input.data())?;
     Ok(framing)
 }

@@ -163,7 +163,7 @@ async fn serve_stream(
     respond: SendResponse<Bytes>,
     mut open: Open,
 ) {
-    let (worker, ends) = (&connection.worker, connection.ends);
+    let worker = &connection.worker;
     let (head, body) = head.into_parts();
     let out = Http2Out::response(respond);
     let mut responder = Responder {
@@ -172,9 +172,7 @@ async fn serve_stream(
         record: Record::new(worker.clock.now()),
     };
     let mut request = Request::default();
-    request.downstream.direct_remote = Some(ends.peer);
-    request.downstream.local = ends.local;
-    request.downstream.listener_port = ends.local.map_or(0, |local| local.port());
+    request.take_ends(&connection.ends);
     let read = request.read_http2(&head, body.is_end_stream(), worker.settings.heads);
     if let Err(error) = read {
         return refuse(&mut responder, error).await;

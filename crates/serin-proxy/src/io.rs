@@ -7,4 +7,4 @@ mod stream;
 
 pub(crate) use buffer::{Buffer, BufferPool};
 pub(crate) use rewound::Rewound;
-pub(crate) use stream::{Io, Stream};
+pub(crate) use stream::{Io, Stream, TlsStream};

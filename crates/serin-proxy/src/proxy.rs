@@ -12,8 +12,9 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::Clock;
 use crate::settings::Settings;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Snapshot, TlsProblem};
 use crate::socket;
+use crate::tls::Certificates;
 use crate::worker::{self, Command};
 
 /// A running proxy. Dropping it ends its threads without draining.
@@ -22,6 +23,8 @@ pub struct Proxy {
     workers: Vec<WorkerHandle>,
     bound: BTreeMap<Arc<str>, SocketAddr>,
     current: Option<Arc<Snapshot>>,
+    model: Arc<Model>,
+    certificates: Certificates,
 }
 
 struct WorkerHandle {
@@ -38,6 +41,8 @@ pub struct Published {
     pub failed: Vec<(Arc<str>, SocketAddr, io::Error)>,
     /// Where each listener with a socket listens.
     pub listening: BTreeMap<Arc<str>, SocketAddr>,
+    /// TLS that is not what was asked for.
+    pub tls: Vec<TlsProblem>,
 }
 
 impl Proxy {
@@ -50,18 +55,43 @@ impl Proxy {
         let workers = (0..settings.workers.max(1))
             .map(|index| WorkerHandle::start(index, settings.clone(), clock));
         let workers = workers.collect::<io::Result<_>>()?;
-        Ok(Self { settings, workers, bound: BTreeMap::new(), current: None })
+        Ok(Self {
+            settings,
+            workers,
+            bound: BTreeMap::new(),
+            current: None,
+            model: Arc::default(),
+            certificates: Certificates::default(),
+        })
     }
 
     /// Puts a model in force on every worker and waits until each has taken it. Connections stay open; requests under way
     /// end under the model they began with.
     pub async fn publish(&mut self, model: Model) -> Published {
+        self.publish_shared(Arc::new(model)).await
+    }
+
+    /// The certificates it may use. Changes are in force from the next publication or refresh on.
+    pub const fn certificates(&mut self) -> &mut Certificates {
+        &mut self.certificates
+    }
+
+    /// Reads certificates again and puts those that changed in force, in a new version of the same model.
+    pub async fn refresh(&mut self) -> Published {
+        self.publish_shared(Arc::clone(&self.model)).await
+    }
+
+    async fn publish_shared(&mut self, model: Arc<Model>) -> Published {
         let version = self.current.as_ref().map_or(0, |current| current.version) + 1;
         let mut published = Published { version, ..Published::default() };
         let mut sockets = self.open_sockets(&model, &mut published.failed);
         self.bound.retain(|name, _| model.listeners.contains_key(name));
         published.listening = self.bound.clone();
-        let snapshot = Arc::new(Snapshot::new(version, model, self.current.as_deref()));
+        self.model = Arc::clone(&model);
+        let (snapshot, problems) =
+            Snapshot::new(version, model, &mut self.certificates, self.current.as_deref());
+        published.tls = problems;
+        let snapshot = Arc::new(snapshot);
         self.current = Some(Arc::clone(&snapshot));
         let acks: Vec<_> = self
             .workers

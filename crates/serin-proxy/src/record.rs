@@ -5,6 +5,8 @@ use std::cell::Cell;
 use serin_routing::response::{Failure, Flag, Flags};
 use serin_routing::time::Instant;
 
+use crate::tcp::TcpRecord;
+
 /// The record of one request while it is under way.
 #[derive(Debug)]
 pub(crate) struct Record {
@@ -13,6 +15,8 @@ pub(crate) struct Record {
     pub(crate) status: u16,
     pub(crate) flags: Flags,
     pub(crate) details: &'static str,
+    /// Why TLS towards the upstream failed.
+    pub(crate) transport_failure: Option<String>,
     /// Tries upstream.
     pub(crate) attempts: u32,
     pub(crate) request_bytes: u64,
@@ -31,6 +35,7 @@ impl Record {
             status: 0,
             flags: Flags::NONE,
             details: "-",
+            transport_failure: None,
             attempts: 0,
             request_bytes: 0,
             response_bytes: 0,
@@ -71,6 +76,7 @@ pub(crate) struct Counters {
     mirrored: Cell<u64>,
     mirrors_failed: Cell<u64>,
     mirrors_dropped: Cell<u64>,
+    connections: Cell<u64>,
 }
 
 impl Counters {
@@ -85,8 +91,19 @@ impl Counters {
         self.mirrors_dropped.set(self.mirrors_dropped.get() + 1);
     }
 
+    /// Counts a connection that was no HTTP and is over.
+    pub(crate) fn add_connection(&self, record: &TcpRecord) {
+        self.connections.set(self.connections.get() + 1);
+        let seconds = record.ended.since(record.started).as_secs_f64();
+        let (flags, received, sent) = (record.flags, record.received, record.sent);
+        tracing::trace!(?flags, received, sent, seconds, "a connection is over");
+    }
+
     /// Counts a request that is over.
     pub(crate) fn add(&self, record: &Record) {
+        if let Some(reason) = &record.transport_failure {
+            tracing::debug!(reason, "TLS towards an endpoint failed");
+        }
         let add = |counter: &Cell<u64>| counter.set(counter.get() + 1);
         add(&self.requests);
         if let Some(class) = self.classes.get(usize::from(record.status / 100)) {

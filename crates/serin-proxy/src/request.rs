@@ -2,10 +2,14 @@
 
 mod http2;
 
+use std::rc::Rc;
+
 use serin_http1::{FieldName, Head, Target, Version, is_authority, normalize};
 use serin_routing::request::{Downstream, Request as RoutedRequest};
 
+use crate::connection::Ends;
 use crate::message::{Headers, Span};
+use crate::tls::TlsFacts;
 use crate::upstream::has_token;
 
 /// What a request wants its connection or stream to become.
@@ -31,6 +35,8 @@ pub(crate) struct Request {
     pub(crate) upgrade: Upgrade,
     /// The client used TLS, as far as it can be trusted.
     pub(crate) secure: bool,
+    /// What TLS told of the connection.
+    pub(crate) tls: Option<Rc<TlsFacts>>,
 }
 
 impl Request {
@@ -38,6 +44,15 @@ impl Request {
     pub(crate) fn clear(&mut self) {
         self.headers.clear();
         self.upgrade = Upgrade::None;
+    }
+
+    /// Takes over what is known of the connection.
+    pub(crate) fn take_ends(&mut self, ends: &Ends) {
+        self.secure = ends.tls.is_some();
+        self.tls.clone_from(&ends.tls);
+        self.downstream.direct_remote = Some(ends.peer);
+        self.downstream.local = ends.local;
+        self.downstream.listener_port = ends.listener_port;
     }
 
     /// Takes over an HTTP/1 head: target taken apart, authority found, path normalised.
@@ -121,9 +136,23 @@ impl Request {
         self.target = self.headers.intern(target);
     }
 
+    /// Whether the request is for the server name that the connection's TLS was made for.
+    pub(crate) fn is_for_server_name(&self) -> bool {
+        let Some(tls) = &self.tls else { return true };
+        let authority = self.authority_text();
+        let colon = authority.iter().rposition(|&byte| byte == b':');
+        let host = authority.get(..colon.unwrap_or(authority.len())).unwrap_or_default();
+        tls.server_name.is_empty() || host.eq_ignore_ascii_case(tls.server_name.as_bytes())
+    }
+
     /// A copy of the head.
     pub(crate) fn copy_head(&self) -> Self {
-        Self { headers: self.headers.clone(), downstream: self.downstream.clone(), ..*self }
+        Self {
+            headers: self.headers.clone(),
+            downstream: self.downstream.clone(),
+            tls: self.tls.clone(),
+            ..*self
+        }
     }
 
     pub(crate) fn is_connect(&self) -> bool {

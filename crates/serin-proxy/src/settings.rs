@@ -16,6 +16,10 @@ pub struct Settings {
     pub heads: Limits,
     /// Time for the head of a request to arrive once its first byte has (no limit in Envoy's default; 60 s here).
     pub head_timeout: Duration,
+    /// Time for a TLS handshake, and for a PROXY protocol header (15 s).
+    pub handshake_timeout: Duration,
+    /// TLS handshakes that a worker has under way at a time; more wait.
+    pub handshakes_per_worker: usize,
     /// Time that a connection may stay idle between requests (Envoy's default 1 h).
     pub idle_timeout: Duration,
     /// Time that a drain gives to requests under way (Istio's default 45 s).
@@ -35,6 +39,8 @@ impl Default for Settings {
             wildcard_address: IpAddr::from([0, 0, 0, 0]),
             heads: Limits::default(),
             head_timeout: Duration::from_secs(60),
+            handshake_timeout: Duration::from_secs(15),
+            handshakes_per_worker: 1000,
             idle_timeout: Duration::from_secs(3600),
             drain_time: Duration::from_secs(45),
             retry_buffer: 1024 * 1024,

@@ -1,48 +1,219 @@
 //! Bytes between a client and an endpoint, for everything that is not HTTP.
+//!
+//! Each direction ends by itself (a half-closed connection stays so), holds a buffer only while there is something in it, and
+//! reads no more than the other side has taken.
 
+use std::cell::Cell;
+use std::future::pending;
+use std::io::{self, IoSlice};
 use std::rc::Rc;
+use std::time::Duration;
 
 use rand_core::Rng;
-use serin_routing::balancer::Attempts;
+use serin_routing::balancer::{Active, Attempts};
+use serin_routing::breaker::{Permit, Resource};
+use serin_routing::decide::source_hash;
 use serin_routing::model::TcpProxy;
-use tokio::io::copy_bidirectional;
-use tokio::net::TcpStream;
+use serin_routing::outlier::Outcome;
+use serin_routing::response::{Flag, Flags};
+use serin_routing::time::Instant;
 
 use crate::connection::Ends;
-use crate::io::Stream;
-use crate::upstream::connect;
+use crate::io::{Buffer, BufferPool, Io, Stream};
+use crate::upstream::{Manner, Upstream, connect};
 use crate::worker::Worker;
 
+/// Endpoints that are tried until one takes the connection.
+const CONNECT_ATTEMPTS: u32 = 10;
+
+/// What is known of a connection when it is over.
+#[derive(Debug)]
+pub(crate) struct TcpRecord {
+    pub(crate) started: Instant,
+    pub(crate) ended: Instant,
+    pub(crate) flags: Flags,
+    /// From the client.
+    pub(crate) received: u64,
+    /// To the client.
+    pub(crate) sent: u64,
+}
+
 /// Connects a client to an endpoint and carries bytes until both are done. One draw per connection.
-pub(crate) async fn serve(
-    worker: &Rc<Worker>,
-    proxy: &TcpProxy,
-    mut client: TcpStream,
-    ends: Ends,
-) {
+pub(crate) async fn serve(worker: &Rc<Worker>, proxy: &TcpProxy, client: Stream, ends: Ends) {
+    let started = worker.clock.now();
+    let carried = Carried::default();
+    let flags = match Box::pin(reach(worker, proxy, &ends)).await {
+        Ok(reached) => {
+            let server = Io::new(reached.stream);
+            let ended = carry_both(worker, proxy, &Io::new(client), &server, &carried).await;
+            if let Err(error) = &ended {
+                tracing::debug!(peer = %ends.peer, %error, "the connection broke");
+            }
+            flags_of(&ended)
+        }
+        Err(flag) => Flags::NONE.with(flag),
+    };
+    worker.counters.add_connection(&TcpRecord {
+        started,
+        ended: worker.clock.now(),
+        flags,
+        received: carried.received.get(),
+        sent: carried.sent.get(),
+    });
+}
+
+/// A connection to an endpoint, and what it counts against while it lives.
+struct Reached {
+    stream: Stream,
+    _permit: Permit,
+    _active: Option<Active>,
+}
+
+/// Chooses a cluster, and connects to one of its endpoints.
+async fn reach(worker: &Worker, proxy: &TcpProxy, ends: &Ends) -> Result<Reached, Flag> {
     let total = proxy.destinations.total_weight().max(1);
     let ticket = worker.random.borrow_mut().next_u64() % total;
-    let Some(destination) = proxy.destinations.at(ticket) else { return };
-    let Some(upstream) = worker.upstreams.get(&destination.cluster) else {
-        return tracing::warn!(peer = %ends.peer, cluster = %destination.cluster, "the cluster does not exist");
-    };
+    let destination = proxy.destinations.at(ticket).ok_or(Flag::NoRouteFound)?;
+    let upstream = worker.upstreams.get(&destination.cluster).ok_or(Flag::NoClusterFound)?;
+    let hash = proxy.hash_source_address.then(|| source_hash(ends.peer.ip()));
+    let mut attempts = Attempts::new(None);
+    for attempt in 1.. {
+        let permit = upstream.shared.breaker.take(Resource::Connections);
+        let permit = permit.map_err(|_| Flag::UpstreamOverflow)?;
+        match reach_once(worker, &upstream, hash, &mut attempts, ends).await? {
+            Some((stream, active)) => {
+                return Ok(Reached { stream, _permit: permit, _active: active });
+            }
+            None if attempt >= CONNECT_ATTEMPTS => break,
+            None => {}
+        }
+    }
+    Err(Flag::UpstreamConnectionFailure)
+}
+
+/// Connects to one endpoint; `None` if that fails.
+async fn reach_once(
+    worker: &Worker,
+    upstream: &Upstream,
+    hash: Option<u64>,
+    attempts: &mut Attempts,
+    ends: &Ends,
+) -> Result<Option<(Stream, Option<Active>)>, Flag> {
     let now = worker.clock.now();
-    let target =
-        upstream.choose(None, &mut Attempts::new(None), now, &mut worker.random.borrow_mut());
-    let Some(target) = target else {
-        return tracing::warn!(peer = %ends.peer, cluster = %destination.cluster, "no endpoint is healthy");
-    };
-    let _active = upstream.state().borrow().begin(target.id);
-    let connected = match connect(&target.address, upstream.shared.cluster.connect_timeout).await {
-        Ok(Stream::Tcp(mut server)) => copy_bidirectional(&mut client, &mut server).await.map(drop),
-        Ok(Stream::Unix(mut server)) => {
-            copy_bidirectional(&mut client, &mut server).await.map(drop)
-        }
+    let target = upstream.choose(hash, attempts, now, &mut worker.random.borrow_mut());
+    let target = target.ok_or(Flag::NoHealthyUpstream)?;
+    let active = upstream.state().borrow().begin(target.id);
+    let both = ends.local.map(|local| (ends.peer, local));
+    // What passes through keeps the name that the client asked for.
+    let host = ends.tls.as_ref().map_or("", |tls| &tls.server_name);
+    let manner = Manner::of(&upstream.shared, target.tls, host, both);
+    let connected = connect(&upstream.shared, &target.address, &manner).await;
+    let outcome = if connected.is_ok() { Outcome::ConnectedFinally } else { Outcome::Failed };
+    // What the detection found shows in the balancer's next choice.
+    let _ = upstream.state().borrow_mut().report(target.id, outcome, worker.clock.now());
+    match connected {
+        Ok(stream) => Ok(Some((stream, active))),
         Err(error) => {
-            return tracing::warn!(peer = %ends.peer, %error, "no connection to the endpoint");
+            let error = &error as &dyn std::error::Error;
+            tracing::debug!(peer = %ends.peer, error, "no connection to the endpoint");
+            Ok(None)
         }
+    }
+}
+
+/// Bytes that have been carried so far.
+#[derive(Debug, Default)]
+struct Carried {
+    received: Cell<u64>,
+    sent: Cell<u64>,
+}
+
+/// Which side a connection broke on, or that nothing came for too long.
+#[derive(Debug, thiserror::Error)]
+enum Broken {
+    #[error("the client's side failed")]
+    Downstream(#[source] io::Error),
+    #[error("the endpoint's side failed")]
+    Upstream(#[source] io::Error),
+    #[error("nothing came for {0:?}")]
+    Idle(Duration),
+}
+
+fn flags_of(ended: &Result<(), Broken>) -> Flags {
+    match ended {
+        Ok(()) => Flags::NONE,
+        Err(Broken::Downstream(_)) => Flags::NONE.with(Flag::DownstreamConnectionTermination),
+        Err(Broken::Upstream(_)) => Flags::NONE.with(Flag::UpstreamConnectionTermination),
+        Err(Broken::Idle(_)) => Flags::NONE.with(Flag::StreamIdleTimeout),
+    }
+}
+
+async fn carry_both(
+    worker: &Worker,
+    proxy: &TcpProxy,
+    client: &Io,
+    server: &Io,
+    carried: &Carried,
+) -> Result<(), Broken> {
+    let buffers = &worker.buffers;
+    let up = async {
+        let carried = carry(client, server, buffers, &carried.received).await;
+        carried.map_err(|(is_reading, error)| broken(is_reading, error))
     };
-    if let Err(error) = connected {
-        tracing::debug!(peer = %ends.peer, %error, "the connection broke");
+    let down = async {
+        let carried = carry(server, client, buffers, &carried.sent).await;
+        carried.map_err(|(is_reading, error)| broken(!is_reading, error))
+    };
+    let carrying = async { tokio::try_join!(up, down).map(drop) };
+    tokio::select! {
+        biased;
+        ended = carrying => ended,
+        limit = idle(proxy.idle_timeout, carried) => Err(Broken::Idle(limit)),
+    }
+}
+
+const fn broken(is_downstream: bool, error: io::Error) -> Broken {
+    if is_downstream { Broken::Downstream(error) } else { Broken::Upstream(error) }
+}
+
+/// Carries one direction to its end. An error tells whether it was in reading.
+async fn carry(
+    from: &Io,
+    to: &Io,
+    buffers: &BufferPool,
+    count: &Cell<u64>,
+) -> Result<(), (bool, io::Error)> {
+    let mut buffer = Buffer::new(buffers);
+    loop {
+        from.readable().await.map_err(|error| (true, error))?;
+        let is_end = match buffer.fill(from).await {
+            Ok(read) => read == 0,
+            // TLS that ends without saying so: whoever depends on the end knows it by other means.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => true,
+            Err(error) => return Err((true, error)),
+        };
+        if is_end {
+            // The other side may be gone already.
+            let _ = to.shutdown().await;
+            return Ok(());
+        }
+        let written = to.write_all(&mut [IoSlice::new(buffer.data())]).await;
+        written.map_err(|error| (false, error))?;
+        count.set(count.get() + buffer.data().len() as u64);
+        buffer.consume(buffer.data().len());
+        buffer.release();
+    }
+}
+
+/// Waits until nothing was carried for as long as the limit says.
+async fn idle(limit: Option<Duration>, carried: &Carried) -> Duration {
+    let Some(limit) = limit.filter(|limit| !limit.is_zero()) else { return pending().await };
+    let count = || (carried.received.get(), carried.sent.get());
+    loop {
+        let before = count();
+        tokio::time::sleep(limit).await;
+        if count() == before {
+            return limit;
+        }
     }
 }

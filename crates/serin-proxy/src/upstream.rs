@@ -12,15 +12,16 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use serin_routing::balancer::{Attempts, Choice, ClusterState, EndpointId};
-use serin_routing::model::{EndpointAddress, UpstreamProtocol};
+use serin_routing::model::{EndpointAddress, EndpointTls, UpstreamProtocol};
 use serin_routing::time::Instant;
 
 use crate::clock::Clock;
+use crate::request::Request;
 use crate::snapshot::{SharedCluster, Snapshot};
 use crate::worker::{Random, Worker};
 
 pub(crate) use call::{Answer, Connection, UpstreamError};
-pub(crate) use connect::connect;
+pub(crate) use connect::{Manner, connect};
 pub(crate) use http1::{has_token, keeps_alive};
 pub(crate) use pool::{OpenError, Pool};
 
@@ -35,15 +36,19 @@ pub(crate) struct Upstreams {
 pub(crate) struct Upstream {
     pub(crate) shared: Arc<SharedCluster>,
     state: Rc<RefCell<ClusterState>>,
-    pools: Rc<RefCell<HashMap<EndpointAddress, Rc<Pool>>>>,
+    pools: Rc<RefCell<Pools>>,
     clock: Clock,
 }
+
+/// Pools by endpoint, and by the manner of opening connections: one opened for another server name is for others' requests.
+type Pools = HashMap<EndpointAddress, HashMap<Manner, Rc<Pool>>>;
 
 /// The endpoint that was chosen.
 pub(crate) struct Target {
     pub(crate) id: EndpointId,
     pub(crate) address: EndpointAddress,
-    pub(crate) pool: Rc<Pool>,
+    /// Whether it takes mesh TLS.
+    pub(crate) tls: EndpointTls,
 }
 
 /// A version of HTTP.
@@ -60,6 +65,7 @@ pub(crate) async fn open(
     worker: &Rc<Worker>,
     upstream: &Upstream,
     target: &Target,
+    request: &Request,
     downstream: Version,
 ) -> Result<Connection, OpenError> {
     let version = match upstream.shared.cluster.protocol {
@@ -67,10 +73,21 @@ pub(crate) async fn open(
         UpstreamProtocol::SameAsDownstream => downstream,
         UpstreamProtocol::Http1 | UpstreamProtocol::Tcp => Version::Http1,
     };
+    let manner = upstream.manner(target, request);
+    let pool = upstream.pool(&target.address, &manner);
+    let place = Place { upstream, address: &target.address, manner: &manner };
     match version {
-        Version::Http1 => target.pool.lease(worker, upstream, target).await.map(Connection::Http1),
-        Version::Http2 => target.pool.stream(worker, upstream, target).await.map(Connection::Http2),
+        Version::Http1 => pool.lease(worker, place).await.map(Connection::Http1),
+        Version::Http2 => pool.stream(worker, place).await.map(Connection::Http2),
     }
+}
+
+/// Where a connection goes, and how it is opened.
+#[derive(Clone, Copy)]
+struct Place<'p> {
+    upstream: &'p Upstream,
+    address: &'p EndpointAddress,
+    manner: &'p Manner,
 }
 
 impl Upstreams {
@@ -93,7 +110,11 @@ impl Upstreams {
                     Upstream {
                         shared: Arc::clone(shared),
                         state: Rc::clone(&old.state),
-                        pools: Rc::clone(&old.pools),
+                        pools: if old.shared.opens_like(shared) {
+                            Rc::clone(&old.pools)
+                        } else {
+                            Rc::default()
+                        },
                         clock,
                     }
                 }
@@ -111,7 +132,8 @@ impl Upstreams {
                 state.sweep(now);
             }
             let limit = upstream.shared.cluster.idle_timeout;
-            upstream.pools.borrow().values().for_each(|pool| pool.close_idle(now, limit));
+            let pools = upstream.pools.borrow();
+            pools.values().flat_map(HashMap::values).for_each(|pool| pool.close_idle(now, limit));
         }
     }
 }
@@ -134,12 +156,29 @@ impl Upstream {
         let Choice::Endpoint { id, index } = state.choose(hash, attempts, now, random) else {
             return None;
         };
-        let address = state.endpoints().endpoint(index)?.address.clone();
-        let mut pools = self.pools.borrow_mut();
-        let pool = pools.entry(address.clone()).or_insert_with(|| Rc::new(Pool::new(self.clock)));
-        let pool = Rc::clone(pool);
+        let endpoint = state.endpoints().endpoint(index)?;
+        let (address, tls) = (endpoint.address.clone(), endpoint.tls);
         attempts.record(id);
-        Some(Target { id, address, pool })
+        Some(Target { id, address, tls })
+    }
+
+    /// The connections to an endpoint that were opened in a certain manner.
+    fn pool(&self, address: &EndpointAddress, manner: &Manner) -> Rc<Pool> {
+        let mut pools = self.pools.borrow_mut();
+        if let Some(pool) = pools.get(address).and_then(|pools| pools.get(manner)) {
+            return Rc::clone(pool);
+        }
+        let of_endpoint = pools.entry(address.clone()).or_default();
+        let pool = of_endpoint.entry(manner.clone());
+        Rc::clone(pool.or_insert_with(|| Rc::new(Pool::new(self.clock))))
+    }
+
+    /// How a connection for a request is opened.
+    fn manner(&self, target: &Target, request: &Request) -> Manner {
+        let downstream = &request.downstream;
+        let ends = downstream.direct_remote.zip(downstream.local);
+        let host = std::str::from_utf8(request.authority_text()).unwrap_or_default();
+        Manner::of(&self.shared, target.tls, host, ends)
     }
 
     /// The balancer's state, to report to.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serin_routing::Scratch;
 use tokio::net::TcpListener;
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 use tokio::task::{JoinHandle, spawn_local};
 use tokio::time::timeout;
 
@@ -52,6 +52,8 @@ pub(crate) struct Worker {
     pub(crate) random: RefCell<Random>,
     pub(crate) counters: Counters,
     pub(crate) draining: Drain,
+    /// Leave to handshake.
+    pub(crate) handshakes: Semaphore,
     connections: Cell<usize>,
     idle: Notify,
 }
@@ -118,6 +120,7 @@ pub(crate) async fn run(
     mut commands: mpsc::UnboundedReceiver<Command>,
 ) {
     let worker = Rc::new(Worker {
+        handshakes: Semaphore::new(settings.handshakes_per_worker),
         settings,
         snapshot: RefCell::default(),
         clock,

@@ -5,6 +5,7 @@
 //! replaced by one that names no port.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use crate::model::{
     Bind, Direction, FilterChain, FilterChainMatch, Listener, Model, TransportProtocol,
@@ -59,6 +60,38 @@ pub fn listener(
         .or_else(|| listeners().find(|listener| listener.bind == Bind::Capture))
 }
 
+/// What must be seen of a connection before its filter chain can be chosen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Asks {
+    /// Whether it begins with TLS's ClientHello, and what that says.
+    pub tls: bool,
+    /// Whether it begins with HTTP.
+    pub http: bool,
+}
+
+/// What the filter chains for an address and port ask for. Connections of which nothing is asked must not be waited for: in
+/// some protocols the server speaks first.
+pub fn asks(listener: &Listener, address: Option<IpAddr>, port: u16) -> Asks {
+    let transport = TransportProtocol::Plain;
+    let connection = Connection { address, port, transport, server_name: "", protocols: &[] };
+    let is_http = |protocol: &Arc<str>| HTTP_PROTOCOLS.contains(&&**protocol);
+    let mut asks = Asks::default();
+    // Sifted by what is known without looking.
+    let Some(best) = sift(listener, &connection, 2) else { return asks };
+    let left = listener.filter_chains.iter();
+    for chain in left.filter(|chain| has_fits(chain, &connection, &best[..2])) {
+        let criteria = &chain.criteria;
+        asks.http |= criteria.application_protocols.iter().any(is_http);
+        asks.tls |= !criteria.server_names.is_empty()
+            || criteria.transport_protocol.is_some()
+            || !criteria.application_protocols.iter().all(is_http);
+    }
+    asks
+}
+
+/// What sniffing finds.
+const HTTP_PROTOCOLS: [&str; 3] = ["http/1.0", "http/1.1", "h2c"];
+
 /// The filter chain of a listener that reads a connection.
 ///
 /// # Errors
@@ -67,23 +100,32 @@ pub fn filter_chain<'m>(
     listener: &'m Listener,
     connection: &Connection<'_>,
 ) -> Result<&'m FilterChain, NoFilterChain> {
-    let mut best = [Fit::Unset; CONDITIONS.len()];
-    for (number, condition) in CONDITIONS.iter().enumerate() {
-        let left = listener
-            .filter_chains
-            .iter()
-            .filter(|chain| has_fits(chain, connection, &best[..number]));
-        match left.filter_map(|chain| condition(&chain.criteria, connection)).max() {
-            Some(fit) => best[number] = fit,
-            None => return listener.default_filter_chain.as_ref().ok_or(NoFilterChain::NoneFits),
-        }
-    }
+    let Some(best) = sift(listener, connection, CONDITIONS.len()) else {
+        return listener.default_filter_chain.as_ref().ok_or(NoFilterChain::NoneFits);
+    };
     let mut left = listener.filter_chains.iter().filter(|chain| has_fits(chain, connection, &best));
     match (left.next(), left.next()) {
         (Some(only), None) => Ok(only),
         (Some(_), Some(_)) => Err(NoFilterChain::Ambiguous),
         (None, _) => listener.default_filter_chain.as_ref().ok_or(NoFilterChain::NoneFits),
     }
+}
+
+/// How well the first `count` conditions are fitted by the chains that fit best; `None` if no chain is left.
+fn sift(
+    listener: &Listener,
+    connection: &Connection<'_>,
+    count: usize,
+) -> Option<[Fit; CONDITIONS.len()]> {
+    let mut best = [Fit::Unset; CONDITIONS.len()];
+    for (number, condition) in CONDITIONS.iter().enumerate().take(count) {
+        let left = listener
+            .filter_chains
+            .iter()
+            .filter(|chain| has_fits(chain, connection, &best[..number]));
+        best[number] = left.filter_map(|chain| condition(&chain.criteria, connection)).max()?;
+    }
+    Some(best)
 }
 
 /// How well a condition fits; the larger, the better.

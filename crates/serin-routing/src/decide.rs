@@ -27,7 +27,7 @@ use crate::response::{Failure, Flag, Flags};
 pub use cors::allow_origin;
 pub use destination::tcp_destination;
 pub use forwarding::{Forwarding, Mirrors};
-pub use hash_key::SessionCookie;
+pub use hash_key::{SessionCookie, source_hash};
 pub use redirect::Redirection;
 
 pub(crate) use destination::place;

@@ -75,10 +75,14 @@ pub(super) async fn attempt(
     let _active = trip.upstream.state().borrow().begin(target.id);
     let mut round =
         Round { trip, request, target: &target, progress: outgoing.progress(), retries };
-    let mut connection = match open(worker, trip.upstream, &target, trip.exchange.version).await {
-        Ok(connection) => connection,
-        Err(error) => return round.give_up_or_retry(not_opened(&error)),
-    };
+    let mut connection =
+        match open(worker, trip.upstream, &target, request, trip.exchange.version).await {
+            Ok(connection) => connection,
+            Err(error) => {
+                responder.record.transport_failure = error.transport_failure();
+                return round.give_up_or_retry(not_opened(&error));
+            }
+        };
     let (tried, is_reusable) = round.talk(&mut connection, outgoing, responder).await;
     if is_reusable {
         connection.give_back(worker.clock.now(), trip.upstream);
@@ -245,7 +249,7 @@ fn report(trip: &Trip<'_>, target: &Target, outcome: Outcome) {
 const fn not_opened(error: &OpenError) -> NoAnswer {
     match error {
         OpenError::Overflow => NoAnswer::new(Failure::Overflow, ResetReason::Overflow, false),
-        OpenError::Connect => {
+        OpenError::Connect(_) | OpenError::Protocol => {
             NoAnswer::new(Failure::ConnectFailure, ResetReason::ConnectFailure, false)
         }
     }

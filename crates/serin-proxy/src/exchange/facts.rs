@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use serin_routing::format::{Address, Facts};
+use serin_routing::format::{Address, Facts, Property};
 use serin_routing::request::Request as _;
 
 use crate::clock::wall_time;
@@ -27,6 +27,10 @@ impl Facts for RequestFacts<'_> {
 
     fn start_time(&self) -> Option<Duration> {
         Some(wall_time())
+    }
+
+    fn append(&self, property: Property, out: &mut Vec<u8>) -> bool {
+        self.request.tls.as_ref().is_some_and(|tls| tls.append(property, out))
     }
 
     fn address(&self, address: Address) -> Option<SocketAddr> {

@@ -87,7 +87,9 @@ impl Mirror {
             // What the detection found shows in the balancer's next choice.
             let _ = upstream.state().borrow_mut().report(target.id, outcome, worker.clock.now());
         };
-        let Ok(mut connection) = open(worker, &upstream, &target, self.version).await else {
+        let Ok(mut connection) =
+            open(worker, &upstream, &target, &self.request, self.version).await
+        else {
             report(Outcome::Failed);
             return None;
         };

@@ -1,4 +1,4 @@
-//! A connection, TCP or Unix, read and written by one task in both directions at once.
+//! A connection, TCP, Unix or TLS, read and written by one task in both directions at once.
 
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -9,12 +9,17 @@ use std::task::{Context, Poll, Waker};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
+/// TLS over TCP, of either side.
+pub(crate) type TlsStream = tokio_rustls::TlsStream<TcpStream>;
+
 /// Bytes both ways.
 pub(crate) enum Stream {
     /// TCP.
     Tcp(TcpStream),
     /// A Unix socket.
     Unix(UnixStream),
+    /// TLS over TCP.
+    Tls(Box<TlsStream>),
 }
 
 /// Does the same with whichever stream it is.
@@ -23,6 +28,7 @@ macro_rules! each {
         match $self {
             Stream::Tcp($stream) => $do,
             Stream::Unix($stream) => $do,
+            Stream::Tls($stream) => $do,
         }
     };
 }
@@ -33,7 +39,7 @@ impl AsyncRead for Stream {
         cx: &mut Context<'_>,
         target: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        each!(self.get_mut(), stream => Pin::new(stream).poll_read(cx, target))
+        each!(self.get_mut(), stream => Pin::new(&mut *stream).poll_read(cx, target))
     }
 }
 
@@ -43,7 +49,7 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         piece: &[u8],
     ) -> Poll<io::Result<usize>> {
-        each!(self.get_mut(), stream => Pin::new(stream).poll_write(cx, piece))
+        each!(self.get_mut(), stream => Pin::new(&mut *stream).poll_write(cx, piece))
     }
 
     fn poll_write_vectored(
@@ -51,7 +57,7 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         pieces: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        each!(self.get_mut(), stream => Pin::new(stream).poll_write_vectored(cx, pieces))
+        each!(self.get_mut(), stream => Pin::new(&mut *stream).poll_write_vectored(cx, pieces))
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -59,11 +65,11 @@ impl AsyncWrite for Stream {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        each!(self.get_mut(), stream => Pin::new(stream).poll_flush(cx))
+        each!(self.get_mut(), stream => Pin::new(&mut *stream).poll_flush(cx))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        each!(self.get_mut(), stream => Pin::new(stream).poll_shutdown(cx))
+        each!(self.get_mut(), stream => Pin::new(&mut *stream).poll_shutdown(cx))
     }
 }
 
@@ -107,7 +113,8 @@ impl Io {
             }
             IoSlice::advance_slices(&mut rest, count);
         }
-        Ok(())
+        // What TLS has taken is on its way only when it is flushed; for a socket this does nothing.
+        self.flush().await
     }
 
     /// Hands on what was written.
@@ -122,21 +129,31 @@ impl Io {
 
     /// Waits until there may be something to read, without a buffer.
     pub(crate) async fn readable(&self) -> io::Result<()> {
-        poll_fn(|cx| match &*self.0.borrow() {
+        poll_fn(|cx| match &mut *self.0.borrow_mut() {
             Stream::Unix(stream) => stream.poll_read_ready(cx),
             Stream::Tcp(stream) => stream.poll_read_ready(cx),
+            // Records that are no data are taken out on the way; reading into no space leaves the data where it is.
+            Stream::Tls(stream) => {
+                Pin::new(&mut **stream).poll_read(cx, &mut ReadBuf::new(&mut []))
+            }
         })
         .await
     }
 
-    /// Whether the peer has sent or closed something since the last read, as far as the event loop knows: no system call.
-    /// An idle upstream connection for which this is true is not used again.
+    /// Whether the peer has sent or closed something since the last read, as far as the event loop knows: no system call
+    /// unless there is. An idle upstream connection for which this is true is not used again.
     pub(crate) fn has_news(&self) -> bool {
         let mut cx = Context::from_waker(Waker::noop());
-        let ready = match &*self.0.borrow() {
-            Stream::Unix(stream) => stream.poll_read_ready(&mut cx),
-            Stream::Tcp(stream) => stream.poll_read_ready(&mut cx),
-        };
-        ready.is_ready()
+        match &mut *self.0.borrow_mut() {
+            Stream::Unix(stream) => stream.poll_read_ready(&mut cx).is_ready(),
+            Stream::Tcp(stream) => stream.poll_read_ready(&mut cx).is_ready(),
+            Stream::Tls(stream) => {
+                // A ticket for the next session is no news.
+                stream.get_ref().0.poll_read_ready(&mut cx).is_ready()
+                    && Pin::new(&mut **stream)
+                        .poll_read(&mut cx, &mut ReadBuf::new(&mut []))
+                        .is_ready()
+            }
+        }
     }
 }

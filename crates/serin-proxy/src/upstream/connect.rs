@@ -1,13 +1,20 @@
-//! Opening a connection to an endpoint.
+//! Opening a connection to an endpoint: TCP or a Unix socket, the PROXY protocol's header, TLS.
 
 use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use serin_routing::model::EndpointAddress;
+use serin_routing::model::{ClusterTls, EndpointAddress, EndpointTls, KeepAlive};
+use socket2::{SockRef, TcpKeepalive};
+use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 
 use crate::io::Stream;
+use crate::proxy_protocol;
+use crate::snapshot::SharedCluster;
+use crate::tls::ClientTls;
 
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
@@ -18,27 +25,125 @@ pub(crate) enum ConnectError {
     /// It took longer than the cluster's connect timeout.
     #[error("connecting took longer than {0:?}")]
     Timeout(Duration),
+    /// The TLS handshake failed, or the endpoint's certificate is not what it must be.
+    #[error("the TLS handshake failed")]
+    Tls(#[source] io::Error),
+    /// The cluster's certificates or TLS settings cannot be used.
+    #[error("{0}")]
+    TlsNotReady(String),
 }
 
-/// Opens a connection.
-pub(crate) async fn connect(
-    address: &EndpointAddress,
-    limit: Duration,
-) -> Result<Stream, ConnectError> {
-    let attempt = async {
-        match address {
-            EndpointAddress::Socket(ip, port) => tcp(TcpStream::connect((*ip, *port)).await?),
-            EndpointAddress::Name(name, port) => tcp(TcpStream::connect((&**name, *port)).await?),
-            EndpointAddress::Unix(path) => UnixStream::connect(&**path).await.map(Stream::Unix),
+impl ConnectError {
+    /// Why the transport failed, for `%UPSTREAM_TRANSPORT_FAILURE_REASON%`; `None` if it is no matter of TLS.
+    pub(crate) fn transport_failure(&self) -> Option<String> {
+        match self {
+            Self::Tls(error) => Some(format!("TLS_error: {error}")),
+            Self::TlsNotReady(reason) => Some(format!("TLS_error: {reason}")),
+            Self::Io(_) | Self::Timeout(_) => None,
         }
-    };
-    match timeout(limit, attempt).await {
-        Ok(connected) => connected.map_err(ConnectError::Io),
+    }
+}
+
+/// What a connection is opened with, beside the endpoint's address. Connections that differ in it are not for one another's
+/// requests.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Manner {
+    /// With TLS, and the server name that is asked for.
+    pub(crate) server_name: Option<Arc<str>>,
+    /// The ends that a PROXY protocol header tells.
+    pub(crate) ends: Option<(SocketAddr, SocketAddr)>,
+}
+
+impl Manner {
+    /// How connections of a cluster to an endpoint are opened for a client's request to a host.
+    pub(crate) fn of(
+        cluster: &SharedCluster,
+        endpoint: EndpointTls,
+        host: &str,
+        ends: Option<(SocketAddr, SocketAddr)>,
+    ) -> Self {
+        let is_tls = match &cluster.cluster.tls {
+            ClusterTls::Plain => false,
+            ClusterTls::Always(_) => true,
+            ClusterTls::Automatic(_) => endpoint == EndpointTls::Mesh,
+        };
+        let server_name = |tls: &Arc<ClientTls>| tls.server_name(host);
+        let name = match &cluster.tls {
+            Some(Ok(tls)) if is_tls => Some(server_name(tls)),
+            _ if is_tls => Some(Arc::default()),
+            _ => None,
+        };
+        Self { server_name: name, ends: ends.filter(|_| cluster.cluster.proxy_protocol.is_some()) }
+    }
+}
+
+/// Opens a connection. The cluster's connect timeout is for everything until bytes can be sent.
+pub(crate) async fn connect(
+    cluster: &SharedCluster,
+    address: &EndpointAddress,
+    manner: &Manner,
+) -> Result<Stream, ConnectError> {
+    let limit = cluster.cluster.connect_timeout;
+    match timeout(limit, open(cluster, address, manner)).await {
+        Ok(connected) => connected,
         Err(_) => Err(ConnectError::Timeout(limit)),
     }
 }
 
-fn tcp(stream: TcpStream) -> io::Result<Stream> {
+async fn open(
+    cluster: &SharedCluster,
+    address: &EndpointAddress,
+    manner: &Manner,
+) -> Result<Stream, ConnectError> {
+    let mut stream = transport(address).await.map_err(ConnectError::Io)?;
+    if let Stream::Tcp(stream) = &stream {
+        prepare(stream, cluster.cluster.keep_alive.as_ref()).map_err(ConnectError::Io)?;
+    }
+    if let (Some(version), Some((source, destination))) =
+        (cluster.cluster.proxy_protocol, manner.ends)
+    {
+        let header = proxy_protocol::write(version, source, destination);
+        stream.write_all(&header).await.map_err(ConnectError::Io)?;
+    }
+    let Some(server_name) = &manner.server_name else { return Ok(stream) };
+    let tls = match &cluster.tls {
+        Some(Ok(tls)) => tls,
+        Some(Err(error)) => return Err(ConnectError::TlsNotReady(error.to_string())),
+        None => return Err(ConnectError::TlsNotReady("the cluster has no TLS".to_owned())),
+    };
+    match stream {
+        Stream::Tcp(stream) => tls.connect(stream, server_name).await.map_err(ConnectError::Tls),
+        Stream::Unix(_) | Stream::Tls(_) => {
+            let reason = "TLS goes over TCP only";
+            Err(ConnectError::Tls(io::Error::new(io::ErrorKind::Unsupported, reason)))
+        }
+    }
+}
+
+async fn transport(address: &EndpointAddress) -> io::Result<Stream> {
+    match address {
+        EndpointAddress::Socket(ip, port) => {
+            TcpStream::connect((*ip, *port)).await.map(Stream::Tcp)
+        }
+        EndpointAddress::Name(name, port) => {
+            TcpStream::connect((&**name, *port)).await.map(Stream::Tcp)
+        }
+        EndpointAddress::Unix(path) => UnixStream::connect(&**path).await.map(Stream::Unix),
+    }
+}
+
+fn prepare(stream: &TcpStream, keep_alive: Option<&KeepAlive>) -> io::Result<()> {
     stream.set_nodelay(true)?;
-    Ok(Stream::Tcp(stream))
+    let Some(keep_alive) = keep_alive else { return Ok(()) };
+    let mut probes = TcpKeepalive::new();
+    if let Some(time) = keep_alive.time {
+        probes = probes.with_time(time);
+    }
+    if let Some(interval) = keep_alive.interval {
+        probes = probes.with_interval(interval);
+    }
+    if let Some(count) = keep_alive.probes {
+        probes = probes.with_retries(count);
+    }
+    SockRef::from(stream).set_tcp_keepalive(&probes)
 }

@@ -7,15 +7,17 @@ use std::time::Duration;
 
 pub(super) use serin_routing::breaker::Limits;
 use serin_routing::breaker::{Breaker, Permit, Resource};
+use serin_routing::model::EndpointAddress;
 use serin_routing::time::Instant;
 use std::sync::Arc;
 use tokio::sync::Notify;
 use tokio::task::spawn_local;
 use tokio::time::sleep;
 
+use super::connect::ConnectError;
 use super::http1::Http1Connection;
 use super::http2::{Held, Http2Connection, Http2Stream, drive};
-use super::{Target, Upstream, connect};
+use super::{Manner, Place, Upstream, connect};
 use crate::clock::Clock;
 use crate::worker::Worker;
 
@@ -32,6 +34,8 @@ pub(crate) struct Pool {
     opening: Cell<bool>,
     /// How often that has failed.
     failures: Cell<u64>,
+    /// Why it failed last, unless the connection was made and then was no HTTP/2.
+    last_failure: RefCell<Option<Rc<ConnectError>>>,
     occupancy: Rc<Occupancy>,
 }
 
@@ -48,7 +52,20 @@ pub(crate) enum OpenError {
     Overflow,
     /// It could not be made.
     #[error("the endpoint could not be connected to")]
-    Connect,
+    Connect(#[source] Rc<ConnectError>),
+    /// The endpoint does not speak HTTP/2.
+    #[error("the endpoint does not speak HTTP/2")]
+    Protocol,
+}
+
+impl OpenError {
+    /// Why TLS failed, if that is what failed.
+    pub(crate) fn transport_failure(&self) -> Option<String> {
+        match self {
+            Self::Connect(error) => error.transport_failure(),
+            Self::Overflow | Self::Protocol => None,
+        }
+    }
 }
 
 /// How many connections there are, and who waits for them to change.
@@ -98,6 +115,7 @@ impl Pool {
             shared: RefCell::default(),
             opening: Cell::new(false),
             failures: Cell::new(0),
+            last_failure: RefCell::default(),
             occupancy: Rc::new(Occupancy { open, change, clock }),
         }
     }
@@ -106,13 +124,12 @@ impl Pool {
     pub(super) async fn lease(
         self: &Rc<Self>,
         worker: &Worker,
-        upstream: &Upstream,
-        target: &Target,
+        place: Place<'_>,
     ) -> Result<Lease, OpenError> {
         if let Some(lease) = self.take() {
             return Ok(lease);
         }
-        let breaker = &upstream.shared.breaker;
+        let breaker = &place.upstream.shared.breaker;
         let pending = breaker.take(Resource::PendingRequests).map_err(|_| OpenError::Overflow)?;
         let permit = loop {
             if let Some(permit) = self.permit(breaker) {
@@ -124,9 +141,9 @@ impl Pool {
             }
         };
         let open = Open::new(&self.occupancy);
-        let stream = connect(&target.address, upstream.shared.cluster.connect_timeout).await;
+        let stream = connect(&place.upstream.shared, place.address, place.manner).await;
         drop(pending);
-        let stream = stream.map_err(|_| OpenError::Connect)?;
+        let stream = stream.map_err(|error| OpenError::Connect(Rc::new(error)))?;
         let connection = Http1Connection::new(stream, &worker.buffers, permit, open);
         Ok(Lease { connection: Some(connection), pool: Rc::clone(self) })
     }
@@ -135,14 +152,13 @@ impl Pool {
     pub(super) async fn stream(
         self: &Rc<Self>,
         worker: &Rc<Worker>,
-        upstream: &Upstream,
-        target: &Target,
+        place: Place<'_>,
     ) -> Result<Http2Stream, OpenError> {
-        let limits = &upstream.shared.cluster.limits;
+        let limits = &place.upstream.shared.cluster.limits;
         if let Some(stream) = self.admit(limits) {
             return Ok(stream);
         }
-        let breaker = &upstream.shared.breaker;
+        let breaker = &place.upstream.shared.breaker;
         let _pending = breaker.take(Resource::PendingRequests).map_err(|_| OpenError::Overflow)?;
         let failures = self.failures.get();
         loop {
@@ -151,21 +167,17 @@ impl Pool {
             {
                 let opening = Opening::new(self);
                 let held = Held { _permit: permit, open: Open::new(&self.occupancy) };
-                let opened = open(
-                    Rc::clone(worker),
-                    opening,
-                    Upstream::clone(upstream),
-                    held,
-                    target.address.clone(),
-                );
-                spawn_local(opened);
+                let upstream = Upstream::clone(place.upstream);
+                let (address, manner) = (place.address.clone(), place.manner.clone());
+                spawn_local(open(Rc::clone(worker), opening, upstream, held, (address, manner)));
             }
             self.wait().await;
             if let Some(stream) = self.admit(limits) {
                 return Ok(stream);
             }
             if self.failures.get() != failures {
-                return Err(OpenError::Connect);
+                let error = self.last_failure.borrow().clone();
+                return Err(error.map_or(OpenError::Protocol, OpenError::Connect));
             }
         }
     }
@@ -245,10 +257,17 @@ async fn open(
     mut opening: Opening,
     upstream: Upstream,
     held: Held,
-    address: serin_routing::model::EndpointAddress,
+    (address, manner): (EndpointAddress, Manner),
 ) {
     let cluster = &upstream.shared.cluster;
-    let Ok(stream) = connect(&address, cluster.connect_timeout).await else { return };
+    *opening.pool.last_failure.borrow_mut() = None;
+    let stream = match connect(&upstream.shared, &address, &manner).await {
+        Ok(stream) => stream,
+        Err(error) => {
+            *opening.pool.last_failure.borrow_mut() = Some(Rc::new(error));
+            return;
+        }
+    };
     let started = Http2Connection::start(stream, &worker.settings.http2, worker.clock.now()).await;
     let Ok((shared, connection)) = started else { return };
     let weak = Rc::downgrade(&shared);

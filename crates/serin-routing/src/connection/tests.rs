@@ -163,3 +163,37 @@ fn connections_go_to_the_listener_of_their_address_then_of_any_then_to_the_captu
     check(Direction::Inbound, "10.0.0.1", 80, Some("virtualInbound"));
     check(Direction::Gateway, "10.0.0.1", 80, None);
 }
+
+#[test]
+fn only_ports_whose_chains_ask_for_it_are_looked_at() {
+    let at = |port, criteria| FilterChainMatch { destination_port: Some(port), ..criteria };
+    let listener = listener_with(
+        &[
+            ("mysql", to_port(3306)),
+            ("permissive tls", at(80, speaking(TransportProtocol::Tls, &["istio"]))),
+            ("permissive plain", at(80, speaking(TransportProtocol::Plain, &[]))),
+            (
+                "unnamed http",
+                at(
+                    81,
+                    FilterChainMatch {
+                        application_protocols: vec!["http/1.1".into(), "h2c".into()],
+                        ..any()
+                    },
+                ),
+            ),
+            ("unnamed bytes", to_port(81)),
+            ("by name", at(443, named(&["a.example"]))),
+        ],
+        Some("rest"),
+    );
+    for (port, tls, http) in [
+        (3306, false, false),
+        (80, true, false),
+        (81, false, true),
+        (443, true, false),
+        (9, false, false),
+    ] {
+        assert_eq!(asks(&listener, None, port), Asks { tls, http }, "{port}");
+    }
+}

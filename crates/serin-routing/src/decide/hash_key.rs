@@ -1,5 +1,6 @@
 //! What consistent hashing hashes of a request, as Envoy's hash policies do.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -76,7 +77,7 @@ fn hash_of<'m, R: Request>(
         HashKey::Header(name) => view.hash_header(name),
         HashKey::SourceAddress => {
             let address = request.downstream().remote?;
-            Some(AddressText::with(address.ip(), |text| xxh64(text, 0)))
+            Some(source_hash(address.ip()))
         }
         HashKey::Query(name) => first_parameter(view.query, name).map(|value| xxh64(value, 0)),
         HashKey::Cookie { name, path, ttl, attributes } => {
@@ -127,6 +128,11 @@ fn connection_hash<R: Request>(request: &R) -> u64 {
         let hash = AddressText::with(address.ip(), |text| xxh64(text, hash));
         xxh64(&address.port().to_be_bytes(), hash)
     })
+}
+
+/// What consistent hashing by source address hashes of a connection of which nothing else is known.
+pub fn source_hash(address: IpAddr) -> u64 {
+    AddressText::with(address, |text| xxh64(text, 0))
 }
 
 fn hexadecimal(value: u64) -> [u8; 16] {
