@@ -5,5 +5,9 @@
 mod combinations;
 mod http1;
 mod http2;
+mod origination;
+mod pki;
 mod rules;
 mod support;
+mod tcp;
+mod tls;

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use h2::RecvStream;
 use h2::client::SendRequest;
 use h2::server::SendResponse;
-use serin_proxy::{Proxy, Settings};
+use serin_proxy::{Pem, Proxy, Settings, TlsProblem};
 use serin_routing::model::*;
 
 const LOCALHOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -24,12 +24,22 @@ pub(crate) struct Setup {
     pub(crate) routes: Vec<Route>,
     pub(crate) clusters: Vec<(Cluster, Vec<SocketAddr>)>,
     pub(crate) settings: Settings,
+    pub(crate) inspect: Inspect,
+    /// The listener's filter chains; one that reads HTTP if there are none.
+    pub(crate) chains: Vec<FilterChain>,
+    pub(crate) certificates: Vec<(CertificateSource, Pem)>,
+    /// Hosts that there are rules for.
+    pub(crate) domains: Vec<Arc<str>>,
+    /// Whether endpoints take mesh TLS.
+    pub(crate) endpoint_tls: EndpointTls,
 }
 
 /// A running proxy.
 pub(crate) struct Running {
     pub(crate) proxy: Proxy,
     pub(crate) address: SocketAddr,
+    /// What its TLS lacks.
+    pub(crate) tls: Vec<TlsProblem>,
 }
 
 impl Setup {
@@ -49,7 +59,17 @@ impl Setup {
         };
         let clusters = vec![(cluster("up"), vec![upstream])];
         let settings = Settings::default();
-        Self { http, routes: vec![forward("up")], clusters, settings }
+        Self {
+            http,
+            routes: vec![forward("up")],
+            clusters,
+            settings,
+            inspect: Inspect::default(),
+            chains: Vec::new(),
+            certificates: Vec::new(),
+            domains: vec![HOST.into()],
+            endpoint_tls: EndpointTls::Plain,
+        }
     }
 
     /// The upstream speaks HTTP/2.
@@ -80,38 +100,43 @@ impl Setup {
     /// Starts a proxy of one worker.
     pub(crate) fn start(self) -> Running {
         let settings = self.settings.clone();
+        let certificates = self.certificates.clone();
         let model = self.model();
         let start = move || {
             let mut proxy = Proxy::start(settings).unwrap();
+            for (source, pem) in certificates {
+                proxy.certificates().set(source, Some(pem));
+            }
             let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
             let published = runtime.block_on(proxy.publish(model));
             assert!(published.failed.is_empty(), "{:?}", published.failed);
             let address = *published.listening.values().next().unwrap();
-            Running { proxy, address }
+            Running { proxy, address, tls: published.tls }
         };
         // Apart, because the caller may be on a runtime already.
         std::thread::spawn(start).join().unwrap()
     }
 
     fn model(self) -> Model {
+        let http = FilterChain {
+            name: "http".into(),
+            criteria: FilterChainMatch::default(),
+            tls: None,
+            filter: NetworkFilter::Http(self.http),
+        };
         let listener = Listener {
             name: "0.0.0.0_0".into(),
             address: LOCALHOST,
             port: 0,
             bind: Bind::Socket,
             direction: Direction::Gateway,
-            inspect: Inspect::default(),
-            filter_chains: vec![FilterChain {
-                name: "http".into(),
-                criteria: FilterChainMatch::default(),
-                tls: None,
-                filter: NetworkFilter::Http(self.http),
-            }],
+            inspect: self.inspect,
+            filter_chains: if self.chains.is_empty() { vec![http] } else { self.chains },
             default_filter_chain: None,
         };
         let host = VirtualHost {
             name: "echo:80".into(),
-            domains: vec![HOST.into()],
+            domains: self.domains,
             routes: self.routes.into_iter().map(Arc::new).collect(),
             require_tls: false,
         };
@@ -123,7 +148,9 @@ impl Setup {
         };
         for (cluster, addresses) in self.clusters {
             let name = Arc::clone(&cluster.name);
-            model.endpoints.insert(Arc::clone(&name), Arc::new(endpoints(&addresses)));
+            model
+                .endpoints
+                .insert(Arc::clone(&name), Arc::new(endpoints(&addresses, self.endpoint_tls)));
             model.clusters.insert(name, Arc::new(cluster));
         }
         model
@@ -155,12 +182,12 @@ pub(crate) fn route(prefix: &str, action: Action) -> Route {
     }
 }
 
-fn endpoints(addresses: &[SocketAddr]) -> Endpoints {
+fn endpoints(addresses: &[SocketAddr], tls: EndpointTls) -> Endpoints {
     let endpoint = |address: &SocketAddr| Endpoint {
         address: EndpointAddress::Socket(address.ip(), address.port()),
         weight: 1,
         health: Health::Healthy,
-        tls: EndpointTls::Plain,
+        tls,
         identity: Arc::default(),
     };
     Endpoints {
