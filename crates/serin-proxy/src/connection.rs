@@ -5,7 +5,6 @@
 
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
 use serin_routing::connection::{Connection, NoFilterChain, filter_chain};
@@ -17,17 +16,19 @@ use crate::io::Stream;
 use crate::snapshot::Snapshot;
 use crate::sniff::{Seen, sniff};
 use crate::tls::{AcceptError, TlsFacts};
-use crate::worker::Worker;
+use crate::worker::{Served, Worker};
 use crate::{http, proxy_protocol, tcp};
 
 /// Who is connected.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Ends {
+    /// The listener that accepted the connection.
+    pub(crate) listener: Rc<Served>,
     /// The client.
     pub(crate) peer: SocketAddr,
     /// The address it reached.
     pub(crate) local: Option<SocketAddr>,
-    /// The listener's port.
+    /// The listener's port as the model names it, whichever port is bound for it.
     pub(crate) listener_port: u16,
     /// What TLS told, where it was terminated.
     pub(crate) tls: Option<Rc<TlsFacts>>,
@@ -53,13 +54,13 @@ enum Refusal {
 /// Serves a connection until it ends.
 pub(crate) async fn serve(
     worker: Rc<Worker>,
-    listener: Arc<str>,
+    served: Rc<Served>,
     stream: TcpStream,
     peer: SocketAddr,
 ) {
     // A version of the model lives no longer than it takes to open connections by it.
-    let Some(listener) = worker.snapshot().listener(&listener).cloned() else { return };
-    let opened = Box::pin(open(&worker, &listener, stream, peer)).await;
+    let Some(listener) = worker.snapshot().listener(&served.name).cloned() else { return };
+    let opened = Box::pin(open(&worker, (served, &listener), stream, peer)).await;
     match opened {
         Ok((chain, stream, ends)) => match &chain.filter {
             NetworkFilter::Http(http) => http::serve(&worker, http, stream, ends).await,
@@ -75,15 +76,15 @@ pub(crate) async fn serve(
 /// Finds out how a connection is to be read.
 async fn open<'l>(
     worker: &Worker,
-    listener: &'l Listener,
+    (served, listener): (Rc<Served>, &'l Listener),
     mut stream: TcpStream,
     peer: SocketAddr,
 ) -> Result<(&'l FilterChain, Stream, Ends), Refusal> {
     let snapshot = worker.snapshot();
     stream.set_nodelay(true)?;
     let local = stream.local_addr().ok();
-    let listener_port = local.map_or(listener.port, |local| local.port());
-    let mut ends = Ends { peer, local, listener_port, tls: None };
+    let listener_port = listener.port;
+    let mut ends = Ends { listener: served, peer, local, listener_port, tls: None };
     if listener.inspect.proxy_protocol {
         let limit = worker.settings.handshake_timeout;
         let taken = timeout(limit, proxy_protocol::take(&mut stream)).await;
@@ -129,7 +130,7 @@ fn choose<'l>(
     let protocols: Vec<&str> = seen.protocols.iter().map(String::as_str).collect();
     let connection = Connection {
         address: ends.local.map(|local| local.ip()),
-        port: ends.local.map_or(listener.port, |local| local.port()),
+        port: ends.listener_port,
         transport: seen.transport,
         server_name: &seen.server_name,
         protocols: &protocols,

@@ -1,6 +1,7 @@
 //! HTTP/1 from clients: one request after the other on a connection.
 
 use std::io::IoSlice;
+use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use serin_http1::{
     Error, FieldName, Framing, Head, Kind, request_framing, status_line, write_field,
 };
 use serin_routing::model::{Codec, HttpConnection};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::body::{Http1Source, Source};
 use crate::connection::Ends;
@@ -41,13 +42,8 @@ enum Next {
 pub(crate) async fn serve(worker: &Rc<Worker>, http: &HttpConnection, stream: Stream, ends: Ends) {
     let io = Io::new(stream);
     let mut may_change = http.codec == Codec::Auto;
-    loop {
-        tokio::select! {
-            biased;
-            ready = io.readable() => if ready.is_err() { return },
-            () = worker.draining.started() => break,
-            () = sleep(http.idle_timeout.unwrap_or(worker.settings.idle_timeout)) => break,
-        }
+    let idle_timeout = http.idle_timeout.unwrap_or(worker.settings.idle_timeout);
+    while next_request(worker, &io, &ends, idle_timeout).await {
         match Box::pin(serve_requests(worker, http, &io, &ends, may_change)).await {
             Next::Idle => {}
             Next::Close => break,
@@ -67,6 +63,27 @@ pub(crate) async fn serve(worker: &Rc<Worker>, http: &HttpConnection, stream: St
             }
         };
         let _ = timeout(LINGER, read).await;
+    }
+}
+
+/// Waits for a request; false if none comes in time. A client of a listener that drains may already be sending its next one,
+/// which is answered still.
+async fn next_request(worker: &Worker, io: &Io, ends: &Ends, idle_timeout: Duration) -> bool {
+    let draining = &ends.listener.draining;
+    let mut idle = pin!(sleep(idle_timeout));
+    if !draining.has_started() {
+        tokio::select! {
+            biased;
+            ready = io.readable() => return ready.is_ok(),
+            () = draining.started() => {}
+            () = &mut idle => return false,
+        }
+    }
+    idle.as_mut().reset(Instant::now() + worker.settings.last_request_time.min(idle_timeout));
+    tokio::select! {
+        biased;
+        ready = io.readable() => ready.is_ok(),
+        () = idle => false,
     }
 }
 
@@ -100,7 +117,7 @@ async fn serve_requests(
             Ok(framing) => framing,
             Err(error) => return close_with(io, error.status(), &error.to_string()).await,
         };
-        let keep_alive = keeps_alive(&head, input.data()) && !worker.draining.has_started();
+        let keep_alive = keeps_alive(&head, input.data());
         let expects = head
             .first(FieldName::Expect, input.data())
             .is_some_and(|value| has_token(value, b"100-continue"));
@@ -115,7 +132,13 @@ async fn serve_requests(
         let snapshot = worker.snapshot();
         let exchange = Exchange { worker, snapshot: &snapshot, http, version: Version::Http1 };
         let mut responder = Responder {
-            reply: Reply::Http1(Http1Reply { io, is_http_10, keep_alive, head: Vec::new() }),
+            reply: Reply::Http1(Http1Reply {
+                io,
+                is_http_10,
+                keep_alive,
+                draining: &ends.listener.draining,
+                head: Vec::new(),
+            }),
             is_head: request.method_text() == b"HEAD",
             record: Record::new(worker.clock.now()),
         };

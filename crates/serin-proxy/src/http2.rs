@@ -75,7 +75,6 @@ async fn accept<S>(mut connection: server::Connection<S, Bytes>, shared: &Rc<Con
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let worker = &shared.worker;
     let mut is_closing = false;
     let mut idle = std::pin::pin!(shared.idle());
     loop {
@@ -90,7 +89,7 @@ where
                 }
                 None => return,
             },
-            () = worker.draining.started(), if !is_closing => {
+            () = shared.ends.listener.draining.started(), if !is_closing => {
                 is_closing = true;
                 connection.graceful_shutdown();
             }

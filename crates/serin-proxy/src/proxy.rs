@@ -21,10 +21,20 @@ use crate::worker::{self, Command};
 pub struct Proxy {
     settings: Settings,
     workers: Vec<WorkerHandle>,
-    bound: BTreeMap<Arc<str>, SocketAddr>,
+    bound: BTreeMap<Arc<str>, Bound>,
     current: Option<Arc<Snapshot>>,
     model: Arc<Model>,
     certificates: Certificates,
+    draining: bool,
+}
+
+/// The address of a listener that is open.
+#[derive(Clone, Copy, Debug)]
+struct Bound {
+    /// As it was asked for: port 0 is any.
+    wanted: SocketAddr,
+    /// As it is.
+    actual: SocketAddr,
 }
 
 struct WorkerHandle {
@@ -62,6 +72,7 @@ impl Proxy {
             current: None,
             model: Arc::default(),
             certificates: Certificates::default(),
+            draining: false,
         })
     }
 
@@ -86,7 +97,8 @@ impl Proxy {
         let mut published = Published { version, ..Published::default() };
         let mut sockets = self.open_sockets(&model, &mut published.failed);
         self.bound.retain(|name, _| model.listeners.contains_key(name));
-        published.listening = self.bound.clone();
+        let listening = self.bound.iter().map(|(name, bound)| (Arc::clone(name), bound.actual));
+        published.listening = listening.collect();
         self.model = Arc::clone(&model);
         let (snapshot, problems) =
             Snapshot::new(version, model, &mut self.certificates, self.current.as_deref());
@@ -117,13 +129,32 @@ impl Proxy {
         published
     }
 
-    /// Stops accepting, lets requests under way finish for at most the drain time, then ends the threads.
+    /// Closes the listeners. Requests under way and those that arrive on open connections are answered, and each connection is
+    /// closed after its next answer. Models that are published from here on open no listener.
+    pub async fn stop_accepting(&mut self) {
+        self.draining = true;
+        self.tell_all(|done| Command::Drain { done }).await;
+    }
+
+    /// Stops accepting, waits for at most the drain time until all connections have ended, then ends the threads.
     pub async fn drain(mut self) {
-        let acks: Vec<_> = self.workers.iter().map(WorkerHandle::drain).collect();
+        self.stop_accepting().await;
+        self.tell_all(|done| Command::WaitClosed { done }).await;
+        self.stop();
+    }
+
+    /// Sends a command to every worker and waits until each has carried it out.
+    async fn tell_all(&self, command: impl Fn(oneshot::Sender<()>) -> Command) {
+        let tell = |worker: &WorkerHandle| {
+            let (done, ack) = oneshot::channel();
+            worker.send(command(done));
+            ack
+        };
+        let acks: Vec<_> = self.workers.iter().map(tell).collect();
         for ack in acks {
+            // A worker that is gone has nothing to carry out.
             let _ = ack.await;
         }
-        self.stop();
     }
 
     fn open_sockets(
@@ -132,18 +163,22 @@ impl Proxy {
         failed: &mut Vec<(Arc<str>, SocketAddr, io::Error)>,
     ) -> NewSockets {
         let mut opened = Vec::new();
+        if self.draining {
+            return opened;
+        }
         for (name, listener) in &model.listeners {
             let wanted = self.address_of(listener);
-            if listener.bind == Bind::Captured || self.bound.contains_key(name) {
+            let before = self.bound.get(name).copied();
+            if listener.bind == Bind::Captured || before.is_some_and(|it| it.wanted == wanted) {
                 continue;
             }
-            match socket::bind(wanted, self.workers.len()) {
+            // The port may be that of a listener of ours that this one takes the place of.
+            let shared = self.bound.values().any(|it| it.actual.port() == wanted.port());
+            match socket::bind(wanted, self.workers.len(), shared) {
                 Ok(sockets) => {
-                    let address = sockets
-                        .first()
-                        .and_then(|socket| socket.local_addr().ok())
-                        .unwrap_or(wanted);
-                    self.bound.insert(Arc::clone(name), address);
+                    let first = sockets.first().and_then(|socket| socket.local_addr().ok());
+                    let bound = Bound { wanted, actual: first.unwrap_or(wanted) };
+                    self.bound.insert(Arc::clone(name), bound);
                     opened.push((Arc::clone(name), sockets.into_iter().map(Some).collect()));
                 }
                 Err(error) => failed.push((Arc::clone(name), wanted, error)),
@@ -158,7 +193,8 @@ impl Proxy {
         } else {
             listener.address
         };
-        SocketAddr::new(address, listener.port)
+        let port = self.settings.ports.get(&listener.port).copied().unwrap_or(listener.port);
+        SocketAddr::new(address, port)
     }
 
     fn stop(&mut self) {
@@ -197,11 +233,5 @@ impl WorkerHandle {
             // A worker that is gone reads no commands.
             let _ = commands.send(command);
         }
-    }
-
-    fn drain(&self) -> oneshot::Receiver<()> {
-        let (done, ack) = oneshot::channel();
-        self.send(Command::Drain { done });
-        ack
     }
 }

@@ -1,5 +1,6 @@
 //! What a proxy is started with. Everything else comes with the model.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -12,6 +13,8 @@ pub struct Settings {
     pub workers: usize,
     /// Address that takes the place of the wildcard address in listeners.
     pub wildcard_address: IpAddr,
+    /// Ports to bind in place of those that listeners name; 0 is any that is free.
+    pub ports: BTreeMap<u16, u16>,
     /// Limits on heads of requests and responses.
     pub heads: Limits,
     /// Time for the head of a request to arrive once its first byte has (no limit in Envoy's default; 60 s here).
@@ -24,6 +27,8 @@ pub struct Settings {
     pub idle_timeout: Duration,
     /// Time that a drain gives to requests under way (Istio's default 45 s).
     pub drain_time: Duration,
+    /// Time that a drain leaves an idle connection open for a request that may be on its way.
+    pub last_request_time: Duration,
     /// Largest request body that is kept for retries, in bytes (Envoy's default 1 MiB).
     pub retry_buffer: usize,
     /// HTTP/2, downstream and upstream.
@@ -37,12 +42,14 @@ impl Default for Settings {
         Self {
             workers: 1,
             wildcard_address: IpAddr::from([0, 0, 0, 0]),
+            ports: BTreeMap::new(),
             heads: Limits::default(),
             head_timeout: Duration::from_secs(60),
             handshake_timeout: Duration::from_secs(15),
             handshakes_per_worker: 1000,
             idle_timeout: Duration::from_secs(3600),
             drain_time: Duration::from_secs(45),
+            last_request_time: Duration::from_secs(5),
             retry_buffer: 1024 * 1024,
             http2: Http2Settings::default(),
             connections_per_worker: 100_000,

@@ -7,7 +7,9 @@ use serin_routing::Model;
 use serin_routing::balancer::EndpointSet;
 use serin_routing::breaker::Breaker;
 use serin_routing::compiled::{CompiledModel, CompiledTable};
-use serin_routing::model::{ByName, Cluster, ClusterTls, FilterChain, Listener, NetworkFilter};
+use serin_routing::model::{
+    ByName, Cluster, ClusterTls, Endpoints, FilterChain, Listener, NetworkFilter,
+};
 
 use crate::tls::{Certificates, ClientTls, ServerTls, TlsError};
 
@@ -45,6 +47,8 @@ pub struct TlsProblem {
 pub(crate) struct SharedCluster {
     pub(crate) cluster: Arc<Cluster>,
     pub(crate) endpoints: Arc<EndpointSet>,
+    /// What they were made from.
+    listed: Arc<Endpoints>,
     /// Limits hold for all cores together.
     pub(crate) breaker: Arc<Breaker>,
     /// TLS towards endpoints; an error where it cannot be made, so that nothing leaves without it.
@@ -123,11 +127,25 @@ impl SharedCluster {
         old: Option<&Arc<Self>>,
     ) -> Arc<Self> {
         let endpoints = model.endpoints.get(&cluster.name).cloned().unwrap_or_default();
+        let unchanged = |old: &&Arc<Self>| {
+            Arc::ptr_eq(&old.cluster, cluster)
+                && Arc::ptr_eq(&old.listed, &endpoints)
+                && same_tls(old.tls.as_ref(), tls.as_ref())
+        };
+        if let Some(old) = old.filter(unchanged) {
+            return Arc::clone(old);
+        }
         let same_limits = old.filter(|old| old.cluster.limits == cluster.limits);
         let breaker = same_limits
             .map_or_else(|| Breaker::new(cluster.limits.clone()), |old| Arc::clone(&old.breaker));
-        let endpoints = Arc::new(EndpointSet::new(cluster, endpoints));
-        Arc::new(Self { cluster: Arc::clone(cluster), endpoints, breaker, tls })
+        let set = Arc::new(EndpointSet::new(cluster, Arc::clone(&endpoints)));
+        Arc::new(Self {
+            cluster: Arc::clone(cluster),
+            endpoints: set,
+            listed: endpoints,
+            breaker,
+            tls,
+        })
     }
 
     /// Whether connections that were opened by one version of a cluster may serve the other.

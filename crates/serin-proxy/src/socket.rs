@@ -9,12 +9,18 @@ use socket2::{Domain, Protocol, Socket, Type};
 const BACKLOG: i32 = 4096;
 
 /// Binds `count` sockets to one address. The first is bound alone to learn whether somebody else has the port: with
-/// SO_REUSEPORT a second process of the same user would silently share it.
-pub(crate) fn bind(address: SocketAddr, count: usize) -> io::Result<Vec<TcpListener>> {
-    let probe = open(address)?;
-    probe.bind(&address.into())?;
-    let address = probe.local_addr()?.as_socket().unwrap_or(address);
-    drop(probe);
+/// SO_REUSEPORT a second process of the same user would silently share it. Not so if the port is `shared` with sockets of ours.
+pub(crate) fn bind(
+    address: SocketAddr,
+    count: usize,
+    shared: bool,
+) -> io::Result<Vec<TcpListener>> {
+    let mut address = address;
+    if !shared || address.port() == 0 {
+        let probe = open(address)?;
+        probe.bind(&address.into())?;
+        address = probe.local_addr()?.as_socket().unwrap_or(address);
+    }
     (0..count).map(|_| listen(address)).collect()
 }
 

@@ -2,14 +2,17 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::future::poll_fn;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use serin_routing::Scratch;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
-use tokio::task::{JoinHandle, spawn_local};
+use tokio::task::spawn_local;
 use tokio::time::timeout;
 
 use crate::clock::Clock;
@@ -32,8 +35,10 @@ pub(crate) enum Command {
         sockets: Vec<(Arc<str>, std::net::TcpListener)>,
         done: oneshot::Sender<()>,
     },
-    /// No more connections, and no more requests on those there are.
+    /// No more connections, and on those there are no more requests than are under way.
     Drain { done: oneshot::Sender<()> },
+    /// Tell when all connections have ended, or the drain time is over.
+    WaitClosed { done: oneshot::Sender<()> },
 }
 
 /// What all tasks of a core share.
@@ -51,7 +56,6 @@ pub(crate) struct Worker {
     pub(crate) scratch: RefCell<Scratch>,
     pub(crate) random: RefCell<Random>,
     pub(crate) counters: Counters,
-    pub(crate) draining: Drain,
     /// Leave to handshake.
     pub(crate) handshakes: Semaphore,
     connections: Cell<usize>,
@@ -60,6 +64,13 @@ pub(crate) struct Worker {
 
 /// A core's source of randomness: fast, and good enough to share load by.
 pub(crate) type Random = rand::rngs::SmallRng;
+
+/// A listener as a core serves it.
+pub(crate) struct Served {
+    pub(crate) name: Arc<str>,
+    /// It accepts no more connections, and those it has end after their request.
+    pub(crate) draining: Drain,
+}
 
 /// Whether connections are to end after their request.
 #[derive(Default)]
@@ -129,30 +140,37 @@ pub(crate) async fn run(
         scratch: RefCell::default(),
         random: RefCell::new(rand::make_rng()),
         counters: Counters::default(),
-        draining: Drain::default(),
         connections: Cell::new(0),
         idle: Notify::new(),
     });
     let sweeper = spawn_local(sweep(Rc::clone(&worker)));
-    let mut acceptors: BTreeMap<Arc<str>, JoinHandle<()>> = BTreeMap::new();
+    let mut listeners: BTreeMap<Arc<str>, Rc<Served>> = BTreeMap::new();
     while let Some(command) = commands.recv().await {
         match command {
             Command::Publish { snapshot, sockets, done } => {
-                acceptors
-                    .retain(|name, acceptor| keep_or_abort(snapshot.has_listener(name), acceptor));
+                listeners.retain(|name, served| keep_or_drain(snapshot.has_listener(name), served));
                 worker.upstreams.update(&snapshot, clock, &mut worker.random.borrow_mut());
                 *worker.snapshot.borrow_mut() = Rc::new(snapshot);
                 for (name, socket) in sockets {
-                    let acceptor =
-                        spawn_local(accept(Rc::clone(&worker), Arc::clone(&name), socket));
-                    acceptors.insert(name, acceptor);
+                    let draining = Drain::default();
+                    let served = Rc::new(Served { name: Arc::clone(&name), draining });
+                    spawn_local(accept(Rc::clone(&worker), Rc::clone(&served), socket));
+                    if let Some(before) = listeners.insert(name, served) {
+                        before.draining.start();
+                    }
                 }
                 let _ = done.send(());
             }
             Command::Drain { done } => {
-                acceptors.retain(|_, acceptor| keep_or_abort(false, acceptor));
-                worker.draining.start();
-                let _ = timeout(worker.settings.drain_time, all_closed(&worker)).await;
+                listeners.retain(|_, served| keep_or_drain(false, served));
+                let _ = done.send(());
+            }
+            Command::WaitClosed { done } => {
+                tokio::select! {
+                    _ = timeout(worker.settings.drain_time, all_closed(&worker)) => {}
+                    // Nobody waits for it any more.
+                    _ = commands.recv() => {}
+                }
                 let _ = done.send(());
             }
         }
@@ -168,9 +186,9 @@ async fn sweep(worker: Rc<Worker>) {
     }
 }
 
-fn keep_or_abort(keep: bool, acceptor: &JoinHandle<()>) -> bool {
+fn keep_or_drain(keep: bool, served: &Served) -> bool {
     if !keep {
-        acceptor.abort();
+        served.draining.start();
     }
     keep
 }
@@ -181,29 +199,25 @@ async fn all_closed(worker: &Worker) {
     }
 }
 
-/// Accepts connections of a listener until the listener is gone.
-async fn accept(worker: Rc<Worker>, listener: Arc<str>, socket: std::net::TcpListener) {
+/// Accepts connections of a listener until it is to drain, and those that the system has accepted by then.
+async fn accept(worker: Rc<Worker>, served: Rc<Served>, socket: std::net::TcpListener) {
+    let listener = &served.name;
     let socket = match TcpListener::from_std(socket) {
         Ok(socket) => socket,
         Err(error) => {
             return tracing::error!(%listener, %error, "the listener's socket cannot be used");
         }
     };
-    loop {
-        if worker.connections.get() >= worker.settings.connections_per_worker {
-            worker.idle.notified().await;
-            continue;
-        }
-        match socket.accept().await {
-            Ok((stream, peer)) => {
-                let open = worker.opened();
-                let serve =
-                    connection::serve(Rc::clone(&worker), Arc::clone(&listener), stream, peer);
-                spawn_local(async move {
-                    serve.await;
-                    drop(open);
-                });
-            }
+    while !served.draining.has_started() {
+        let is_full = worker.connections.get() >= worker.settings.connections_per_worker;
+        let accepted = tokio::select! {
+            biased;
+            () = served.draining.started() => break,
+            () = worker.idle.notified(), if is_full => continue,
+            accepted = socket.accept(), if !is_full => accepted,
+        };
+        match accepted {
+            Ok((stream, peer)) => serve(&worker, &served, stream, peer),
             Err(error) => {
                 // Out of descriptors or a connection that is gone already: what is open goes on, and accepting is tried again.
                 tracing::warn!(%listener, %error, "a connection could not be accepted");
@@ -211,4 +225,25 @@ async fn accept(worker: Rc<Worker>, listener: Arc<str>, socket: std::net::TcpLis
             }
         }
     }
+    while let Some((stream, peer)) = accept_waiting(&socket).await {
+        serve(&worker, &served, stream, peer);
+    }
+}
+
+/// A connection that is there already.
+async fn accept_waiting(socket: &TcpListener) -> Option<(TcpStream, SocketAddr)> {
+    poll_fn(|context| match socket.poll_accept(context) {
+        Poll::Ready(accepted) => Poll::Ready(accepted.ok()),
+        Poll::Pending => Poll::Ready(None),
+    })
+    .await
+}
+
+fn serve(worker: &Rc<Worker>, served: &Rc<Served>, stream: TcpStream, peer: SocketAddr) {
+    let open = worker.opened();
+    let serve = connection::serve(Rc::clone(worker), Rc::clone(served), stream, peer);
+    spawn_local(async move {
+        serve.await;
+        drop(open);
+    });
 }

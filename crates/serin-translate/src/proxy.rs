@@ -27,6 +27,9 @@ pub struct Proxy {
     pub unprivileged: bool,
     /// It answers its workload's DNS queries, so that hosts without addresses get automatic ones.
     pub answers_dns: bool,
+    /// A gateway that serves every Gateway, whichever workloads they select, on the very ports they name: where no workload is
+    /// described, such as on one machine.
+    pub serves_every_gateway: bool,
 }
 
 /// What a proxy does.
@@ -51,6 +54,7 @@ impl Proxy {
             node: String::new(),
             unprivileged: false,
             answers_dns: false,
+            serves_every_gateway: false,
         }
     }
 

@@ -1,11 +1,11 @@
 //! `serin check`: everything that is wrong with manifests.
 
 mod json;
-mod report;
+pub(crate) mod report;
 mod sarif;
 #[cfg(test)]
 mod tests;
-mod text;
+pub(crate) mod text;
 
 use std::io::Write;
 use std::process::ExitCode;

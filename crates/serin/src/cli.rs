@@ -1,9 +1,13 @@
 //! The command line: names, defaults and help. Says what was typed, not what it means.
 
+mod gateway;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use serin_api::Severity;
+
+pub(crate) use gateway::GatewayArgs;
 
 /// Serin releases new versions of HTTP and gRPC services safely.
 #[derive(Debug, Parser)]
@@ -29,6 +33,7 @@ impl Cli {
         match &self.command {
             Command::Check(args) => args.view.color,
             Command::Explain(args) => args.view.color,
+            Command::Gateway(args) => args.view.color,
         }
     }
 }
@@ -39,6 +44,8 @@ pub(crate) enum Command {
     Check(CheckArgs),
     /// Tell which way a request goes, and why
     Explain(ExplainArgs),
+    /// Serve the Gateways of manifests
+    Gateway(Box<GatewayArgs>),
 }
 
 const CHECK_ABOUT: &str = "\

@@ -36,9 +36,23 @@ pub(crate) fn read(paths: &[PathBuf]) -> anyhow::Result<Vec<Text>> {
     Ok(reader.texts)
 }
 
+/// Reads everything that `paths` name and can be read, and tells what cannot. Standard input is not read.
+pub(crate) fn read_what_can_be(paths: &[PathBuf]) -> (Vec<Text>, Vec<(PathBuf, anyhow::Error)>) {
+    let mut reader = Reader { lenient: true, ..Reader::default() };
+    for path in paths.iter().filter(|path| *path != Path::new("-")) {
+        if let Err(error) = reader.named(path) {
+            reader.problems.push((path.clone(), error));
+        }
+    }
+    (reader.texts, reader.problems)
+}
+
 #[derive(Default)]
 struct Reader {
     texts: Vec<Text>,
+    /// What cannot be read in a folder is put to the problems, and the rest is read.
+    lenient: bool,
+    problems: Vec<(PathBuf, anyhow::Error)>,
     /// Files and folders that were read, by their real names: no file twice, and no way round in circles of links.
     seen: BTreeSet<PathBuf>,
 }
@@ -82,16 +96,26 @@ impl Reader {
             if hidden {
                 continue;
             }
-            let metadata = fs::metadata(&entry).with_context(|| missing(&entry))?;
-            if metadata.is_dir() {
-                found |= self.folder(&entry)?;
-            } else if entry.extension().is_some_and(|e| EXTENSIONS.iter().any(|known| e == *known))
-            {
-                self.file(&entry)?;
-                found = true;
+            match self.entry(&entry) {
+                Ok(is_text) => found |= is_text,
+                Err(error) if self.lenient => self.problems.push((entry, error)),
+                Err(error) => return Err(error),
             }
         }
-        Ok(found)
+        Ok(found || self.lenient)
+    }
+
+    /// Reads an entry of a folder; false if there is nothing to read in it.
+    fn entry(&mut self, entry: &Path) -> anyhow::Result<bool> {
+        let metadata = fs::metadata(entry).with_context(|| missing(entry))?;
+        if metadata.is_dir() {
+            return self.folder(entry);
+        }
+        let is_text = entry.extension().is_some_and(|e| EXTENSIONS.iter().any(|known| e == *known));
+        if is_text {
+            self.file(entry)?;
+        }
+        Ok(is_text)
     }
 
     fn file(&mut self, path: &Path) -> anyhow::Result<()> {

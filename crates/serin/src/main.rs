@@ -6,6 +6,7 @@
 mod check;
 mod cli;
 mod explain;
+mod gateway;
 mod input;
 mod terminal;
 mod world;
@@ -23,6 +24,7 @@ fn main() -> ExitCode {
     let result = match &cli.command {
         Command::Check(args) => check::run(args, &mut out),
         Command::Explain(args) => explain::run(args, &mut out),
+        Command::Gateway(args) => gateway::run(args, &mut out),
     };
     match result.and_then(|code| Ok(out.flush().map(|()| code)?)) {
         Ok(code) => code,

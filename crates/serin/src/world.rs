@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use serin_api::load::{self, Loaded, Loader, Mesh};
+use serin_api::mesh_config::MeshConfig;
 use serin_api::{AnyObject, FieldPath, Finding, Location, yaml};
 use serin_translate::{Settings, Snapshot};
 
@@ -65,16 +66,7 @@ impl World {
                     .map(|(file, content)| (&**file, content.as_str()))
             }
             Err(problem) => {
-                self.unreadable.push(Finding {
-                    code: problem.code,
-                    severity: problem.severity,
-                    object: None,
-                    field: FieldPath::root(),
-                    location: Some(Location { file: text.file, span: problem.span }),
-                    message: problem.message,
-                    help: problem.help,
-                    related: Vec::new(),
-                });
+                self.unreadable.push(no_text(text.file, problem));
                 None
             }
         }
@@ -82,36 +74,58 @@ impl World {
 
     /// The mesh that objects make.
     pub(crate) fn snapshot(&self, objects: impl Iterator<Item = AnyObject>) -> Snapshot {
-        let settings = Settings {
-            mesh: Arc::new(self.mesh.config.clone().unwrap_or_default()),
-            cluster_domain: Arc::clone(&self.cluster_domain),
-            expects_pods: true,
-        };
-        Snapshot::new(objects.collect(), settings)
+        let mesh = Arc::new(self.mesh.config.clone().unwrap_or_default());
+        Snapshot::new(objects.collect(), settings(mesh, &self.cluster_domain))
     }
 
     /// The namespace of the workloads with these labels, if they are all in one.
     pub(crate) fn namespace_of(&self, labels: &BTreeMap<String, String>) -> Option<&str> {
-        let carried = |own: &BTreeMap<String, String>| {
-            !labels.is_empty() && labels.iter().all(|(key, value)| own.get(key) == Some(value))
-        };
-        let objects = self.loaded.objects.iter().map(|loaded| &loaded.object);
-        let found: BTreeSet<&str> = objects
-            .filter(|object| match object {
-                AnyObject::Pod(pod) => carried(&pod.meta.labels),
-                AnyObject::Deployment(it) => carried(&it.spec.template.metadata.labels),
-                AnyObject::StatefulSet(it) => carried(&it.spec.template.metadata.labels),
-                AnyObject::DaemonSet(it) => carried(&it.spec.template.metadata.labels),
-                _ => false,
-            })
-            .map(|object| object.meta().namespace.as_str())
-            .collect();
-        let mut found = found.into_iter();
-        found.next().filter(|_| found.next().is_none())
+        namespace_of(self.loaded.objects.iter().map(|loaded| &loaded.object), labels)
     }
 
     /// Everything that is wrong with single texts and objects.
     pub(crate) fn findings(&self) -> impl Iterator<Item = &Finding> {
         self.unreadable.iter().chain(&self.mesh.findings).chain(&self.loaded.findings)
+    }
+}
+
+/// What holds for a mesh that manifests make.
+pub(crate) fn settings(mesh: Arc<MeshConfig>, cluster_domain: &str) -> Settings {
+    Settings { mesh, cluster_domain: cluster_domain.into(), expects_pods: true }
+}
+
+/// The namespace of the workloads with these labels, if they are all in one.
+pub(crate) fn namespace_of<'o>(
+    objects: impl Iterator<Item = &'o AnyObject>,
+    labels: &BTreeMap<String, String>,
+) -> Option<&'o str> {
+    let carried = |own: &BTreeMap<String, String>| {
+        !labels.is_empty() && labels.iter().all(|(key, value)| own.get(key) == Some(value))
+    };
+    let found: BTreeSet<&str> = objects
+        .filter(|object| match object {
+            AnyObject::Pod(pod) => carried(&pod.meta.labels),
+            AnyObject::Deployment(it) => carried(&it.spec.template.metadata.labels),
+            AnyObject::StatefulSet(it) => carried(&it.spec.template.metadata.labels),
+            AnyObject::DaemonSet(it) => carried(&it.spec.template.metadata.labels),
+            _ => false,
+        })
+        .map(|object| object.meta().namespace.as_str())
+        .collect();
+    let mut found = found.into_iter();
+    found.next().filter(|_| found.next().is_none())
+}
+
+/// A file that is no text.
+pub(crate) fn no_text(file: Arc<str>, problem: yaml::Problem) -> Finding {
+    Finding {
+        code: problem.code,
+        severity: problem.severity,
+        object: None,
+        field: FieldPath::root(),
+        location: Some(Location { file, span: problem.span }),
+        message: problem.message,
+        help: problem.help,
+        related: Vec::new(),
     }
 }

@@ -5,6 +5,7 @@ use serin_http1::{FieldName, Framing, status_line, write_field};
 use super::{Length, Response};
 use crate::body::Http1Sink;
 use crate::io::Io;
+use crate::worker::Drain;
 
 /// Where the response to an HTTP/1 request goes.
 pub(crate) struct Http1Reply<'c> {
@@ -13,6 +14,8 @@ pub(crate) struct Http1Reply<'c> {
     pub(crate) is_http_10: bool,
     /// The connection is to be used again.
     pub(crate) keep_alive: bool,
+    /// Unless the listener drains by the time the response begins.
+    pub(crate) draining: &'c Drain,
     /// Memory for the head.
     pub(crate) head: Vec<u8>,
 }
@@ -44,6 +47,7 @@ impl<'c> Http1Reply<'c> {
     ) -> Http1Sink<'c> {
         let mut head = std::mem::take(&mut self.head);
         head.clear();
+        self.keep_alive &= !self.draining.has_started();
         status_line(&mut head, response.status);
         let is_measured = !matches!(length, Length::Unknown | Length::Tunnel);
         for (known, name, value) in response.headers.iter() {

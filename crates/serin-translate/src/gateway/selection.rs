@@ -36,7 +36,9 @@ pub(super) fn selected<'a>(
 ) -> Vec<Selected<'a>> {
     let select = |gateway: &'a Arc<Object<Gateway>>| {
         let annotations = &gateway.meta.annotations;
-        let services = if let Some(hosts) = annotations.get(GATEWAY_SERVICE) {
+        let services = if proxy.serves_every_gateway {
+            Some(Services::OfProxy(&[]))
+        } else if let Some(hosts) = annotations.get(GATEWAY_SERVICE) {
             let namespace = annotations.get(PARENT_NAMESPACE).unwrap_or(&gateway.meta.namespace);
             let is_bound = |it: &&ServiceTarget| {
                 *it.service.namespace == **namespace

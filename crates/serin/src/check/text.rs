@@ -13,7 +13,7 @@ use crate::terminal::Palette;
 const SAME_PICTURE_LINES: usize = 60;
 
 /// Writes all findings and one line that sums up.
-pub(super) fn write(report: &Report, palette: Palette, out: &mut dyn Write) -> anyhow::Result<()> {
+pub(crate) fn write(report: &Report, palette: Palette, out: &mut dyn Write) -> anyhow::Result<()> {
     let renderer = if palette.colors { Renderer::styled() } else { Renderer::plain() };
     for placed in &report.findings {
         writeln!(out, "{}\n", renderer.render(&[group(placed, report)]))?;

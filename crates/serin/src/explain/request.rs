@@ -193,7 +193,7 @@ fn with_headers(mut call: Call, written: &[String]) -> anyhow::Result<Call> {
 }
 
 /// Reads `app=web,version=v1`.
-fn labels(written: &str) -> anyhow::Result<BTreeMap<String, String>> {
+pub(crate) fn labels(written: &str) -> anyhow::Result<BTreeMap<String, String>> {
     let pair = |text: &str| {
         let (key, value) = text
             .split_once('=')

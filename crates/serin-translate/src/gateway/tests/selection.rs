@@ -126,3 +126,10 @@ spec: {selector: {istio: ingress}, ports: [{port: 80, targetPort: 7070, name: ht
         ],
     );
 }
+
+#[test]
+fn a_proxy_that_serves_every_gateway_asks_for_no_labels_and_no_services() {
+    let proxy = Proxy { serves_every_gateway: true, ..gateway("default", "") };
+    let text = all(&[gw("a", &http(80, "'*'")), gw("elsewhere/b", &http(81, "'*'"))]);
+    check_ports(&text, &proxy, &["0.0.0.0_80", "0.0.0.0_81"]);
+}

@@ -1,0 +1,346 @@
+//! The gateway's main loop: publish what the manifests say, then follow files, names and signals.
+
+use std::collections::BTreeMap;
+use std::future::pending;
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::num::NonZero;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use serin_api::Finding;
+use serin_proxy::{Proxy, Published, Settings};
+use serin_routing::Model;
+use serin_translate::{ProxyKind, Snapshot, SnapshotBuilder, Translator};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::manifests::Manifests;
+use super::names::{self, Answers, Names};
+use super::watch::Watch;
+use crate::check::text;
+use crate::cli::GatewayArgs;
+use crate::explain::labels;
+use crate::terminal::{self, Palette};
+use crate::world;
+
+/// How long the first answer of names is waited for before the gateway serves without them.
+const FIRST_NAMES: Duration = Duration::from_secs(5);
+
+/// What makes the loop turn.
+enum Event {
+    Files,
+    Reload,
+    Stop(&'static str),
+    Answers(Answers),
+    NamesDue,
+}
+
+/// Serves until a signal comes and requests under way are finished.
+pub(super) async fn serve(args: &GatewayArgs, out: &mut dyn Write) -> anyhow::Result<()> {
+    let mut signals = Signals::new()?;
+    let mut gateway = Gateway::start(args)?;
+    let watch = watch(&gateway.manifests);
+    gateway.first_names().await;
+    let published = gateway.publish().await;
+    writeln!(out, "ready {}", addresses(&published))?;
+    out.flush()?;
+    loop {
+        let due = gateway.lookup.due;
+        let event = tokio::select! {
+            event = signals.next() => event,
+            () = changed(watch.as_ref()) => Event::Files,
+            answers = gateway.lookup.answered() => Event::Answers(answers),
+            () = sleep_until(due) => Event::NamesDue,
+        };
+        match event {
+            Event::Stop(signal) => {
+                gateway.proxy.stop_accepting().await;
+                tracing::info!(signal, limit = ?args.drain_time.to_std(), "draining");
+                tokio::select! {
+                    () = gateway.proxy.drain() => tracing::info!("drained"),
+                    () = signals.stopped() => tracing::warn!("ended by a second signal"),
+                }
+                return Ok(());
+            }
+            Event::Files => gateway.reload(false).await,
+            Event::Reload => gateway.reload(true).await,
+            Event::Answers(answers) => {
+                if gateway.names.learn(answers) {
+                    gateway.publish().await;
+                }
+            }
+            Event::NamesDue => gateway.lookup.begin(Names::wanted(&gateway.model)),
+        }
+    }
+}
+
+/// Files are followed as well as the system allows.
+fn watch(manifests: &Manifests) -> Option<Watch> {
+    match Watch::new(manifests.paths()) {
+        Ok(watch) => Some(watch),
+        Err(error) => {
+            tracing::warn!(%error, "changes of files go unnoticed; SIGHUP reads them again");
+            None
+        }
+    }
+}
+
+async fn changed(watch: Option<&Watch>) {
+    match watch {
+        Some(watch) => watch.changed().await,
+        None => pending().await,
+    }
+}
+
+/// `80 on 0.0.0.0:8080, 443 on 0.0.0.0:8443`.
+fn addresses(published: &Published) -> String {
+    let port = |name: &str| name.rsplit('_').next().unwrap_or_default().to_owned();
+    let mut ports: Vec<(u16, String)> = published
+        .listening
+        .iter()
+        .map(|(name, address)| {
+            let port = port(name);
+            (port.parse().unwrap_or_default(), format!("{port} on {address}"))
+        })
+        .collect();
+    ports.sort();
+    if ports.is_empty() {
+        return "without a listener: no Gateway is served".to_owned();
+    }
+    ports.into_iter().map(|(_, text)| text).collect::<Vec<_>>().join(", ")
+}
+
+/// Everything that changes while the gateway runs.
+struct Gateway<'a> {
+    args: &'a GatewayArgs,
+    labels: Option<BTreeMap<String, String>>,
+    manifests: Manifests,
+    builder: SnapshotBuilder,
+    translator: Translator,
+    /// What the translator makes models of.
+    identity: serin_translate::Proxy,
+    /// As translated, before names were resolved.
+    model: Model,
+    names: Names,
+    lookup: Lookup,
+    proxy: Proxy,
+    /// The errors that were told last.
+    told: String,
+}
+
+impl<'a> Gateway<'a> {
+    fn start(args: &'a GatewayArgs) -> anyhow::Result<Self> {
+        let mut paths = args.files.clone();
+        if paths.is_empty() {
+            paths.push(PathBuf::from("."));
+        }
+        let world = &args.world;
+        let mut manifests =
+            Manifests::new(paths, world.mesh_config.clone(), world.default_namespace());
+        manifests.read_first()?;
+        let labels = args.labels.as_deref().map(labels).transpose().context("--labels")?;
+        let identity = serin_translate::Proxy::new(ProxyKind::Gateway, "", BTreeMap::new());
+        let proxy = Proxy::start(settings(args)).context("cannot start the proxy's threads")?;
+        let mut gateway = Self {
+            args,
+            labels,
+            manifests,
+            builder: SnapshotBuilder::default(),
+            translator: Translator::new(identity.clone()),
+            identity,
+            model: Model::default(),
+            names: Names::default(),
+            lookup: Lookup::new(),
+            proxy,
+            told: String::new(),
+        };
+        gateway.translate();
+        Ok(gateway)
+    }
+
+    /// Resolves names before anything is served, unless it takes too long.
+    async fn first_names(&mut self) {
+        let wanted = Names::wanted(&self.model);
+        if wanted.is_empty() {
+            return;
+        }
+        self.lookup.begin(wanted);
+        match timeout(FIRST_NAMES, self.lookup.answered()).await {
+            Ok(answers) => {
+                self.names.learn(answers);
+            }
+            Err(_) => tracing::warn!("names are still being resolved; serving without them"),
+        }
+    }
+
+    /// Takes over what the manifests say now. `always` also if they are the same, to try ports again.
+    async fn reload(&mut self, always: bool) {
+        if !self.manifests.read() && !always {
+            return;
+        }
+        self.translate();
+        let unknown = self.names.unknown(Names::wanted(&self.model));
+        if !unknown.is_empty() {
+            self.lookup.begin(unknown);
+        }
+        self.publish().await;
+    }
+
+    /// From objects to the model, and what is wrong with them.
+    fn translate(&mut self) {
+        let objects = self.manifests.objects();
+        let world = &self.args.world;
+        let mut identity = self.identity.clone();
+        identity.labels = self.labels.clone().unwrap_or_default();
+        identity.serves_every_gateway = self.labels.is_none();
+        let of_workload = world::namespace_of(objects.iter(), &identity.labels);
+        let named = world.namespace.as_deref().or(of_workload);
+        named.unwrap_or(world.default_namespace()).clone_into(&mut identity.namespace);
+        if identity != self.identity {
+            self.translator = Translator::new(identity.clone());
+            self.identity = identity;
+        }
+        let settings = world::settings(Arc::clone(self.manifests.mesh()), &world.cluster_domain);
+        let snapshot = self.builder.build(objects.into_iter().collect(), settings);
+        self.lookup.every = snapshot.settings().mesh.dns_refresh_rate.to_std();
+        let translation = self.translator.translate(&snapshot);
+        self.tell(&snapshot, &translation.findings);
+        self.model = translation.model;
+    }
+
+    /// Tells errors on standard error, unless they are known.
+    fn tell(&mut self, snapshot: &Snapshot, findings: &[Finding]) {
+        let found: Vec<Finding> = snapshot.findings().chain(findings).cloned().collect();
+        let report = self.manifests.report(&found);
+        let palette = Palette { colors: terminal::stderr_palette(self.args.view.color).colors };
+        let mut told = Vec::new();
+        for problem in self.manifests.problems() {
+            // Writing to memory does not fail.
+            let _ = writeln!(told, "{} {problem}\n", palette.error("error:"));
+        }
+        if !report.findings.is_empty() {
+            let _ = text::write(&report, palette, &mut told);
+            let _ =
+                writeln!(told, "what is wrong is left out, or stays as it was; the rest is served");
+        }
+        let told = String::from_utf8_lossy(&told).into_owned();
+        if told != self.told {
+            let told =
+                if told.is_empty() { "the manifests have no errors any more\n" } else { &told };
+            // Nobody may be there to read it.
+            let _ = io::stderr().write_all(told.as_bytes());
+        }
+        self.told = told;
+    }
+
+    /// Puts the model in force.
+    async fn publish(&mut self) -> Published {
+        let mut model = self.model.clone();
+        self.names.apply(&mut model);
+        let counts = (model.listeners.len(), model.route_tables.len(), model.clusters.len());
+        let published = self.proxy.publish(model).await;
+        for (name, address, error) in &published.failed {
+            report_port(name, *address, error);
+        }
+        tracing::info!(
+            version = published.version,
+            listeners = counts.0,
+            route_tables = counts.1,
+            clusters = counts.2,
+            "the manifests are in force"
+        );
+        published
+    }
+}
+
+/// A port that cannot be listened on takes nothing else down.
+fn report_port(listener: &str, address: SocketAddr, error: &io::Error) {
+    let help = match error.kind() {
+        io::ErrorKind::PermissionDenied => {
+            format!("use another port: --port-map {0}=8080, or any above 1023", address.port())
+        }
+        io::ErrorKind::AddrInUse => "end what listens there, or use --port-map".to_owned(),
+        _ => "see --address and --port-map".to_owned(),
+    };
+    tracing::error!(%listener, %address, %error, help, "the port cannot be listened on; it is tried again when the manifests change, and on SIGHUP");
+}
+
+fn settings(args: &GatewayArgs) -> Settings {
+    let cores = || std::thread::available_parallelism().map_or(1, NonZero::get);
+    Settings {
+        workers: args.workers.map_or_else(cores, usize::from),
+        wildcard_address: args.address,
+        drain_time: args.drain_time.to_std(),
+        last_request_time: args.drain_time.to_std().min(Duration::from_secs(5)),
+        ports: args.port_map.iter().map(|it| (it.named, it.bound)).collect(),
+        ..Settings::default()
+    }
+}
+
+/// Names that are being resolved, and when it is time again.
+struct Lookup {
+    under_way: Option<JoinHandle<Answers>>,
+    every: Duration,
+    due: Instant,
+}
+
+impl Lookup {
+    fn new() -> Self {
+        let every = Duration::from_secs(60);
+        Self { under_way: None, every, due: Instant::now() + every }
+    }
+
+    /// Begins to resolve names; what was under way is given up.
+    fn begin(&mut self, names: std::collections::BTreeSet<Arc<str>>) {
+        self.due = Instant::now() + self.every.max(Duration::from_secs(1));
+        if let Some(before) = self.under_way.take() {
+            before.abort();
+        }
+        if !names.is_empty() {
+            self.under_way = Some(names::resolve(names));
+        }
+    }
+
+    /// Waits for answers.
+    async fn answered(&mut self) -> Answers {
+        let Some(under_way) = &mut self.under_way else { return pending().await };
+        let answers = under_way.await.unwrap_or_default();
+        self.under_way = None;
+        answers
+    }
+}
+
+/// The signals that the gateway obeys.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    fn new() -> anyhow::Result<Self> {
+        let listen = |kind| signal(kind).context("cannot listen for signals");
+        Ok(Self {
+            interrupt: listen(SignalKind::interrupt())?,
+            terminate: listen(SignalKind::terminate())?,
+            hang_up: listen(SignalKind::hangup())?,
+        })
+    }
+
+    async fn next(&mut self) -> Event {
+        tokio::select! {
+            _ = self.interrupt.recv() => Event::Stop("SIGINT"),
+            _ = self.terminate.recv() => Event::Stop("SIGTERM"),
+            _ = self.hang_up.recv() => Event::Reload,
+        }
+    }
+
+    /// Waits for another signal to stop.
+    async fn stopped(&mut self) {
+        while let Event::Reload = self.next().await {}
+    }
+}

@@ -1,0 +1,7 @@
+//! `serin gateway` as a whole: the real binary on real sockets, with manifests that change.
+
+#![expect(clippy::unwrap_used, reason = "a helper of tests that fails fails its test")]
+
+mod reload;
+mod support;
+mod traffic;
