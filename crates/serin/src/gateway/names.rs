@@ -65,8 +65,12 @@ impl Names {
     /// Puts addresses in the place of names.
     pub(super) fn apply(&mut self, model: &mut Model) {
         let mut made = BTreeMap::new();
-        for (name, endpoints) in &mut model.endpoints {
-            let Some(cluster) = model.clusters.get(name) else { continue };
+        let Model { clusters, endpoints, .. } = model;
+        if !endpoints.values().any(|it| has_names(it)) {
+            return;
+        }
+        for (name, endpoints) in endpoints.iter_mut() {
+            let Some(cluster) = clusters.get(name) else { continue };
             let resolves = match cluster.discovery {
                 Discovery::StrictDns => true,
                 Discovery::Listed => false,

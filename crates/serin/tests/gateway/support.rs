@@ -288,7 +288,7 @@ impl Client {
     }
 
     pub(crate) fn answer(&mut self) -> Answer {
-        self.try_answer().expect("the connection ended without an answer")
+        self.try_answer().unwrap()
     }
 
     pub(crate) fn try_answer(&mut self) -> Option<Answer> {
