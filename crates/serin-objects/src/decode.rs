@@ -81,7 +81,7 @@ pub fn object(
     let duplicates = body.duplicates.into_iter().map(|path| format!("duplicate field \"{path}\""));
     let Decoded { mut object, unknown } = decode(resource, value, Words::Json).map_err(refused)?;
     let strict: Vec<String> = duplicates.chain(unknown).collect();
-    let warnings = settle(strict, validation).map_err(|why| refused(why))?;
+    let warnings = settle(strict, validation).map_err(refused)?;
     defaults::apply(resource, &mut object);
     Ok(Prepared { object, warnings })
 }

@@ -72,7 +72,7 @@ impl fmt::Display for Element {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Set {
     members: BTreeSet<Element>,
-    children: BTreeMap<Element, Set>,
+    children: BTreeMap<Element, Self>,
 }
 
 impl Set {

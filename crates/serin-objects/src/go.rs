@@ -34,3 +34,23 @@ pub(crate) fn shown(value: &Value) -> String {
         other => other.to_string(),
     }
 }
+
+/// A value as `%v` prints it.
+pub(crate) fn printed(value: &Value) -> String {
+    match value {
+        Value::Null => "<nil>".to_owned(),
+        Value::String(text) => text.clone(),
+        Value::Array(items) => {
+            let items: Vec<String> = items.iter().map(printed).collect();
+            format!("[{}]", items.join(" "))
+        }
+        Value::Object(map) => {
+            let mut entries: Vec<_> = map.iter().collect();
+            entries.sort_by_key(|(name, _)| *name);
+            let entries: Vec<String> =
+                entries.iter().map(|(name, value)| format!("{name}:{}", printed(value))).collect();
+            format!("map[{}]", entries.join(" "))
+        }
+        other => other.to_string(),
+    }
+}

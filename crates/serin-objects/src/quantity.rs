@@ -147,10 +147,7 @@ fn scaled(digits: &str, places: usize, scale: Scale) -> Option<i128> {
     let value = trimmed.get(..trimmed.len().min(37))?.parse::<i128>().ok()?;
     let dropped = i32::try_from(trimmed.len().saturating_sub(37)).ok()?;
     let shift = shift + dropped;
-    let value = match value.checked_mul(factor) {
-        Some(value) => value,
-        None => return Some(LIMIT),
-    };
+    let Some(value) = value.checked_mul(factor) else { return Some(LIMIT) };
     Some(if shift >= 0 {
         value.checked_mul(10_i128.checked_pow(u32::try_from(shift).ok()?)?).unwrap_or(LIMIT)
     } else {
