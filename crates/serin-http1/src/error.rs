@@ -36,6 +36,9 @@ pub enum Error {
     /// The request target is in none of the four forms, or does not fit the method.
     #[error("the request target is not valid")]
     Target,
+    /// The target's scheme is `https`, and the connection is not secure.
+    #[error("the scheme does not fit the connection")]
+    Scheme,
     /// `content-length` is not a number, or stands more than once.
     #[error("the content length is not one number")]
     ContentLength,
@@ -58,6 +61,7 @@ impl Error {
     pub const fn status(self) -> u16 {
         match self {
             Self::HeadTooLong | Self::TooManyFields => 431,
+            Self::Scheme => 403,
             Self::TransferEncoding => 501,
             Self::Version => 505,
             _ => 400,

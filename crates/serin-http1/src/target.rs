@@ -95,26 +95,31 @@ pub fn is_authority(text: &[u8]) -> bool {
     text.iter().all(|&byte| is_host(byte))
 }
 
-/// The normal form of a path and query as Istio's `BASE` has it: `.` and `..` segments (also as `%2e`) resolved, `\` made `/`.
-/// Repeated slashes and other escapes stay, and `..` at the root stays there. `None` if it is in normal form already; the query is
-/// left alone.
-pub fn normalize(path_and_query: &[u8]) -> Option<Vec<u8>> {
+/// The normal form of a path and query as Istio's `BASE` has it: `.` and `..` segments (also as `%2e`) resolved, `\` made `/`,
+/// escapes of letters, digits and `-._~` undone, characters escaped that may not stand in a path (RFC 3986 §6.2.2, as Envoy does
+/// with `normalize_path`). Repeated slashes and other escapes stay, and `..` at the root stays there. `None` if it is in
+/// normal form already; the query is left alone.
+///
+/// # Errors
+/// The path has an escaped NUL or a byte beyond ASCII.
+pub fn normalize(path_and_query: &[u8]) -> Result<Option<Vec<u8>>, Error> {
     let end = memchr(b'?', path_and_query).unwrap_or(path_and_query.len());
     let (path, query) = path_and_query.split_at(end);
     if !needs_change(path) {
-        return None;
+        return Ok(None);
     }
+    let path = canonical(path)?;
     let mut segments: Vec<&[u8]> = Vec::new();
     let mut ends_with_slash = false;
-    for segment in path.split(|&byte| matches!(byte, b'/' | b'\\')).skip(1) {
-        let dots = dots(segment);
-        ends_with_slash = dots.is_some() || segment.is_empty();
-        match dots {
-            Some(1) => {}
-            Some(_) => {
+    for segment in path.split(|&byte| byte == b'/').skip(1) {
+        let is_dots = matches!(segment, b"." | b"..");
+        ends_with_slash = is_dots || segment.is_empty();
+        match segment {
+            b"." => {}
+            b".." => {
                 segments.pop();
             }
-            None => segments.push(segment),
+            _ => segments.push(segment),
         }
     }
     // The split leaves an empty segment behind a final slash, which is written by the slash itself.
@@ -130,28 +135,60 @@ pub fn normalize(path_and_query: &[u8]) -> Option<Vec<u8>> {
         normal.push(b'/');
     }
     normal.extend_from_slice(query);
-    Some(normal)
+    Ok(Some(normal))
 }
 
-/// A backslash, or a segment that begins with a dot or an escaped dot: rare enough to look closer only then.
+/// Whether a path has a byte that does not stand for itself, or a segment that begins with a dot: rare enough to look closer
+/// only then.
 fn needs_change(path: &[u8]) -> bool {
-    let after_slash =
-        |at: usize| matches!(path.get(at + 1..), Some([b'.', ..] | [b'%', b'2', b'e' | b'E', ..]));
-    memchr(b'\\', path).is_some() || memchr::memchr_iter(b'/', path).any(after_slash)
+    let begins_with_dot = |at: usize| path.get(at + 1) == Some(&b'.');
+    !path.iter().all(|&byte| stands_for_itself(byte))
+        || memchr::memchr_iter(b'/', path).any(begins_with_dot)
 }
 
-/// 1 or 2 for a segment of one or two dots, escaped or not.
-fn dots(segment: &[u8]) -> Option<usize> {
-    let mut rest = segment;
-    let mut count = 0;
-    while !rest.is_empty() {
-        rest = match rest {
-            [b'.', rest @ ..] | [b'%', b'2', b'e' | b'E', rest @ ..] => rest,
-            _ => return None,
-        };
-        count += 1;
+/// Characters of a path but `%` (RFC 3986 §3.3; square brackets as browsers have them).
+const fn stands_for_itself(byte: u8) -> bool {
+    is_unreserved(byte)
+        || matches!(
+            byte,
+            b'!' | b'$' | b'&'..=b',' | b'/' | b':' | b';' | b'=' | b'@' | b'[' | b']'
+        )
+}
+
+/// RFC 3986 §2.3.
+const fn is_unreserved(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
+}
+
+/// A path with each character in its one form.
+fn canonical(path: &[u8]) -> Result<Vec<u8>, Error> {
+    let mut canonical = Vec::with_capacity(path.len() + 16);
+    let mut rest = path;
+    while let [byte, after @ ..] = rest {
+        rest = after;
+        match (byte, escaped(after)) {
+            (b'%', Some(0)) | (0x80.., _) => return Err(Error::Target),
+            (b'%', Some(plain)) if is_unreserved(plain) => {
+                canonical.push(plain);
+                rest = after.get(2..).unwrap_or_default();
+            }
+            (b'%', _) => canonical.push(b'%'),
+            (b'\\', _) => canonical.push(b'/'),
+            (&byte, _) if stands_for_itself(byte) => canonical.push(byte),
+            (byte, _) => {
+                const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+                let digit = |four: u8| DIGITS[usize::from(four & 0xf)];
+                canonical.extend_from_slice(&[b'%', digit(byte >> 4), digit(*byte)]);
+            }
+        }
     }
-    (1..=2).contains(&count).then_some(count)
+    Ok(canonical)
+}
+
+/// The byte that two hexadecimal digits stand for.
+fn escaped(digits: &[u8]) -> Option<u8> {
+    let digit = |at: usize| char::from(*digits.get(at)?).to_digit(16);
+    u8::try_from(digit(0)? << 4 | digit(1)?).ok()
 }
 
 #[cfg(test)]
@@ -188,7 +225,7 @@ mod tests {
     #[test]
     fn paths_are_normalised_as_istios_base_does() {
         let check = |path: &str, expected: &str| {
-            let normal = normalize(path.as_bytes());
+            let normal = normalize(path.as_bytes()).unwrap();
             let normal =
                 normal.map_or_else(|| path.to_owned(), |normal| String::from_utf8(normal).unwrap());
             assert_eq!(normal, expected, "{path}");
@@ -207,13 +244,18 @@ mod tests {
         check("//a//b", "//a//b");
         check("/a%2Fb", "/a%2Fb");
         check("/a/./", "/a/");
+        check("/%61%2D%7eb/%2e%2E/%41?%41", "/A?%41");
+        check("/a\"<b>`{c}|^d e", "/a%22%3Cb%3E%60%7Bc%7D%7C%5Ed%20e");
+        check("/a/%zz%4/%25/%c3%A9/!$&'()*+,;=:@[]", "/a/%zz%4/%25/%c3%A9/!$&'()*+,;=:@[]");
+        assert_eq!(normalize(b"/a%00"), Err(Error::Target));
+        assert_eq!(normalize("/\u{e9}".as_bytes()), Err(Error::Target));
     }
 
     proptest::proptest! {
         #[test]
-        fn a_normal_path_is_its_own_normal_form(path in "/[a./%2eE\\\\]{0,24}") {
-            let once = normalize(path.as_bytes()).unwrap_or_else(|| path.clone().into_bytes());
-            let twice = normalize(&once).unwrap_or_else(|| once.clone());
+        fn a_normal_path_is_its_own_normal_form(path in "/[a./%2eE{ \\\\]{0,24}") {
+            let once = normalize(path.as_bytes()).unwrap().unwrap_or_else(|| path.clone().into_bytes());
+            let twice = normalize(&once).unwrap().unwrap_or_else(|| once.clone());
             assert_eq!(String::from_utf8(once).unwrap(), String::from_utf8(twice).unwrap());
         }
     }

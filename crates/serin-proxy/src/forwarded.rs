@@ -40,7 +40,8 @@ pub(crate) fn identify(
     request.secure = is_tls;
     request.downstream.direct_remote = peer;
     request.downstream.remote = peer;
-    let is_external = http.use_remote_address && peer.is_some_and(|peer| !is_internal(peer.ip()));
+    // No address is internal unless Envoy is told which are, and Istio tells it none.
+    let is_external = http.use_remote_address;
     if http.use_remote_address {
         trust_peer(request, http, peer);
     } else {
@@ -76,21 +77,15 @@ fn trust_peer(request: &mut Request, http: &HttpConnection, peer: Option<SocketA
             .headers
             .append(b"x-forwarded-proto", if request.secure { b"https" } else { b"http" });
     }
-    let mut list = reported.clone().unwrap_or_default();
+    let mut list = reported.unwrap_or_default();
     if !list.is_empty() {
         list.push(b',');
     }
     list.extend_from_slice(peer.ip().to_string().as_bytes());
     request.headers.set(b"x-forwarded-for", &list);
     let client = request.downstream.remote.map_or(peer.ip(), |remote| remote.ip());
-    if is_internal(client) && reported.is_none() {
-        request.headers.set(b"x-envoy-internal", b"true");
-    } else {
-        request.headers.remove(b"x-envoy-internal");
-        if !is_internal(client) {
-            request.headers.set(b"x-envoy-external-address", client.to_string().as_bytes());
-        }
-    }
+    request.headers.remove(b"x-envoy-internal");
+    request.headers.set(b"x-envoy-external-address", client.to_string().as_bytes());
 }
 
 /// Inside the mesh: what the client's proxy says is believed.
@@ -109,14 +104,6 @@ fn trust_client(request: &mut Request, peer: Option<SocketAddr>) {
 
 fn address(text: &[u8]) -> Option<IpAddr> {
     std::str::from_utf8(text).ok()?.parse().ok()
-}
-
-/// Addresses of private networks (Envoy's default for internal addresses).
-fn is_internal(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(address) => address.is_private() || address.is_loopback(),
-        IpAddr::V6(address) => address.is_loopback() || address.is_unique_local(),
-    }
 }
 
 /// A random UUID (RFC 9562 version 4).

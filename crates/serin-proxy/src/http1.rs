@@ -18,7 +18,7 @@ use crate::http2;
 use crate::io::{Buffer, Io, Rewound, Stream};
 use crate::record::Record;
 use crate::request::{Request, Upgrade};
-use crate::response::{Http1Reply, Reply, Responder};
+use crate::response::{Http1Reply, Reply, Responder, http_date};
 use crate::upstream::{Version, has_token, keeps_alive};
 use crate::worker::Worker;
 
@@ -102,27 +102,27 @@ async fn serve_requests(
         match read_head(worker, io, &mut input, &mut head).await {
             Ok(Arrived::Head) => {}
             Ok(Arrived::End) => return Next::Close,
-            Ok(Arrived::Late) => return close_with(io, 408, "the request took too long").await,
+            Ok(Arrived::Late) => return refuse(io, http, 408, "the request took too long").await,
             Err(Error::Version) if may_change && input.data().starts_with(PREFACE) => {
                 return Next::Http2(input.data().to_vec());
             }
-            Err(error) => return close_with(io, error.status(), &error.to_string()).await,
+            Err(error) => return refuse(io, http, error.status(), &error.to_string()).await,
         }
         may_change = false;
         let is_http_10 = head.version() == serin_http1::Version::Http10;
         if is_http_10 && !http.accept_http_10 {
-            return close_with(io, 426, "").await;
+            return refuse(io, http, 426, "").await;
         }
         let framing = match take_over(&mut request, &head, &input, ends) {
             Ok(framing) => framing,
-            Err(error) => return close_with(io, error.status(), &error.to_string()).await,
+            Err(error) => return refuse(io, http, error.status(), &error.to_string()).await,
         };
         let keep_alive = keeps_alive(&head, input.data());
         let expects = head
             .first(FieldName::Expect, input.data())
             .is_some_and(|value| has_token(value, b"100-continue"));
         input.consume(head.length());
-        if expects && framing != Framing::None && input.is_empty() {
+        if expects && !is_http_10 {
             // As Envoy does, the proxy itself asks for the body: it wants it in any case.
             request.headers.remove(b"expect");
             if io.write_all(&mut [IoSlice::new(b"HTTP/1.1 100 Continue\r\n\r\n")]).await.is_err() {
@@ -202,7 +202,7 @@ fn take_over(
 }
 
 /// Answers what is not handled as a request. The connection is closed in any case.
-async fn close_with(io: &Io, status: u16, body: &str) -> Next {
+async fn refuse(io: &Io, http: &HttpConnection, status: u16, body: &str) -> Next {
     let mut answer = Vec::with_capacity(128);
     status_line(&mut answer, status);
     if !body.is_empty() {
@@ -210,6 +210,10 @@ async fn close_with(io: &Io, status: u16, body: &str) -> Next {
     }
     write_field(&mut answer, b"content-length", body.len().to_string().as_bytes());
     write_field(&mut answer, b"connection", b"close");
+    write_field(&mut answer, b"server", http.server_name.as_bytes());
+    let mut date = Vec::with_capacity(32);
+    http_date(&mut date);
+    write_field(&mut answer, b"date", &date);
     answer.extend_from_slice(b"\r\n");
     answer.extend_from_slice(body.as_bytes());
     // The peer may be gone already.

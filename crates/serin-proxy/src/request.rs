@@ -66,6 +66,11 @@ impl Request {
         let host = host(head, buffer)?;
         let (authority, path) = match target {
             Target::Origin(path) => (host, path),
+            Target::Absolute { scheme, .. }
+                if scheme.eq_ignore_ascii_case(b"https") && !self.secure =>
+            {
+                return Err(serin_http1::Error::Scheme);
+            }
             Target::Absolute { authority, path, .. } => (authority, path),
             Target::Authority(authority) => (authority, &b""[..]),
             Target::Asterisk => (host, &b"*"[..]),
@@ -74,7 +79,7 @@ impl Request {
         self.headers.remove_all(|known, _| known == FieldName::Host);
         self.method = self.headers.intern(method);
         self.authority = self.headers.intern(authority);
-        self.set_path(path);
+        self.set_path(path)?;
         self.upgrade = self.upgrade_http1(head.version());
         if self.upgrade == Upgrade::None {
             self.headers.remove_all(|known, _| known == FieldName::Upgrade);
@@ -102,8 +107,8 @@ impl Request {
         }
     }
 
-    fn set_path(&mut self, path: &[u8]) {
-        self.target = match normalize(path) {
+    fn set_path(&mut self, path: &[u8]) -> Result<(), serin_http1::Error> {
+        self.target = match normalize(path)? {
             Some(normal) => self.headers.intern(&normal),
             // The absolute form may leave the path out (RFC 9112 §3.2.1).
             None if path.first().is_none_or(|&first| first == b'?') && !self.is_connect() => {
@@ -114,6 +119,7 @@ impl Request {
             }
             None => self.headers.intern(path),
         };
+        Ok(())
     }
 
     pub(crate) fn method_text(&self) -> &[u8] {

@@ -109,6 +109,15 @@ pub(crate) enum Reply<'c> {
     Http2(&'c Http2Out),
 }
 
+impl Reply<'_> {
+    /// The connection is not used again after this answer, which says so. A stream of HTTP/2 ends alone.
+    pub(crate) const fn close(&mut self) {
+        if let Self::Http1(reply) = self {
+            reply.keep_alive = false;
+        }
+    }
+}
+
 impl<'c> Responder<'c> {
     /// Passes on an interim response.
     pub(crate) async fn inform(&mut self, response: &Response) -> io::Result<()> {

@@ -190,6 +190,13 @@ pub enum Failure {
     HeadersTooLarge,
     /// The request's body does not fit in the buffer.
     PayloadTooLarge,
+    /// The request's body is malformed.
+    MalformedBody {
+        /// The status.
+        status: u16,
+        /// What is wrong, as Envoy's response code details have it.
+        details: &'static str,
+    },
 }
 
 /// An answer of the proxy's own.
@@ -208,6 +215,11 @@ pub struct Reply {
 }
 
 impl Failure {
+    /// Whether nothing that follows on the request's connection can be understood.
+    pub const fn ends_connection(self) -> bool {
+        matches!(self, Self::MalformedBody { .. } | Self::UpgradeFailed)
+    }
+
     /// The answer.
     pub const fn reply(self) -> Reply {
         let (status, flag, details, body) = self.row();
@@ -289,6 +301,9 @@ impl Failure {
             }
             Self::PayloadTooLarge => {
                 (413, None, "request_payload_too_large", "the request's body is too large")
+            }
+            Self::MalformedBody { status, details } => {
+                (status, Some(Flag::DownstreamProtocolError), details, "the body is malformed")
             }
         }
     }

@@ -14,7 +14,7 @@ use super::forward::Trip;
 use super::outgoing::Outgoing;
 use super::progress::Progress;
 use super::{Ended, mirror, respond};
-use crate::body::Broken;
+use crate::body::{BodyError, Broken};
 use crate::request::Request;
 use crate::response::{Responder, Response};
 use crate::upstream::{Answer, Connection, OpenError, Target, UpstreamError, open};
@@ -50,6 +50,16 @@ impl NoAnswer {
     const fn new(failure: Failure, reason: ResetReason, request_sent: bool) -> Self {
         Self { failure, reason, request_sent }
     }
+}
+
+/// Why there is no head of an answer.
+enum Interrupted {
+    /// By the upstream's doing.
+    NoAnswer(NoAnswer),
+    /// The client's body makes no sense.
+    Malformed(serin_http1::Error),
+    /// The client has gone.
+    Abandoned,
 }
 
 /// The body on its way upstream; it only ever ends by breaking.
@@ -120,7 +130,7 @@ impl Round<'_> {
                 tokio::select! {
                     biased;
                     received = received => received,
-                    () = progress.after_whole(limit) => Err(Some(NoAnswer::new(
+                    () = progress.after_whole(limit) => Err(Interrupted::NoAnswer(NoAnswer::new(
                         Failure::PerTryTimeout,
                         ResetReason::TryTimeout,
                         true,
@@ -131,8 +141,15 @@ impl Round<'_> {
         };
         let response = match received {
             Ok(response) => response,
-            Err(Some(no_answer)) => return (self.give_up_or_retry(no_answer), false),
-            Err(None) => return (Tried::Abandoned, false),
+            Err(Interrupted::NoAnswer(no_answer)) => {
+                return (self.give_up_or_retry(no_answer), false);
+            }
+            Err(Interrupted::Malformed(error)) => {
+                let failure =
+                    Failure::MalformedBody { status: error.status(), details: error.details() };
+                return (Tried::Failed(failure), false);
+            }
+            Err(Interrupted::Abandoned) => return (Tried::Abandoned, false),
         };
         report(self.trip, self.target, Outcome::Response(response.status));
         if let Some(again) = self.retry_answer(&response) {
@@ -154,21 +171,23 @@ impl Round<'_> {
         policy.try_timeout(self.trip.forwarding.timeout)
     }
 
-    /// The final head of the answer, while the request is still being sent; interim heads go on at once. `None` as the error says
-    /// that the client has gone.
+    /// The final head of the answer, while the request is still being sent; interim heads go on at once.
     async fn receive(
         &self,
         sending: &mut Sending<'_>,
         is_sending: &mut bool,
         answer: &mut Answer<'_>,
         responder: &mut Responder<'_>,
-    ) -> Result<Response, Option<NoAnswer>> {
+    ) -> Result<Response, Interrupted> {
         let limits = self.trip.exchange.worker.settings.heads;
         loop {
             let response = tokio::select! {
                 biased;
                 broken = &mut *sending, if *is_sending => match broken {
-                    Err(Broken::Source(_)) => return Err(None),
+                    Err(Broken::Source(BodyError::Malformed(error))) => {
+                        return Err(Interrupted::Malformed(error));
+                    }
+                    Err(Broken::Source(_)) => return Err(Interrupted::Abandoned),
                     // There may be an answer all the same, which says why.
                     Err(Broken::Sink) => {
                         *is_sending = false;
@@ -176,7 +195,7 @@ impl Round<'_> {
                     }
                 },
                 head = answer.head(limits) => {
-                    head.map_err(|error| Some(no_answer(&error, true)))?
+                    head.map_err(|error| Interrupted::NoAnswer(no_answer(&error, true)))?
                 }
             };
             if !response.is_interim() {
@@ -184,7 +203,7 @@ impl Round<'_> {
             }
             // The proxy has asked for the body itself.
             if response.status != 100 && responder.inform(&response).await.is_err() {
-                return Err(None);
+                return Err(Interrupted::Abandoned);
             }
         }
     }

@@ -80,6 +80,8 @@ fn prepare(request: &mut Request, decision: &Decision<'_>, forwarding: &Forwardi
         request.set_target(&target);
     }
     if let Some(authority) = forwarding.authority {
+        let original = request.authority_text().to_vec();
+        request.headers.set(b"x-envoy-original-host", &original);
         request.set_authority(authority.as_bytes());
     }
     remove_hop_by_hop(&mut request.headers);

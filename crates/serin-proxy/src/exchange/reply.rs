@@ -22,6 +22,9 @@ pub(super) async fn fail(
     if has_begun {
         return Ended::Broken;
     }
+    if failure.ends_connection() {
+        responder.reply.close();
+    }
     let reply = failure.reply();
     let answer = Answer {
         response: Response::new(reply.status),
@@ -58,14 +61,14 @@ pub(super) async fn own(
     }
     finish_head(exchange, request, decision, &mut response);
     responder.record.status = response.status;
+    if !body.is_empty() {
+        response.headers.set(b"content-length", body.len().to_string().as_bytes());
+    }
     let body = if responder.is_head { b"" } else { body };
     let length = match body.len() {
         0 => Length::None,
         length => Length::Exact(length as u64),
     };
-    if length != Length::None {
-        response.headers.set(b"content-length", body.len().to_string().as_bytes());
-    }
     let Ok(mut sink) = responder.start(&response, length) else { return Ended::Broken };
     if !body.is_empty() && sink.write(Piece::Borrowed(body)).await.is_err() {
         return Ended::Broken;

@@ -37,7 +37,7 @@ impl Request {
                 _ => return Err(Error::Target),
             }
         }
-        self.set_path(path);
+        self.set_path(path)?;
         self.check_length(is_end)?;
         self.headers.join(FieldName::Cookie, b"; ");
         self.upgrade = match protocol {

@@ -104,8 +104,13 @@ fn request_head(request: &Request, framing: Framing, mut head: Vec<u8>) -> Vec<u
             write_field(&mut head, name, value);
         }
     }
-    if framing == Framing::Chunked {
-        write_field(&mut head, b"transfer-encoding", b"chunked");
+    let has_length = request.headers.known(FieldName::ContentLength).is_some();
+    match framing {
+        Framing::Chunked => write_field(&mut head, b"transfer-encoding", b"chunked"),
+        Framing::None if !has_length && is_usually_with_body(request) => {
+            write_field(&mut head, b"content-length", b"0");
+        }
+        _ => {}
     }
     if request.upgrade == Upgrade::WebSocket {
         write_field(&mut head, b"connection", b"upgrade");
@@ -113,6 +118,11 @@ fn request_head(request: &Request, framing: Framing, mut head: Vec<u8>) -> Vec<u
     }
     head.extend_from_slice(b"\r\n");
     head
+}
+
+/// Whether a server may wait for a body where nothing is said of one (RFC 9110 §8.6).
+fn is_usually_with_body(request: &Request) -> bool {
+    !matches!(request.method_text(), b"GET" | b"HEAD" | b"DELETE" | b"TRACE" | b"CONNECT")
 }
 
 /// An answer as it comes on a connection.

@@ -37,8 +37,8 @@ pub fn allow_origin(cors: &Cors, origin: &[u8], is_preflight: bool, table: &mut 
             table.set(name, value.as_bytes());
         }
     };
+    set_unless_empty("access-control-expose-headers", &cors.expose_headers);
     if !is_preflight {
-        set_unless_empty("access-control-expose-headers", &cors.expose_headers);
         return;
     }
     set_unless_empty("access-control-allow-methods", &cors.allow_methods);
@@ -136,6 +136,7 @@ mod tests {
             [
                 "access-control-allow-origin",
                 "access-control-allow-credentials",
+                "access-control-expose-headers",
                 "access-control-allow-methods",
                 "access-control-allow-headers",
                 "access-control-max-age",
