@@ -25,6 +25,7 @@ use crate::request::{Request, Upgrade};
 use crate::response::{Reply, Responder, Response};
 use crate::snapshot::Snapshot;
 use crate::upstream::Version;
+use crate::websocket;
 use crate::worker::Worker;
 
 use facts::RequestFacts;
@@ -107,7 +108,7 @@ async fn phases(
         let answer = Answer { response, body, grpc_status: None };
         return reply::own(exchange, request, None, answer, responder).await;
     }
-    if let Some(failure) = set_up(request, outgoing) {
+    if let Some(failure) = set_up(worker, request, outgoing) {
         return reply::fail(exchange, request, None, failure, responder).await;
     }
     let Some(table) = exchange.snapshot.table(&exchange.http.routes) else {
@@ -125,10 +126,16 @@ async fn phases(
 }
 
 /// What follows from the kind of request, before it is known where it goes.
-fn set_up(request: &Request, outgoing: &mut Outgoing<'_>) -> Option<Failure> {
+fn set_up(worker: &Worker, request: &mut Request, outgoing: &mut Outgoing<'_>) -> Option<Failure> {
     match request.upgrade {
         Upgrade::None => {}
-        Upgrade::WebSocket => outgoing.tunnel(),
+        Upgrade::WebSocket => {
+            outgoing.tunnel();
+            if request.headers.find(websocket::KEY).is_none() {
+                let key = websocket::key(&mut *worker.random.borrow_mut());
+                request.headers.append(websocket::KEY, key.as_bytes());
+            }
+        }
         // No listener of Istio's lets these through, so that Envoy answers before it looks for a route.
         Upgrade::Other => return Some(Failure::UpgradeFailed),
     }

@@ -26,6 +26,7 @@ mod socket;
 mod tcp;
 mod tls;
 mod upstream;
+mod websocket;
 mod worker;
 
 pub use proxy::{Proxy, Published};

@@ -117,6 +117,7 @@ impl Round<'_> {
         outgoing: &mut Outgoing<'_>,
         responder: &mut Responder<'_>,
     ) -> (Tried, bool) {
+        connection.prepare(self.request).await;
         let (mut sink, mut answer) = match connection.call(self.request, outgoing.is_empty()) {
             Ok(call) => call,
             Err(error) => return (self.give_up_or_retry(no_answer(&error, false)), false),

@@ -10,6 +10,7 @@ use crate::body::{Broken, GrpcFrames, Sink, Source};
 use crate::request::{Request, Upgrade};
 use crate::response::{Length, Responder, Response};
 use crate::upstream::Answer;
+use crate::websocket;
 
 /// An answer that is to go downstream.
 pub(super) struct Delivery<'d> {
@@ -45,10 +46,7 @@ impl Delivery<'_> {
         self.progress.moved();
         let relayed = self.relay(&mut source, &mut sink, responder).await;
         match relayed {
-            Ok(()) => {
-                let ended = if is_switch { Ended::Broken } else { Ended::Complete };
-                (ended, is_reusable && self.progress.whole.get() && !is_switch)
-            }
+            Ok(()) => (Ended::Complete, is_reusable && self.progress.whole.get() && !is_switch),
             Err(Broken::Sink) => {
                 responder.record.abandoned();
                 (Ended::Broken, false)
@@ -97,9 +95,15 @@ impl Delivery<'_> {
         if by_status {
             response.status = 101;
             response.headers.set(b"upgrade", b"websocket");
+            if let (None, Some(key)) = (
+                response.headers.find(websocket::ACCEPT),
+                self.request.headers.find(websocket::KEY),
+            ) {
+                response.headers.append(websocket::ACCEPT, websocket::accept(key).as_bytes());
+            }
         } else {
             response.status = 200;
-            response.headers.remove(b"sec-websocket-accept");
+            response.headers.remove(websocket::ACCEPT);
         }
     }
 

@@ -14,7 +14,7 @@ use super::http1::Http1Answer;
 use super::http2::Http2Stream;
 use super::pool::Lease;
 use crate::body::{Http2Source, Sink, Source};
-use crate::request::Request;
+use crate::request::{Request, Upgrade};
 use crate::response::{Length, Response};
 
 /// Why an upstream did not answer.
@@ -49,6 +49,13 @@ pub(crate) enum Connection {
 }
 
 impl Connection {
+    /// Waits until a request can be begun.
+    pub(crate) async fn prepare(&self, request: &Request) {
+        if let (Self::Http2(stream), Upgrade::WebSocket) = (self, request.upgrade) {
+            stream.settled().await;
+        }
+    }
+
     /// Begins the request: the way out for its body, and the answer to wait for.
     pub(crate) fn call(
         &mut self,

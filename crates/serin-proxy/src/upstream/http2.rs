@@ -12,6 +12,7 @@ use h2::{Ping, PingPong};
 use serin_routing::breaker::Permit;
 use serin_routing::model::Http2KeepAlive;
 use serin_routing::time::Instant;
+use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
 use super::UpstreamError;
@@ -21,6 +22,9 @@ use crate::io::Stream;
 use crate::request::{Request, Upgrade};
 use crate::settings::Http2Settings;
 
+/// Time for a peer to say what it can do.
+const SETTLING: Duration = Duration::from_secs(5);
+
 /// A connection that speaks HTTP/2. Its bytes are moved by a task of its own ([`drive`]).
 pub(super) struct Http2Connection {
     send: SendRequest<Bytes>,
@@ -28,6 +32,9 @@ pub(super) struct Http2Connection {
     requests: Cell<u32>,
     /// Takes no more requests.
     closing: Cell<bool>,
+    /// What the peer says of itself at the beginning has arrived.
+    settled: Cell<bool>,
+    settling: Notify,
     idle_since: Cell<Instant>,
 }
 
@@ -57,6 +64,8 @@ impl Http2Connection {
             active: Cell::new(0),
             requests: Cell::new(0),
             closing: Cell::new(false),
+            settled: Cell::new(false),
+            settling: Notify::new(),
             idle_since: Cell::new(now),
         });
         Ok((shared, connection))
@@ -109,6 +118,11 @@ impl Http2Connection {
     pub(super) fn is_closing(&self) -> bool {
         self.closing.get()
     }
+
+    fn settle(&self) {
+        self.settled.set(true);
+        self.settling.notify_waiters();
+    }
 }
 
 /// Moves a connection's bytes until it ends. It ends by itself when nobody holds it any more and its streams are over.
@@ -125,7 +139,7 @@ pub(super) async fn drive(
             shared.closing.set(true);
         }
     };
-    let mut dead = std::pin::pin!(dead(pings, keep_alive));
+    let mut dead = std::pin::pin!(dead(pings, keep_alive, &shared));
     let mut old = std::pin::pin!(async {
         match lifetime {
             Some(lifetime) => sleep(lifetime).await,
@@ -157,10 +171,19 @@ pub(super) async fn drive(
 }
 
 /// Waits until a ping is not answered in time.
-async fn dead(pings: Option<PingPong>, keep_alive: Option<Http2KeepAlive>) {
-    let (Some(mut pings), Some(keep_alive)) = (pings, keep_alive) else {
-        return std::future::pending().await;
-    };
+async fn dead(
+    pings: Option<PingPong>,
+    keep_alive: Option<Http2KeepAlive>,
+    shared: &Weak<Http2Connection>,
+) {
+    let Some(mut pings) = pings else { return std::future::pending().await };
+    // The answer to the first ping comes after the peer's settings.
+    let answered =
+        pings.send_ping(Ping::opaque()).is_ok() && poll_fn(|cx| pings.poll_pong(cx)).await.is_ok();
+    if let (true, Some(shared)) = (answered, shared.upgrade()) {
+        shared.settle();
+    }
+    let Some(keep_alive) = keep_alive else { return std::future::pending().await };
     loop {
         sleep(keep_alive.interval).await;
         if pings.send_ping(Ping::opaque()).is_err() {
@@ -185,6 +208,17 @@ pub(crate) struct Http2Stream {
 }
 
 impl Http2Stream {
+    /// Waits until it is known whether the peer takes tunnels.
+    pub(super) async fn settled(&self) {
+        let settled = async {
+            while !self.connection.settled.get() {
+                self.connection.settling.notified().await;
+            }
+        };
+        // A peer that does not answer by then is taken at its word so far.
+        let _ = timeout(SETTLING, settled).await;
+    }
+
     /// Begins the request.
     pub(super) fn call(
         &mut self,

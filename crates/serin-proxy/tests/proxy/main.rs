@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod combinations;
+mod grpc;
 mod http1;
 mod http2;
 mod origination;
@@ -11,3 +12,4 @@ mod rules;
 mod support;
 mod tcp;
 mod tls;
+mod upgrades;
