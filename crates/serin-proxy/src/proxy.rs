@@ -87,9 +87,13 @@ impl Proxy {
         &mut self.certificates
     }
 
-    /// Reads certificates again and puts those that changed in force, in a new version of the same model.
-    pub async fn refresh(&mut self) -> Published {
-        self.publish_shared(Arc::clone(&self.model)).await
+    /// Reads certificates again and puts those that changed in force, in a new version of the same model; `None` if none
+    /// has changed.
+    pub async fn refresh(&mut self) -> Option<Published> {
+        if !self.certificates.have_changed() {
+            return None;
+        }
+        Some(self.publish_shared(Arc::clone(&self.model)).await)
     }
 
     async fn publish_shared(&mut self, model: Arc<Model>) -> Published {

@@ -4,6 +4,7 @@
 //! handed to `serin-proxy`, whose threads serve. Names of endpoints are resolved here (`names`), changes of files are noticed
 //! here (`watch`); none of it stands in a request's way.
 
+mod certificates;
 mod log;
 mod manifests;
 mod names;

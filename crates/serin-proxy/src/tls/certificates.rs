@@ -97,6 +97,20 @@ impl Certificates {
         };
     }
 
+    /// Says what all Secrets and ConfigMaps hold, in place of what was said of them before.
+    pub fn set_objects(&mut self, objects: impl IntoIterator<Item = (CertificateSource, Pem)>) {
+        self.given.retain(|source, _| matches!(source, CertificateSource::Workload));
+        self.given.extend(objects);
+    }
+
+    /// Whether a source that is in use holds something else than when it was read last.
+    pub(crate) fn have_changed(&self) -> bool {
+        let identities =
+            self.identities.iter().any(|(source, kept)| kept.read != self.read(source));
+        let read = |source| self.read_authorities(source);
+        identities || self.authorities.iter().any(|(source, kept)| kept.read != read(source))
+    }
+
     /// The certificate and key of a source.
     pub(super) fn identity(&mut self, source: &CertificateSource) -> Found<Identity> {
         let read = self.read(source);
@@ -105,16 +119,20 @@ impl Certificates {
 
     /// The authorities of a source.
     pub(super) fn authorities(&mut self, source: &CertificateSource) -> Found<Authorities> {
+        let read = self.read_authorities(source);
+        keep(&mut self.authorities, source, read, |pem| Authorities::parse(source, pem))
+    }
+
+    fn read_authorities(&self, source: &CertificateSource) -> Result<Pem, TlsError> {
         let companion = companion(source).filter(|it| self.given.contains_key(it));
-        let read = match (source, &companion) {
+        match (source, &companion) {
             (CertificateSource::Files { certificate, .. }, _) => {
                 read_file(certificate).map(|authorities| Pem { authorities, ..Pem::default() })
             }
             (CertificateSource::System, _) => read_system(),
             (_, Some(companion)) => self.read(companion),
             (_, None) => self.read(source),
-        };
-        keep(&mut self.authorities, source, read, |pem| Authorities::parse(source, pem))
+        }
     }
 
     fn read(&self, source: &CertificateSource) -> Result<Pem, TlsError> {

@@ -11,13 +11,14 @@ use std::time::Duration;
 
 use anyhow::Context;
 use serin_api::Finding;
-use serin_proxy::{Proxy, Published, Settings};
+use serin_proxy::{Proxy, Published, Settings, TlsProblem};
 use serin_routing::Model;
 use serin_translate::{ProxyKind, Snapshot, SnapshotBuilder, Translator};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, interval, sleep_until, timeout};
 
+use super::certificates;
 use super::manifests::Manifests;
 use super::names::{self, Answers, Names};
 use super::watch::Watch;
@@ -30,6 +31,9 @@ use crate::world;
 /// How long the first answer of names is waited for before the gateway serves without them.
 const FIRST_NAMES: Duration = Duration::from_secs(5);
 
+/// How often files of certificates are read again.
+const CERTIFICATE_FILES: Duration = Duration::from_secs(10);
+
 /// What makes the loop turn.
 enum Event {
     Files,
@@ -37,6 +41,7 @@ enum Event {
     Stop(&'static str),
     Answers(Answers),
     NamesDue,
+    CertificatesDue,
 }
 
 /// Serves until a signal comes and requests under way are finished.
@@ -48,6 +53,7 @@ pub(super) async fn serve(args: &GatewayArgs, out: &mut dyn Write) -> anyhow::Re
     let published = gateway.publish().await;
     writeln!(out, "ready {}", addresses(&published))?;
     out.flush()?;
+    let mut certificates = interval(CERTIFICATE_FILES);
     loop {
         let due = gateway.lookup.due;
         let event = tokio::select! {
@@ -55,6 +61,7 @@ pub(super) async fn serve(args: &GatewayArgs, out: &mut dyn Write) -> anyhow::Re
             () = changed(watch.as_ref()) => Event::Files,
             answers = gateway.lookup.answered() => Event::Answers(answers),
             () = sleep_until(due) => Event::NamesDue,
+            _ = certificates.tick() => Event::CertificatesDue,
         };
         match event {
             Event::Stop(signal) => {
@@ -71,6 +78,12 @@ pub(super) async fn serve(args: &GatewayArgs, out: &mut dyn Write) -> anyhow::Re
             Event::Answers(answers) => {
                 if gateway.names.learn(answers) {
                     gateway.publish().await;
+                }
+            }
+            Event::CertificatesDue => {
+                if let Some(published) = gateway.proxy.refresh().await {
+                    tracing::info!(version = published.version, "certificates have changed");
+                    report_tls(&published);
                 }
             }
             Event::NamesDue => gateway.lookup.begin(Names::wanted(&gateway.model)),
@@ -204,6 +217,7 @@ impl<'a> Gateway<'a> {
             self.translator = Translator::new(identity.clone());
             self.identity = identity;
         }
+        self.proxy.certificates().set_objects(certificates::of_objects(&objects));
         let settings = world::settings(Arc::clone(self.manifests.mesh()), &world.cluster_domain);
         let snapshot = self.builder.build(objects.into_iter().collect(), settings);
         self.lookup.every = snapshot.settings().mesh.dns_refresh_rate.to_std();
@@ -246,6 +260,7 @@ impl<'a> Gateway<'a> {
         for (name, address, error) in &published.failed {
             report_port(name, *address, error);
         }
+        report_tls(&published);
         tracing::info!(
             version = published.version,
             listeners = counts.0,
@@ -267,6 +282,14 @@ fn report_port(listener: &str, address: SocketAddr, error: &io::Error) {
         _ => "see --address and --port-map".to_owned(),
     };
     tracing::error!(%listener, %address, %error, help, "the port cannot be listened on; it is tried again when the manifests change, and on SIGHUP");
+}
+
+/// TLS that lacks something is told; what it is for is served as well as can be, or not at all.
+fn report_tls(published: &Published) {
+    for TlsProblem { subject, chain, reason, serves } in &published.tls {
+        let effect = if *serves { "served nevertheless" } else { "connections are refused" };
+        tracing::warn!(%subject, %chain, reason, effect, "TLS is not as the manifests want it");
+    }
 }
 
 fn settings(args: &GatewayArgs) -> Settings {

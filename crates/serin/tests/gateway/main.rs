@@ -4,4 +4,5 @@
 
 mod reload;
 mod support;
+mod tls;
 mod traffic;
