@@ -134,10 +134,10 @@ impl Writer<'_> {
             Dialect::V3 => {
                 let schema = json!({ "$ref": format!("#/components/schemas/{listed}") });
                 let content = json!({"application/json": {"schema": schema}});
-                if matches!(verb, "create" | "update" | "patch") {
-                    out["requestBody"] = json!({"content": content.clone(), "required": true});
-                }
                 out["responses"] = json!({"200": {"description": "OK", "content": content}});
+                if matches!(verb, "create" | "update" | "patch") {
+                    out["requestBody"] = json!({"content": content, "required": true});
+                }
             }
         }
         out["parameters"] = Value::Array(query);

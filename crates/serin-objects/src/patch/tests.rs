@@ -111,7 +111,7 @@ fn directives_replace_delete_and_retain() {
         json!({"securityContext": {"runAsUser": 3}, "dnsPolicy": "x"}),
     );
     check(
-        old.clone(),
+        old,
         json!({"securityContext": {"$patch": "delete"}, "dnsPolicy": null}),
         json!({"securityContext": {}}),
     );
