@@ -73,20 +73,19 @@ pub(crate) async fn handle(
         },
         None => Some(phases.await),
     };
-    let ended = match ended {
-        Some(ended) => ended,
-        None => {
-            // It is the upstream that is waited for, or the client.
-            let status = if progress.whole.get() { 504 } else { 408 };
-            let failure = Failure::StreamIdleTimeout(status);
-            reply::fail(exchange, request, None, failure, responder).await
-        }
-    };
     responder.record.request_bytes = progress.bytes.get();
     responder.record.request_messages = progress.messages.get();
+    let Some(ended) = ended else {
+        // It is the upstream that is waited for, or the client.
+        let status = if progress.whole.get() { 504 } else { 408 };
+        let failure = Failure::StreamIdleTimeout(status);
+        let ended = reply::fail(exchange, request, None, failure, responder).await;
+        let is_next = matches!(responder.reply, Reply::Http1(_));
+        return if is_next { Ended::Broken } else { ended };
+    };
     // On HTTP/1, what is left of the request's body stands before the next request.
-    let is_shared = matches!(responder.reply, Reply::Http2(_));
-    if ended == Ended::Complete && !is_shared && !outgoing.drain().await {
+    let is_next = matches!(&responder.reply, Reply::Http1(reply) if reply.keep_alive);
+    if ended == Ended::Complete && is_next && !outgoing.drain().await {
         return Ended::Broken;
     }
     ended

@@ -1,6 +1,7 @@
 //! The request's body on its way upstream, kept for another try as long as it is small, and copied to mirrors.
 
 use std::convert::Infallible;
+use std::time::Duration;
 
 use super::mirror::Copy;
 use super::progress::Progress;
@@ -8,6 +9,8 @@ use crate::body::{Broken, GrpcFrames, Piece, Sink, Source};
 
 /// What is read of a body that nobody wants any more, so that the next request on the connection can be read.
 const DRAINED: u64 = 256 * 1024;
+/// How long is waited for it.
+const DRAINING: Duration = Duration::from_secs(1);
 
 /// A request's body that may be sent more than once.
 pub(super) struct Outgoing<'b> {
@@ -138,6 +141,10 @@ impl<'b> Outgoing<'b> {
             return true;
         }
         self.source.consume();
+        tokio::time::timeout(DRAINING, self.drain_source()).await.unwrap_or(false)
+    }
+
+    async fn drain_source(&mut self) -> bool {
         let mut left = DRAINED;
         while !self.ended {
             match self.source.next().await {

@@ -4,8 +4,10 @@
 
 mod combinations;
 mod grpc;
+mod hostile;
 mod http1;
 mod http2;
+mod mirrors;
 mod origination;
 mod pki;
 mod rules;
