@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
-use serde_json::Value;
+use jiff::Timestamp;
+use serde_json::{Value, json};
 use serin_api::schema::Schema;
 
 use crate::schema::{Node, custom_node};
+use crate::{Catalog, time};
 
 /// A CustomResourceDefinition, read.
 #[derive(Debug)]
@@ -198,4 +200,102 @@ impl PrinterColumn {
             json_path: text(column, "jsonPath"),
         }
     }
+}
+
+/// What of a definition's names another resource of its group has already.
+fn taken(catalog: &Catalog, definition: &Value) -> Option<(&'static str, String)> {
+    let spec = &definition["spec"];
+    let names = &spec["names"];
+    let group = catalog.group(&text(spec, "group"))?;
+    let plural = text(names, "plural");
+    let others = || {
+        let all = group.versions.iter().flat_map(|version| version.resources.values());
+        all.filter(|it| it.plural != plural || !it.is_custom())
+    };
+    let has = |name: &str| {
+        others().any(|it| {
+            it.plural == name || it.singular == name || it.short_names.iter().any(|it| it == name)
+        })
+    };
+    let kinds = |name: &str| others().any(|it| it.kind == name || it.list_kind == name);
+    let checks = [
+        ("PluralConflict", vec![plural.clone()], false),
+        ("SingularConflict", vec![text(names, "singular")], false),
+        ("ShortNamesConflict", texts(names, "shortNames"), false),
+        ("KindConflict", vec![text(names, "kind")], true),
+        ("ListKindConflict", vec![text(names, "listKind")], true),
+    ];
+    checks.into_iter().find_map(|(reason, names, is_kind)| {
+        let found = names
+            .into_iter()
+            .find(|it| !it.is_empty() && if is_kind { kinds(it) } else { has(it) })?;
+        Some((reason, found))
+    })
+}
+
+fn condition(status: &Value, name: &str, to: (bool, &str, &str), now: Timestamp) -> Value {
+    let (holds, reason, message) = to;
+    let value = if holds { "True" } else { "False" };
+    let old = status["conditions"].as_array().into_iter().flatten().find(|it| it["type"] == name);
+    let since = old
+        .filter(|it| it["status"] == value)
+        .and_then(|it| it["lastTransitionTime"].as_str().map(str::to_owned))
+        .unwrap_or_else(|| time::seconds(now));
+    json!({"type": name, "status": value, "lastTransitionTime": since, "reason": reason, "message": message})
+}
+
+/// The status of a CustomResourceDefinition: whether its names are free in the catalog, and whether it is served.
+/// The catalog may have the definition itself already.
+pub fn status(catalog: &Catalog, definition: &Value, now: Timestamp) -> Value {
+    let old = &definition["status"];
+    let spec = &definition["spec"];
+    let conflict = taken(catalog, definition);
+    let (names, established) = match &conflict {
+        None => (
+            condition(old, "NamesAccepted", (true, "NoConflicts", "no conflicts found"), now),
+            condition(
+                old,
+                "Established",
+                (true, "InitialNamesAccepted", "the initial names have been accepted"),
+                now,
+            ),
+        ),
+        Some((reason, name)) => {
+            let message = format!("{name:?} is already in use");
+            (
+                condition(old, "NamesAccepted", (false, reason, &message), now),
+                condition(
+                    old,
+                    "Established",
+                    (false, "NotAccepted", "not all names are accepted"),
+                    now,
+                ),
+            )
+        }
+    };
+    let mut stored = texts(old, "storedVersions");
+    let versions = spec["versions"].as_array().into_iter().flatten();
+    for version in versions.filter(|it| it["storage"] == true) {
+        let name = text(version, "name");
+        if !stored.contains(&name) {
+            stored.push(name);
+        }
+    }
+    let accepted = if conflict.is_none() {
+        spec["names"].clone()
+    } else {
+        old.get("acceptedNames").cloned().unwrap_or_else(|| json!({"kind": "", "plural": ""}))
+    };
+    let mut conditions = vec![names, established];
+    let others = old["conditions"].as_array().into_iter().flatten();
+    conditions.extend(
+        others.filter(|it| it["type"] != "NamesAccepted" && it["type"] != "Established").cloned(),
+    );
+    json!({ "acceptedNames": accepted, "conditions": conditions, "storedVersions": stored })
+}
+
+/// Whether a definition's names are accepted and its resources are to be served.
+pub fn is_established(definition: &Value) -> bool {
+    let conditions = definition["status"]["conditions"].as_array().into_iter().flatten();
+    conditions.into_iter().any(|it| it["type"] == "Established" && it["status"] == "True")
 }

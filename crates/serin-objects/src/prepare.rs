@@ -97,6 +97,7 @@ pub fn create(
         let error = FieldError::required(&Path::new("metadata.name"), why);
         return Err(Status::invalid(resource, "", &[error]));
     }
+    strategy::secret_texts(resource, &mut object);
     if context.ownership == Ownership::Update {
         let writer = (context.manager, context.subresource);
         managed::update(resource, None, &mut object, writer, context.now);
@@ -144,14 +145,13 @@ pub fn update(
         );
         return Err(Status::conflict(resource, &meta(old, "name"), &why));
     }
-    if context.subresource.is_some() || context.ownership == Ownership::Update {
-        strategy::keep(resource, old, &mut object, context.subresource);
-    }
+    strategy::secret_texts(resource, &mut object);
+    strategy::keep(resource, old, &mut object, context.subresource);
     if context.ownership == Ownership::Update {
         let writer = (context.manager, context.subresource);
         managed::update(resource, Some(old), &mut object, writer, context.now);
     }
-    strategy::keep(resource, old, &mut object, context.subresource);
+    strategy::carry(resource, old, &mut object, context.subresource);
     strategy::count(resource, old, &mut object);
     check(resource, Some(old), &object)?;
     Ok(Prepared { warnings: validate::warnings(resource, Some(old), &object), object })

@@ -51,12 +51,11 @@ pub(super) fn before_create(resource: &Resource, object: &mut Value) {
             *finalizers = json!(["kubernetes"]);
         }
     }
-    secret_texts(resource, object);
     pod_template_generation(resource, object);
 }
 
-/// Texts of a Secret are data. They were before the object was stored.
-fn secret_texts(resource: &Resource, object: &mut Value) {
+/// Texts of a Secret are data.
+pub(super) fn secret_texts(resource: &Resource, object: &mut Value) {
     use base64::Engine as _;
     if !resource.is("", "Secret") {
         return;
@@ -118,9 +117,20 @@ pub(super) fn keep(
         None if resource.has_status() => keep_field(old, object, "status"),
         _ => {}
     }
-    secret_texts(resource, object);
     if resource.is("", "Namespace") && subresource != Some("finalize") {
         object["spec"]["finalizers"] = old["spec"]["finalizers"].clone();
+    }
+}
+
+/// Carries over what the server gave an object earlier. Nobody owns that.
+pub(super) fn carry(
+    resource: &Resource,
+    old: &Value,
+    object: &mut Value,
+    subresource: Option<&str>,
+) {
+    if resource.is("", "Service") && subresource.is_none() {
+        crate::service::carry(old, object);
     }
 }
 
