@@ -15,17 +15,24 @@ use crate::request::Request;
 use certificate::forward_certificate;
 
 /// Headers by which a trusted client steers Envoy's router; from strangers they are removed.
-const STEERING: [&[u8]; 11] = [
+const STEERING: [&[u8]; 18] = [
     b"x-envoy-decorator-operation",
+    b"x-envoy-downstream-service-cluster",
+    b"x-envoy-downstream-service-node",
     b"x-envoy-expected-rq-timeout-ms",
+    b"x-envoy-force-trace",
     b"x-envoy-hedge-on-per-try-timeout",
     b"x-envoy-ip-tags",
     b"x-envoy-max-retries",
     b"x-envoy-original-path",
+    b"x-envoy-original-url",
     b"x-envoy-retriable-header-names",
     b"x-envoy-retriable-status-codes",
     b"x-envoy-retry-grpc-on",
     b"x-envoy-retry-on",
+    b"x-envoy-upstream-alt-stat-name",
+    b"x-envoy-upstream-rq-per-try-timeout-ms",
+    b"x-envoy-upstream-rq-timeout-alt-response",
     b"x-envoy-upstream-rq-timeout-ms",
 ];
 

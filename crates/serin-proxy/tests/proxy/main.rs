@@ -10,6 +10,7 @@ mod http2;
 mod mirrors;
 mod origination;
 mod pki;
+mod retries;
 mod rules;
 mod support;
 mod tcp;

@@ -1,0 +1,225 @@
+//! Retries, and the limits of clusters.
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use serin_routing::outlier;
+use serin_routing::retry::{Condition, Policy};
+
+use crate::support::{Setup, answering, connect, next_request, read_until, talk, upstream};
+
+const GET: &str = "GET / HTTP/1.1\r\nHost: echo.example\r\nConnection: close\r\n\r\n";
+
+/// Gives the n-th request of all the n-th answer, and the last one from then on.
+fn in_turn(answers: &'static [&'static str]) -> (SocketAddr, Arc<AtomicU32>) {
+    let count = Arc::new(AtomicU32::new(0));
+    let counter = Arc::clone(&count);
+    let address = answering(move |request| {
+        let number = counter.fetch_add(1, Ordering::SeqCst) as usize;
+        let status = answers[number.min(answers.len() - 1)];
+        format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n{request}", request.len())
+    });
+    (address, count)
+}
+
+fn policy(retry_on: &[Condition]) -> Option<Policy> {
+    Some(Policy {
+        attempts: 2,
+        retry_on: retry_on.to_vec(),
+        base_interval: Duration::from_millis(1),
+        ..Policy::none()
+    })
+}
+
+fn with_policy(address: SocketAddr, policy: Option<Policy>) -> Setup {
+    let mut setup = Setup::new(address);
+    setup.forward().retry = policy;
+    setup
+}
+
+#[test]
+fn an_answer_that_the_policy_names_is_tried_again_with_its_body() {
+    let (address, count) = in_turn(&["503 No", "500 No", "200 OK"]);
+    let running = with_policy(address, policy(&[Condition::Any5xx])).start();
+    let post = "POST / HTTP/1.1\r\nHost: echo.example\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nX-Sum: 1\r\n\r\n";
+    let answer = talk(running.address, post);
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    assert!(answer.contains("hello") && answer.contains("x-sum: 1"), "{answer}");
+    assert!(answer.contains("x-envoy-attempt-count: 3\r\n"), "{answer}");
+    assert_eq!(count.load(Ordering::SeqCst), 3);
+}
+
+#[test]
+fn the_last_answer_goes_downstream_when_no_try_is_left() {
+    let (address, count) = in_turn(&["503 No"]);
+    let answer =
+        talk(with_policy(address, policy(&[Condition::GatewayError])).start().address, GET);
+    assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+    assert_eq!(count.load(Ordering::SeqCst), 3);
+}
+
+#[test]
+fn other_answers_are_not_tried_again() {
+    for (condition, status, tries) in [
+        (Condition::GatewayError, "500 No", 1),
+        (Condition::Retriable4xx, "409 No", 2),
+        (Condition::Retriable4xx, "404 No", 1),
+        (Condition::ConnectFailure, "503 No", 1),
+    ] {
+        let answers: &'static [&'static str] = Box::leak(Box::new([status, "200 OK"]));
+        let (address, count) = in_turn(answers);
+        talk(with_policy(address, policy(&[condition])).start().address, GET);
+        assert_eq!(count.load(Ordering::SeqCst), tries, "{condition:?} {status}");
+    }
+    let (address, count) = in_turn(&["404 No", "200 OK"]);
+    let codes = Policy {
+        retriable_status_codes: vec![404],
+        ..policy(&[Condition::RetriableStatusCodes]).unwrap()
+    };
+    talk(with_policy(address, Some(codes)).start().address, GET);
+    assert_eq!(count.load(Ordering::SeqCst), 2);
+}
+
+#[test]
+fn a_body_that_is_too_large_to_keep_is_not_sent_again() {
+    let (address, count) = in_turn(&["503 No", "200 OK"]);
+    let mut setup = with_policy(address, policy(&[Condition::Any5xx]));
+    setup.settings.retry_buffer = 4;
+    let post = "POST / HTTP/1.1\r\nHost: echo.example\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello";
+    let answer = talk(setup.start().address, post);
+    assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+    assert_eq!(count.load(Ordering::SeqCst), 1);
+}
+
+#[test]
+fn a_connection_that_ends_without_an_answer_is_a_reset() {
+    let count = Arc::new(AtomicU32::new(0));
+    let counter = Arc::clone(&count);
+    let address = upstream(move |mut stream| {
+        next_request(&mut stream, &mut Vec::new());
+        if counter.fetch_add(1, Ordering::SeqCst) > 0 {
+            stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").unwrap();
+        }
+    });
+    let answer = talk(with_policy(address, policy(&[Condition::Reset])).start().address, GET);
+    assert!(answer.starts_with("HTTP/1.1 204 "), "{answer}");
+    assert_eq!(count.load(Ordering::SeqCst), 2);
+}
+
+#[test]
+fn a_try_has_its_own_time() {
+    let count = Arc::new(AtomicU32::new(0));
+    let counter = Arc::clone(&count);
+    let address = upstream(move |mut stream| {
+        next_request(&mut stream, &mut Vec::new());
+        if counter.fetch_add(1, Ordering::SeqCst) == 0 {
+            next_request(&mut stream, &mut Vec::new());
+        } else {
+            stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").unwrap();
+        }
+    });
+    let policy = Policy {
+        per_try_timeout: Some(Duration::from_millis(30)),
+        ..policy(&[Condition::GatewayError]).unwrap()
+    };
+    let answer = talk(with_policy(address, Some(policy)).start().address, GET);
+    assert!(answer.starts_with("HTTP/1.1 204 "), "{answer}");
+    assert_eq!(count.load(Ordering::SeqCst), 2);
+}
+
+#[test]
+fn a_retry_goes_to_an_endpoint_that_was_not_tried() {
+    let (bad, _) = in_turn(&["503 No"]);
+    let (good, _) = in_turn(&["200 OK"]);
+    let policy = Policy {
+        avoid_previous_hosts: true,
+        host_selection_attempts: 50,
+        attempts: 1,
+        ..policy(&[Condition::Any5xx]).unwrap()
+    };
+    let mut setup = with_policy(bad, Some(policy));
+    setup.clusters[0].1.push(good);
+    let running = setup.start();
+    for _ in 0..40 {
+        let answer = talk(running.address, GET);
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    }
+}
+
+#[test]
+fn an_endpoint_that_fails_is_left_out_for_a_while() {
+    let (bad, asked) = in_turn(&["503 No"]);
+    let (good, _) = in_turn(&["200 OK"]);
+    let mut setup = Setup::new(bad);
+    setup.clusters[0].1.push(good);
+    setup.cluster().outlier = Some(outlier::Config {
+        consecutive_5xx: 2,
+        max_ejection_percent: 100,
+        ..outlier::Config::default()
+    });
+    let running = setup.start();
+    for _ in 0..60 {
+        talk(running.address, GET);
+    }
+    assert_eq!(asked.load(Ordering::SeqCst), 2);
+}
+
+/// An upstream that answers when it is told to; each request that arrives is announced.
+fn on_demand() -> (SocketAddr, std::sync::mpsc::Receiver<()>, std::sync::mpsc::SyncSender<()>) {
+    let (arrived, arrivals) = std::sync::mpsc::channel();
+    let (go, gone) = std::sync::mpsc::sync_channel(0);
+    let gone = std::sync::Mutex::new(gone);
+    let address = upstream(move |mut stream| {
+        let mut seen = Vec::new();
+        while next_request(&mut stream, &mut seen).is_some() {
+            let _ = arrived.send(());
+            if gone.lock().unwrap().recv().is_err() {
+                return;
+            }
+            stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").unwrap();
+        }
+    });
+    (address, arrivals, go)
+}
+
+#[test]
+fn a_request_over_the_limit_of_requests_is_refused_at_once() {
+    let (address, arrivals, go) = on_demand();
+    let mut setup = Setup::new(address);
+    setup.cluster().limits.max_requests = 1;
+    let running = setup.start();
+    let mut first = connect(running.address);
+    first.write_all(GET.as_bytes()).unwrap();
+    arrivals.recv().unwrap();
+    let answer = talk(running.address, GET);
+    assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("circuit breaker"), "{answer}");
+    go.send(()).unwrap();
+    assert!(read_until(&mut first, "\r\n\r\n").starts_with("HTTP/1.1 204 "));
+}
+
+#[test]
+fn a_request_over_the_limit_of_connections_waits_for_one_and_one_more_is_refused() {
+    let (address, arrivals, go) = on_demand();
+    let mut setup = Setup::new(address);
+    setup.cluster().limits.max_connections = 1;
+    setup.cluster().limits.max_pending_requests = 1;
+    let running = setup.start();
+    let mut first = connect(running.address);
+    first.write_all(GET.as_bytes()).unwrap();
+    arrivals.recv().unwrap();
+    let mut waiting = [connect(running.address), connect(running.address)];
+    for stream in &mut waiting {
+        stream.write_all(GET.as_bytes()).unwrap();
+    }
+    go.send(()).unwrap();
+    assert!(read_until(&mut first, "\r\n\r\n").starts_with("HTTP/1.1 204 "));
+    arrivals.recv().unwrap();
+    go.send(()).unwrap();
+    let answers = waiting.each_mut().map(|stream| read_until(stream, "\r\n\r\n"));
+    let statuses = answers.each_ref().map(|answer| &answer[9..12]);
+    assert!(statuses.contains(&"204") && statuses.contains(&"503"), "{statuses:?}");
+    assert!(arrivals.try_recv().is_err());
+}
