@@ -1,6 +1,6 @@
 //! `cargo xtask bench NAME`: runs a benchmark and turns its samples into rows.
 //!
-//! A benchmark is a bench target of a crate without cargo's harness. It prints one JSON object per sample on its standard
+//! A benchmark is one or several bench targets of crates without cargo's harness. Each prints one JSON object per sample on its standard
 //! output, `{"case", "subject", "metric", "unit", "value"}`, in the order in which the rows shall appear, and everything meant
 //! for people on its standard error. Samples that agree in the first four are the rounds of one row.
 
@@ -14,8 +14,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::workspace::Workspace;
 
-/// The benchmarks and the crates they are in.
-const BENCHES: &[(&str, &str)] = &[("routing", "serin-routing")];
+/// The benchmarks, with the packages and bench targets that they are made of.
+const BENCHES: &[(&str, &[(&str, &str)])] =
+    &[("routing", &[("serin-routing", "routing"), ("serin-translate", "change")])];
 
 /// One measurement of one round.
 #[derive(Deserialize)]
@@ -52,15 +53,15 @@ pub(crate) fn run(
     quick: bool,
     json: Option<&Path>,
 ) -> anyhow::Result<()> {
-    let Some((_, package)) = BENCHES.iter().find(|(known, _)| *known == name) else {
+    let Some((_, targets)) = BENCHES.iter().find(|(known, _)| *known == name) else {
         let names: Vec<&str> = BENCHES.iter().map(|(known, _)| *known).collect();
         bail!("there is no benchmark {name}; there are: {}", names.join(", "));
     };
-    let mut command =
-        workspace.cargo(&["bench", "--locked", "--package", package, "--bench", name, "--"]);
-    if quick {
-        command.arg("--quick");
+    let mut command = workspace.cargo(&["bench", "--locked"]);
+    for (package, target) in *targets {
+        command.args(["--package", package, "--bench", target]);
     }
+    command.args(quick.then_some(["--", "--quick"]).into_iter().flatten());
     let mut child = command.stdout(Stdio::piped()).spawn().context("cannot start cargo bench")?;
     let output = child.stdout.take().context("cargo bench has no output")?;
     let mut samples = Vec::new();

@@ -18,15 +18,15 @@ use serin_api::Finding;
 use serin_routing::model::{ByName, Listener, RouteTable};
 
 use crate::cluster::GatewayKind;
-use crate::mesh::{Outbound, Seen, reuse, table_of, without_repetition};
+use crate::mesh::{Outbound, Seen, reuse, without_repetition};
 use crate::proxy::Proxy;
 use crate::scope::Scope;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Snapshot, same};
 use crate::virtual_service::ResolvedVirtualService;
 
 use merge::Merged;
 use server::{Reading, Server};
-use tables::RouteCache;
+use tables::Tables;
 
 /// Listeners and route tables of a gateway.
 #[derive(Clone, Debug, Default)]
@@ -39,30 +39,33 @@ pub(crate) struct Edge {
     pub(crate) findings: Vec<Finding>,
     /// Which clusters it needs.
     pub(crate) kind: GatewayKind,
-    routes: RouteCache,
+    /// What was found about Gateways and connections.
+    found: Vec<Finding>,
+    tables: Tables,
 }
 
 impl Edge {
     /// The listeners and route tables of `proxy`.
     pub(crate) fn new(seen: Seen<'_>, proxy: &Proxy) -> Self {
-        Self::default().rebuilt(View::new(seen, proxy))
+        Self::default().rebuilt(View::new(seen, proxy), false)
     }
 
     /// The next version for the same proxy; this one was made from `before`. What is equal is the same `Arc` again.
     pub(crate) fn next(&self, before: Seen<'_>, seen: Seen<'_>, proxy: &Proxy) -> Self {
         let view = View::new(seen, proxy);
-        if seen.snapshot.differs_in_rules_only(before.snapshot) {
-            self.rebuilt(view)
-        } else {
-            Self { routes: RouteCache::default(), ..self.clone() }.rebuilt(view)
-        }
+        let (last, snapshot) = (before.snapshot, seen.snapshot);
+        let changed = changed_rules(last, snapshot);
+        changed
+            .and_then(|changed| self.with_rules(view, &changed))
+            .unwrap_or_else(|| self.rebuilt(view, snapshot.differs_in_rules_only(last)))
     }
 
-    fn rebuilt(&self, view: View<'_>) -> Self {
+    /// Everything made anew; routes only if not `keeps_routes`. What turns out to be equal is taken from this version.
+    fn rebuilt(&self, view: View<'_>, keeps_routes: bool) -> Self {
         let targets = view.snapshot.registry().targets(view.proxy);
         let gateways = &view.snapshot.objects().gateways;
         let selected = selection::selected(gateways, view.proxy, &targets);
-        let Merged { sockets, tables, mut findings } = Merged::new(&selected, view.proxy);
+        let Merged { sockets, tables, findings: mut found } = Merged::new(&selected, view.proxy);
 
         let mut listeners = ByName::default();
         let mut builder = listeners::Builder::new(view);
@@ -76,20 +79,53 @@ impl Edge {
                 listeners.extend([reuse(&self.listeners, name, Arc::new(listener))]);
             }
         }
-        findings.extend(builder.into_findings());
-
-        let mut route_tables = ByName::default();
-        let mut builder = tables::Builder::new(view, &self.routes);
-        for (name, servers) in tables {
-            let hosts = builder.hosts(&servers).into_iter();
-            let table = table_of(&name, hosts, self.route_tables.get(&name));
-            route_tables.insert(name, table);
-        }
-        let (routes, found) = builder.finish();
-        findings.extend(found);
-        let findings = without_repetition(findings.iter());
-        Self { listeners, route_tables, findings, kind, routes }
+        found.extend(builder.into_findings());
+        let tables = Tables::new(view, tables, &self.tables, keeps_routes);
+        Self::assembled(listeners, kind, found, tables)
     }
+
+    /// The same with new rules for HTTP in some VirtualServices; `None` if that changes more than rules.
+    fn with_rules(&self, view: View<'_>, changed: &[Changed<'_>]) -> Option<Self> {
+        let tables = self.tables.with_rules(view, changed)?;
+        let found = self.found.clone();
+        Some(Self::assembled(self.listeners.clone(), self.kind, found, tables))
+    }
+
+    fn assembled(
+        listeners: ByName<Listener>,
+        kind: GatewayKind,
+        found: Vec<Finding>,
+        tables: Tables,
+    ) -> Self {
+        let route_tables = tables.made.clone().into();
+        let findings = without_repetition(found.iter().chain(tables.findings()));
+        Self { listeners, route_tables, findings, kind, found, tables }
+    }
+}
+
+/// The place of a VirtualService with new rules, and what stood there.
+type Changed<'a> = (usize, &'a Arc<ResolvedVirtualService>);
+
+/// The VirtualServices that have changed from `before` to `now`, if nothing that gateways depend on has changed but rules for
+/// HTTP.
+fn changed_rules<'a>(before: &'a Snapshot, now: &Snapshot) -> Option<Vec<Changed<'a>>> {
+    let (objects, last) = (now.objects(), before.objects());
+    let (rules, known) = (now.virtual_services(), before.virtual_services());
+    let is_same = now.differs_in_rules_only(before)
+        && rules.differ_in_rules_only(known)
+        && same(&objects.gateways, &last.gateways)
+        && same(&objects.secrets, &last.secrets)
+        && same(&objects.reference_grants, &last.reference_grants);
+    if !is_same {
+        return None;
+    }
+    let pairs = known.all().iter().zip(rules.all()).enumerate();
+    let changed = pairs.filter(|(_, (one, other))| !Arc::ptr_eq(one, other));
+    let only_http = |(place, (one, other)): (usize, (&'a Arc<ResolvedVirtualService>, &Arc<_>))| {
+        let other: &ResolvedVirtualService = other;
+        (one.tls == other.tls && one.tcp == other.tcp).then_some((place, one))
+    };
+    changed.map(only_http).collect()
 }
 
 /// A gateway and what it sees.

@@ -32,5 +32,5 @@ mod testing;
 
 pub use left_out::tell_left_out;
 pub use proxy::{Proxy, ProxyKind};
-pub use snapshot::{Kind, Objects, Settings, Snapshot, SnapshotBuilder};
+pub use snapshot::{Kind, List, Objects, Settings, Snapshot, SnapshotBuilder};
 pub use translation::{Translation, Translator, translate};

@@ -27,7 +27,7 @@ use serin_routing::model::{ByName, Listener, RouteTable};
 use crate::proxy::Proxy;
 use crate::scope::{EgressListener, Scope};
 use crate::snapshot::{Snapshot, same};
-use crate::virtual_service::{GatewayName, ResolvedVirtualService};
+use crate::virtual_service::GatewayName;
 
 pub(crate) use chains::{IDLE_TIMEOUT, criteria, tcp, texts};
 pub(crate) use connections::{routed, with_policy};
@@ -35,7 +35,7 @@ pub(crate) use domains::host_of_address;
 pub(crate) use inbound::{inbound_cluster_name, mesh_tls, wildcard};
 pub(crate) use outbound::{Outbound, single};
 pub(crate) use peer_authentication::{Mode, Modes};
-pub(crate) use port_table::table_of;
+pub(crate) use port_table::{reuse_routes, reused, table_of};
 
 use inbound::Inbound;
 use listeners::{HTTP_PROXY_TABLE, Listeners, TableSource, outbound_listeners};
@@ -142,24 +142,24 @@ impl Mesh {
     ) -> Self {
         let is_same =
             Arc::ptr_eq(&outbound, &self.outbound) && Arc::ptr_eq(&inbound, &self.inbound);
-        let listeners = if is_same {
-            self.listeners.clone()
+        let (listeners, mut route_tables) = if is_same {
+            (self.listeners.clone(), self.route_tables.clone())
         } else {
-            let inbound =
-                inbound.listeners.iter().map(|it| (Arc::clone(&it.name), Arc::new(it.clone())));
-            let all = outbound
-                .made
-                .iter()
-                .map(|(name, it)| (Arc::clone(name), Arc::clone(it)))
-                .chain(inbound);
-            all.map(|(name, it)| reuse(&self.listeners, name, it)).collect()
+            let own = inbound.listeners.iter().map(|it| (&it.name, Arc::new(it.clone())));
+            let all = outbound.made.iter().map(|(name, it)| (name, Arc::clone(it))).chain(own);
+            let listeners = all.map(|(name, it)| reuse(&self.listeners, Arc::clone(name), it));
+            let tables = inbound.tables.iter().map(|it| (&it.name, Arc::new(it.clone())));
+            let tables = tables.map(|(name, it)| reuse(&self.route_tables, Arc::clone(name), it));
+            (listeners.collect(), tables.collect::<ByName<_>>())
         };
-        let mut route_tables: ByName<_> = inbound
-            .tables
-            .iter()
-            .map(|it| reuse(&self.route_tables, Arc::clone(&it.name), Arc::new(it.clone())))
-            .collect();
+        let is_as_before = |key: &TableKey| {
+            let (last, port) = (self.ports.get(key), ports.get(key));
+            last.map(|it| Arc::as_ptr(&it.table)) == port.map(|it| Arc::as_ptr(&it.table))
+        };
         for (name, source) in &outbound.tables {
+            if is_same && is_as_before(&source.key()) {
+                continue;
+            }
             let last = self.route_tables.get(name);
             let table = match (ports.get(&source.key()), &source.service) {
                 (Some(port), None) => Arc::clone(&port.table),
@@ -206,7 +206,9 @@ fn changed_rules(before: Seen<'_>, now: Seen<'_>) -> Option<Changed> {
         let mut places = Vec::new();
         for (place, (one, other)) in rules.iter().zip(new).enumerate() {
             if !Arc::ptr_eq(one, other) {
-                if !has_same_hosts(one, other) {
+                // Those without rules for HTTP are not among the VirtualServices that are looked at for a port.
+                let is_looked_at = one.http.is_empty() == other.http.is_empty();
+                if !is_looked_at || !one.has_same_place(other) {
                     return None;
                 }
                 changed.connections |= one.tls != other.tls || one.tcp != other.tcp;
@@ -216,13 +218,6 @@ fn changed_rules(before: Seen<'_>, now: Seen<'_>) -> Option<Changed> {
         changed.places.push(places);
     }
     Some(changed)
-}
-
-fn has_same_hosts(one: &ResolvedVirtualService, other: &ResolvedVirtualService) -> bool {
-    one.hosts == other.hosts
-        && one.gateways == other.gateways
-        && one.semantics == other.semantics
-        && one.namespace() == other.namespace()
 }
 
 impl TableSource {

@@ -77,13 +77,18 @@ impl Scope {
         if !snapshot.differs_in_rules_only(before) {
             return Self::new(snapshot, proxy);
         }
-        let egress: Vec<_> =
-            self.egress.iter().map(|it| it.with_rules_of(snapshot, &proxy.namespace)).collect();
+        let egress: Vec<_> = self
+            .egress
+            .iter()
+            .map(|it| it.with_rules_of(before, snapshot, &proxy.namespace))
+            .collect();
         let services = match self.sidecar {
             None => Arc::clone(&self.services),
             Some(_) => services(snapshot, proxy, &egress, true),
         };
-        Self { egress, services, ..self.clone() }
+        let (sidecar, egress_proxy) = (self.sidecar.clone(), self.egress_proxy.clone());
+        let rules = Arc::clone(&self.rules);
+        Self { sidecar, egress, outbound: self.outbound, egress_proxy, services, rules }
     }
 
     /// Services in scope, one for each host, in istiod's order of preference.

@@ -1,8 +1,10 @@
 //! The objects a translation works on, indexed and in Istio's order.
 //!
 //! A [`Snapshot`] is immutable and shared; the next one is made from all objects again, but what depends on objects that are
-//! the same (by address, not by comparison) is taken over from the last one. So a change costs what depends on it.
+//! the same (by address, not by comparison) is taken over from the last one. So a change costs what depends on it, as long as
+//! the objects are the last ones with some of them exchanged ([`Objects::exchange`]).
 
+mod list;
 mod objects;
 mod virtual_services;
 
@@ -21,6 +23,8 @@ use crate::registry::Registry;
 use crate::scope::Sidecars;
 use crate::virtual_service::{NameSettings, Resolver};
 
+pub use list::List;
+pub(crate) use list::{order, position};
 pub(crate) use objects::same;
 pub use objects::{Kind, Objects};
 pub(crate) use virtual_services::VirtualServices;
@@ -59,16 +63,10 @@ pub struct Snapshot {
     virtual_services: Arc<VirtualServices>,
     destination_rules: Arc<DestinationRules>,
     sidecars: Arc<Sidecars>,
-    /// Objects that users wrote, before those that were made from them joined.
-    written: Written,
-}
-
-/// The lists that made objects join.
-#[derive(Clone, Debug, Default)]
-struct Written {
-    gateways: Vec<Arc<Object<Gateway>>>,
-    virtual_services: Vec<Arc<Object<VirtualService>>>,
-    destination_rules: Vec<Arc<Object<DestinationRule>>>,
+    /// The objects that users wrote, in order, before those that were made from them joined.
+    written: Objects,
+    /// The objects as they were given.
+    given: Objects,
 }
 
 impl Snapshot {
@@ -159,39 +157,24 @@ impl SnapshotBuilder {
         snapshot
     }
 
-    fn build_owned(&mut self, mut objects: Objects, settings: Settings) -> Snapshot {
-        leave_out_unselected(&mut objects, &settings.mesh.discovery_selectors);
-        objects.sort();
+    fn build_owned(&mut self, given: Objects, settings: Settings) -> Snapshot {
         let last = self.last.as_deref().filter(|last| last.settings == settings);
+        let written = written(&given, &settings.mesh.discovery_selectors, last);
         let registry = match last {
-            Some(last) if Registry::depends_on_same(&last.objects, &objects) => {
+            Some(last) if Registry::depends_on_same(&last.written, &written) => {
                 Arc::clone(&last.registry)
             }
-            _ => Arc::new(Registry::new(&objects, &settings)),
+            _ => Arc::new(Registry::new(&written, &settings)),
         };
-        let written = Written {
-            gateways: objects.gateways.clone(),
-            virtual_services: objects.virtual_services.clone(),
-            destination_rules: objects.destination_rules.clone(),
+        let gateway_api = gateway_api(last, &written, &registry, &settings);
+        let objects = joined(&written, &gateway_api, last);
+        let names = NameSettings {
+            cluster_domain: settings.cluster_domain.to_string(),
+            export_to: settings.mesh.default_virtual_service_export_to.clone(),
         };
-        let gateway_api = gateway_api(last, &objects, &registry, &settings);
-        objects.gateways.extend_from_slice(&gateway_api.gateways);
-        objects.virtual_services.extend_from_slice(&gateway_api.virtual_services);
-        objects.destination_rules.extend_from_slice(&gateway_api.destination_rules);
-        objects.sort();
-        let virtual_services = {
-            let names = NameSettings {
-                cluster_domain: settings.cluster_domain.to_string(),
-                export_to: settings.mesh.default_virtual_service_export_to.clone(),
-            };
-            let resolved = self.resolver.resolve(&objects.virtual_services, &names);
-            match last {
-                Some(last) if last.virtual_services.is_of(&resolved) => {
-                    Arc::clone(&last.virtual_services)
-                }
-                _ => Arc::new(VirtualServices::new(resolved)),
-            }
-        };
+        let resolved = self.resolver.resolve(&objects.virtual_services, &names);
+        let virtual_services =
+            VirtualServices::next(last.map(|last| &last.virtual_services), resolved);
         let destination_rules = match last {
             Some(last) if same(&last.objects.destination_rules, &objects.destination_rules) => {
                 Arc::clone(&last.destination_rules)
@@ -216,23 +199,69 @@ impl SnapshotBuilder {
             destination_rules,
             sidecars,
             written,
+            given,
         }
     }
 }
 
-/// Where the mesh selects namespaces, all objects of others do not exist for it, those of the root namespace included.
-fn leave_out_unselected(objects: &mut Objects, selectors: &[LabelSelector]) {
+/// The objects in order. Where the mesh selects namespaces, those of others do not exist for it, those of the root namespace
+/// included. What was given the last time is as it was then.
+fn written(given: &Objects, selectors: &[LabelSelector], last: Option<&Snapshot>) -> Objects {
     if selectors.is_empty() {
-        return;
+        return given.clone().prepared(None, last.map(|last| (&last.given, &last.written)));
     }
     let is_selected = |namespace: &&Arc<Object<Namespace>>| {
         let mut labels = namespace.meta.labels.clone();
         labels.entry(NAME_LABEL.to_owned()).or_insert_with(|| namespace.meta.name.clone());
         selectors.iter().any(|it| it.matches(&labels))
     };
-    let selected = objects.namespaces.iter().filter(is_selected);
-    let names: HashSet<_> = selected.map(|it| it.meta.name.clone()).collect();
-    objects.retain_namespaces(|namespace| names.contains(namespace));
+    let selected = given.namespaces.iter().filter(is_selected);
+    let names: HashSet<_> = selected.map(|it| it.meta.name.as_str()).collect();
+    let last = last.filter(|last| last.given.namespaces.is(&given.namespaces));
+    let keeps = |namespace: &str| names.contains(namespace);
+    given.clone().prepared(Some(&keeps), last.map(|last| (&last.given, &last.written)))
+}
+
+/// The objects with those that were made from them.
+fn joined(written: &Objects, made: &Converted, last: Option<&Snapshot>) -> Objects {
+    let mut objects = written.clone();
+    macro_rules! join {
+        ($($list:ident),+) => {
+            $(objects.$list = Joined { written: &written.$list, made: &made.$list }.list(last.map(|last| {
+                (Joined { written: &last.written.$list, made: &last.gateway_api.$list }, &last.objects.$list)
+            }));)+
+        };
+    }
+    join!(gateways, virtual_services, destination_rules);
+    objects
+}
+
+/// Objects that users wrote and those that were made.
+struct Joined<'a, T> {
+    written: &'a List<T>,
+    made: &'a [Arc<Object<T>>],
+}
+
+impl<T> Joined<'_, T> {
+    /// The list of all. `last` is what they were before, and the list of them.
+    fn list(&self, last: Option<(Self, &List<T>)>) -> List<T> {
+        if self.made.is_empty() {
+            return self.written.clone();
+        }
+        if let Some((before, list)) = last
+            && same(before.made, self.made)
+        {
+            let mut list = list.clone();
+            for (old, new) in before.written.changes(self.written) {
+                list.exchange(old.map(|it| &**it), new.cloned());
+            }
+            return list;
+        }
+        let mut list = self.written.clone();
+        list.extend_from_slice(self.made);
+        list.sort();
+        list
+    }
 }
 
 /// What the Gateway API's objects become; taken from `last` as far as it is the same.
@@ -244,7 +273,7 @@ fn gateway_api(
 ) -> Arc<Converted> {
     let unchanged = last.filter(|last| {
         Arc::ptr_eq(&last.registry, registry)
-            && gateway_api::depends_on_same(&last.objects, objects)
+            && gateway_api::depends_on_same(&last.written, objects)
     });
     if let Some(last) = unchanged {
         return Arc::clone(&last.gateway_api);

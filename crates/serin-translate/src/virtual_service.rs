@@ -26,7 +26,7 @@ use crate::visibility::Visibility;
 
 pub(crate) use gateway_name::GatewayName;
 pub(crate) use place::{Elsewhere, Place};
-pub(crate) use resolve::{NameSettings, Resolver};
+pub(crate) use resolve::{NameSettings, Resolved, Resolver};
 
 /// The annotation by which a VirtualService made out of another API's object says whose rules of matching it follows.
 pub(crate) const SEMANTICS_ANNOTATION: &str = "internal.istio.io/route-semantics";
@@ -93,6 +93,15 @@ impl ResolvedVirtualService {
     /// The namespace of the object.
     pub(crate) fn namespace(&self) -> &str {
         &self.object.meta.namespace
+    }
+
+    /// Whether two are for the same hosts and gateways and seen by the same, whatever their rules.
+    pub(crate) fn has_same_place(&self, other: &Self) -> bool {
+        self.hosts == other.hosts
+            && self.gateways == other.gateways
+            && self.semantics == other.semantics
+            && self.visibility == other.visibility
+            && self.namespace() == other.namespace()
     }
 }
 

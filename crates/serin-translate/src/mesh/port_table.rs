@@ -22,7 +22,7 @@ use crate::snapshot::same;
 use crate::virtual_service::{ResolvedVirtualService, Semantics};
 
 use hosts::HostList;
-use on_port::OnPort;
+use on_port::{OnPort, PortServices};
 
 /// The virtual hosts for a port.
 #[derive(Clone, Debug)]
@@ -37,12 +37,22 @@ pub(super) struct PortTable {
 /// What does not depend on the rules but on who has some. VirtualServices are places in the listener's list.
 #[derive(Debug)]
 struct Plan {
-    /// The places of a VirtualService's virtual hosts in the table. One that was looked at and has no rule here has none.
-    by_rules: BTreeMap<usize, Vec<usize>>,
+    /// The services on the port.
+    services: Arc<PortServices>,
+    /// VirtualServices that were looked at.
+    by_rules: BTreeMap<usize, Asked>,
     /// The place of the virtual host for each domain, made when it is first asked for.
     by_domain: OnceLock<HashMap<Arc<str>, usize>>,
     /// Hosts that several VirtualServices want.
     conflicts: Vec<Finding>,
+}
+
+/// A VirtualService that was asked for its routes.
+#[derive(Debug)]
+struct Asked {
+    has_routes: bool,
+    /// The places of its virtual hosts in the table; none if others have all its hosts.
+    hosts: Vec<usize>,
 }
 
 /// A service port that is an HTTP proxy for every port.
@@ -59,7 +69,8 @@ impl PortTable {
         outbound: &Outbound<'_>,
         last: Option<&Self>,
     ) -> Self {
-        let mut builder = Builder::new(port, listener, outbound);
+        let services = Arc::new(PortServices::new(port, listener));
+        let mut builder = Builder::new(port, &services, listener, outbound);
         for place in builder.places(index) {
             builder.claim(place);
         }
@@ -83,19 +94,24 @@ impl PortTable {
         if touched.is_empty() {
             return Some(self.clone());
         }
-        let services = OnPort::new(port, listener, outbound);
+        let services = OnPort::new(port, &self.plan.services, listener, outbound);
         let mut hosts = self.table.virtual_hosts.clone();
         let mut findings = self.findings.clone();
-        for (place, places) in touched {
+        for (place, Asked { has_routes, hosts: places }) in touched {
             let rules = &listener.virtual_services()[place];
-            let (made, found) = services.routes(rules);
-            if made.is_empty() != places.is_empty() {
+            let (mut made, found) = services.routes(rules);
+            if made.is_empty() == *has_routes {
                 return None;
             }
-            findings.insert(place, found);
+            if found.is_empty() {
+                findings.remove(&place);
+            } else {
+                findings.insert(place, found);
+            }
             for host in places {
                 let host = hosts.get_mut(*host)?;
-                if host.routes != made {
+                reuse_routes(&mut made, &host.routes);
+                if !same(&host.routes, &made) {
                     *host = Arc::new(VirtualHost { routes: made.clone(), ..(**host).clone() });
                 }
             }
@@ -147,10 +163,11 @@ struct Builder<'a> {
     port: u16,
     listener: &'a EgressListener,
     outbound: &'a Outbound<'a>,
+    list: &'a Arc<PortServices>,
     services: OnPort<'a>,
     claims: Vec<Claim<'a>>,
     claimed: HashSet<&'a str>,
-    by_rules: BTreeMap<usize, Vec<usize>>,
+    by_rules: BTreeMap<usize, Asked>,
     findings: BTreeMap<usize, Vec<Finding>>,
     hosts: HostList,
 }
@@ -166,12 +183,18 @@ struct Claim<'a> {
 }
 
 impl<'a> Builder<'a> {
-    fn new(port: u16, listener: &'a EgressListener, outbound: &'a Outbound<'a>) -> Self {
+    fn new(
+        port: u16,
+        list: &'a Arc<PortServices>,
+        listener: &'a EgressListener,
+        outbound: &'a Outbound<'a>,
+    ) -> Self {
         Self {
             port,
             listener,
             outbound,
-            services: OnPort::new(port, listener, outbound),
+            list,
+            services: OnPort::new(port, list, listener, outbound),
             claims: Vec::new(),
             claimed: HashSet::new(),
             by_rules: BTreeMap::new(),
@@ -186,7 +209,7 @@ impl<'a> Builder<'a> {
         if self.port == 80 {
             (0..self.listener.virtual_services().len()).collect()
         } else {
-            index.matching(self.services.list.iter().map(|it| &it.host)).into_iter().collect()
+            index.matching(self.list.list.iter().map(|it| &it.host)).into_iter().collect()
         }
     }
 
@@ -200,7 +223,8 @@ impl<'a> Builder<'a> {
         if !findings.is_empty() {
             self.findings.insert(place, findings);
         }
-        self.by_rules.insert(place, Vec::new());
+        let asked = Asked { has_routes: !routes.is_empty(), hosts: Vec::new() };
+        self.by_rules.insert(place, asked);
         if routes.is_empty() {
             return;
         }
@@ -266,8 +290,7 @@ impl<'a> Builder<'a> {
 
     /// Services that no VirtualService is for, with their ports.
     fn unclaimed(&self) -> Vec<(&'a Arc<Service>, u16)> {
-        let services = self.services.list.iter().copied();
-        let free = services.filter(|it| {
+        let free = self.list.list.iter().filter(|it| {
             !self.claimed.contains(it.host.as_str()) && it.resolution != Resolution::Alias
         });
         free.flat_map(|it| self.services.http_ports(it).map(move |port| (it, port))).collect()
@@ -297,13 +320,14 @@ impl<'a> Builder<'a> {
             made.push((outbound::catch_all(self.outbound), None));
         }
         for (place, (_, rules)) in made.iter().enumerate() {
-            if let Some(rules) = rules {
-                by_rules.entry(*rules).or_default().push(place);
+            if let Some(asked) = rules.and_then(|rules| by_rules.get_mut(&rules)) {
+                asked.hosts.push(place);
             }
         }
         let hosts = made.into_iter().map(|(host, _)| host);
         let table = table_of(name, hosts, last.map(|last| &last.table));
-        let plan = Arc::new(Plan { by_rules, by_domain: OnceLock::new(), conflicts });
+        let services = Arc::clone(self.list);
+        let plan = Arc::new(Plan { services, by_rules, by_domain: OnceLock::new(), conflicts });
         PortTable { table, findings: self.findings, plan }
     }
 }
@@ -318,8 +342,8 @@ pub(crate) fn table_of(
         last.iter().flat_map(|it| &it.virtual_hosts).map(|it| (Arc::clone(&it.name), it)).collect();
     let virtual_hosts: Vec<_> = hosts
         .map(|host| match known.get(&host.name) {
-            Some(last) if is_equal(last, &host) => Arc::clone(last),
-            _ => Arc::new(host),
+            Some(last) => reused(last, host),
+            None => Arc::new(host),
         })
         .collect();
     let is_same = |last: &&Arc<RouteTable>| {
@@ -336,10 +360,21 @@ pub(crate) fn table_of(
     }
 }
 
-/// Whether two virtual hosts are equal. Their routes are looked at only where they are not the same anyway.
-fn is_equal(one: &VirtualHost, other: &VirtualHost) -> bool {
-    one.name == other.name
-        && one.domains == other.domains
-        && one.require_tls == other.require_tls
-        && (same(&one.routes, &other.routes) || one.routes == other.routes)
+/// A virtual host: the last one if it is equal, else with what is equal of it.
+pub(crate) fn reused(last: &Arc<VirtualHost>, mut host: VirtualHost) -> Arc<VirtualHost> {
+    reuse_routes(&mut host.routes, &last.routes);
+    let is_equal = host.name == last.name
+        && host.domains == last.domains
+        && host.require_tls == last.require_tls
+        && same(&host.routes, &last.routes);
+    if is_equal { Arc::clone(last) } else { Arc::new(host) }
+}
+
+/// Takes those routes from `last` that are equal to what stood in their place.
+pub(crate) fn reuse_routes(routes: &mut [Arc<Route>], last: &[Arc<Route>]) {
+    for (route, last) in routes.iter_mut().zip(last) {
+        if route == last {
+            *route = Arc::clone(last);
+        }
+    }
 }

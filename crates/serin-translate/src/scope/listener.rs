@@ -18,7 +18,9 @@ pub(crate) struct EgressListener {
     /// As a Sidecar declares it; `None` for the one that imports everything.
     pub(crate) declared: Option<Arc<IstioEgressListener>>,
     services: Arc<ServiceSet>,
-    virtual_services: Vec<Arc<ResolvedVirtualService>>,
+    virtual_services: Arc<Vec<Arc<ResolvedVirtualService>>>,
+    /// Where each VirtualService stands among those of the snapshot.
+    places: Arc<[usize]>,
     by_host: Arc<FirstByHost>,
 }
 
@@ -30,7 +32,8 @@ impl EgressListener {
     pub(super) fn everything(snapshot: &Snapshot, namespace: &str) -> Self {
         let mut services = ServiceSet::default();
         services.extend(snapshot.registry().visible_to(namespace));
-        Self::with(None, services, imported_rules(snapshot, namespace, None))
+        let places = imported_rules(snapshot, namespace, None);
+        Self::with(None, Arc::new(services), snapshot, places)
     }
 
     /// The listener that a Sidecar in `namespace` declares.
@@ -46,36 +49,43 @@ impl EgressListener {
         let candidates = snapshot.registry().visible_to(namespace).filter(imported);
         let candidates = candidates.filter_map(|it| trimmed(it, port, &patterns));
         let services = one_namespace_each(&candidates.collect::<Vec<_>>(), namespace);
-        let rules = imported_rules(snapshot, namespace, Some(&patterns));
-        Self::with(Some(Arc::new(declared.clone())), services, rules)
+        let places = imported_rules(snapshot, namespace, Some(&patterns));
+        Self::with(Some(Arc::new(declared.clone())), Arc::new(services), snapshot, places)
     }
 
     fn with(
         declared: Option<Arc<IstioEgressListener>>,
-        services: ServiceSet,
-        virtual_services: Vec<Arc<ResolvedVirtualService>>,
+        services: Arc<ServiceSet>,
+        snapshot: &Snapshot,
+        places: Arc<[usize]>,
     ) -> Self {
+        let all = snapshot.virtual_services().all();
+        let virtual_services: Vec<_> = places.iter().map(|it| Arc::clone(&all[*it])).collect();
         let by_host = Arc::new(first_by_host(&virtual_services));
-        Self { declared, services: Arc::new(services), virtual_services, by_host }
+        Self { declared, services, virtual_services: Arc::new(virtual_services), places, by_host }
     }
 
-    /// The same listener in a snapshot of which only VirtualServices differ.
-    pub(super) fn with_rules_of(&self, snapshot: &Snapshot, namespace: &str) -> Self {
-        let patterns = self.declared.as_ref().map(|it| Patterns::new(&it.hosts, namespace));
-        let virtual_services = imported_rules(snapshot, namespace, patterns.as_ref());
-        let before = &self.virtual_services;
-        let same_hosts = before.len() == virtual_services.len()
-            && before
-                .iter()
-                .zip(&virtual_services)
-                .all(|(one, other)| Arc::ptr_eq(one, other) || one.hosts == other.hosts);
-        let by_host = if same_hosts {
-            Arc::clone(&self.by_host)
-        } else {
-            Arc::new(first_by_host(&virtual_services))
-        };
-        let (declared, services) = (self.declared.clone(), Arc::clone(&self.services));
-        Self { declared, services, virtual_services, by_host }
+    /// The same listener in a snapshot of which only VirtualServices differ from `before`.
+    pub(super) fn with_rules_of(
+        &self,
+        before: &Snapshot,
+        snapshot: &Snapshot,
+        namespace: &str,
+    ) -> Self {
+        let rules = snapshot.virtual_services();
+        if !rules.differ_in_rules_only(before.virtual_services()) {
+            let patterns = self.declared.as_ref().map(|it| Patterns::new(&it.hosts, namespace));
+            let places = imported_rules(snapshot, namespace, patterns.as_ref());
+            return Self::with(self.declared.clone(), Arc::clone(&self.services), snapshot, places);
+        }
+        let mut next = self.clone();
+        for (number, place) in self.places.iter().enumerate() {
+            let (old, new) = (&self.virtual_services[number], &rules.all()[*place]);
+            if !Arc::ptr_eq(old, new) {
+                Arc::make_mut(&mut next.virtual_services)[number] = Arc::clone(new);
+            }
+        }
+        next
     }
 
     /// The set of the services.
@@ -108,19 +118,21 @@ impl EgressListener {
     }
 }
 
-/// VirtualServices for sidecars that `namespace` sees and that `patterns`, if there are any, import.
+/// The places of VirtualServices for sidecars that `namespace` sees and that `patterns`, if there are any, import.
 fn imported_rules(
     snapshot: &Snapshot,
     namespace: &str,
     patterns: Option<&Patterns>,
-) -> Vec<Arc<ResolvedVirtualService>> {
-    let seen = snapshot.virtual_services().bound_to(&GatewayName::mesh(), namespace);
-    let Some(patterns) = patterns else { return seen.cloned().collect() };
-    let takes = |it: &&Arc<ResolvedVirtualService>| {
+) -> Arc<[usize]> {
+    let rules = snapshot.virtual_services();
+    let seen = rules.places_bound_to(&GatewayName::mesh(), namespace);
+    let Some(patterns) = patterns else { return seen.collect() };
+    let takes = |place: &usize| {
+        let it = &rules.all()[*place];
         let loosely = it.semantics != Semantics::Gateway;
         it.hosts.iter().any(|host| patterns.imports_rules(it.namespace(), host, loosely))
     };
-    seen.filter(takes).cloned().collect()
+    seen.filter(takes).collect()
 }
 
 fn first_by_host(list: &[Arc<ResolvedVirtualService>]) -> FirstByHost {

@@ -7,10 +7,12 @@ use serin_api::{
     telemetry,
 };
 
+use super::List;
+
 /// A kind of object that a snapshot holds.
 pub trait Kind: Resource {
     /// The objects of the kind.
-    fn list(objects: &mut Objects) -> &mut Vec<Arc<Object<Self>>>;
+    fn list(objects: &mut Objects) -> &mut List<Self>;
 }
 
 macro_rules! kinds {
@@ -19,23 +21,27 @@ macro_rules! kinds {
         /// then namespace.
         #[derive(Clone, Debug, Default)]
         pub struct Objects {
-            $($(#[$meta])* pub $list: Vec<Arc<Object<$kind>>>,)+
+            $($(#[$meta])* pub $list: List<$kind>,)+
         }
 
         impl Objects {
-            /// Puts every list in order.
-            pub(super) fn sort(&mut self) {
-                $(sort(&mut self.$list);)+
-            }
-
-            /// Leaves out objects of namespaces that `keep` refuses.
-            pub(super) fn retain_namespaces(&mut self, keep: impl Fn(&str) -> bool) {
-                $(self.$list.retain(|it| it.meta.namespace.is_empty() || keep(&it.meta.namespace));)+
+            /// The lists in order, without objects of namespaces that `keeps` refuses. A list that is the very one in
+            /// `before.0` becomes that in `before.1`.
+            pub(super) fn prepared(
+                mut self,
+                keeps: Option<&dyn Fn(&str) -> bool>,
+                before: Option<(&Self, &Self)>,
+            ) -> Self {
+                $(match before {
+                    Some((given, made)) if self.$list.is(&given.$list) => self.$list = made.$list.clone(),
+                    _ => prepare(&mut self.$list, keeps),
+                })+
+                self
             }
         }
 
         $(impl Kind for $kind {
-            fn list(objects: &mut Objects) -> &mut Vec<Arc<Object<Self>>> {
+            fn list(objects: &mut Objects) -> &mut List<Self> {
                 &mut objects.$list
             }
         })+
@@ -158,6 +164,11 @@ impl Objects {
     pub fn add<T: Kind>(&mut self, object: Arc<Object<T>>) {
         T::list(self).push(object);
     }
+
+    /// Takes an object out, or else the one that is called the same, and puts one in. Between snapshots this costs less than collecting all anew.
+    pub fn exchange<T: Kind>(&mut self, old: Option<&Object<T>>, new: Option<Arc<Object<T>>>) {
+        T::list(self).exchange(old, new);
+    }
 }
 
 macro_rules! insert {
@@ -186,19 +197,19 @@ impl FromIterator<AnyObject> for Objects {
     }
 }
 
-/// By creation, then name, then namespace (`sortConfigByCreationTime`). Objects without a time, such as manifests, are
-/// oldest. Times are compared as text, which is right for the form in which Kubernetes writes them.
-fn sort<T>(list: &mut [Arc<Object<T>>]) {
-    list.sort_by(|one, other| {
-        let (one, other) = (&one.meta, &other.meta);
-        one.creation_timestamp
-            .cmp(&other.creation_timestamp)
-            .then_with(|| one.name.cmp(&other.name))
-            .then_with(|| one.namespace.cmp(&other.namespace))
-    });
+fn prepare<T>(list: &mut List<T>, keeps: Option<&dyn Fn(&str) -> bool>) {
+    if let Some(keeps) = keeps {
+        let keeps = |it: &Arc<Object<T>>| it.meta.namespace.is_empty() || keeps(&it.meta.namespace);
+        if !list.iter().all(keeps) {
+            list.retain(keeps);
+        }
+    }
+    list.sort();
 }
 
-/// Whether two lists hold the same objects, by address.
+/// Whether two lists hold the very same parts, by address.
 pub(crate) fn same<T>(one: &[Arc<T>], other: &[Arc<T>]) -> bool {
-    one.len() == other.len() && one.iter().zip(other).all(|(one, other)| Arc::ptr_eq(one, other))
+    std::ptr::eq(one, other)
+        || one.len() == other.len()
+            && one.iter().zip(other).all(|(one, other)| Arc::ptr_eq(one, other))
 }

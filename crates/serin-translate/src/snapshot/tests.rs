@@ -116,7 +116,7 @@ fn objects_of_the_gateway_api_join_those_of_istio() {
     assert!(first.written_destination_rules().len() == first.objects().destination_rules.len());
     // Made again from equal objects, they are the same.
     let mut again = objects(&text);
-    again.virtual_services = first.written_virtual_services().to_vec();
+    again.virtual_services = first.written_virtual_services().iter().cloned().collect();
     let again = builder.build(again, Settings::default());
     assert!(std::ptr::eq(first.virtual_services(), again.virtual_services()));
 }

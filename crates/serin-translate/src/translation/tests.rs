@@ -2,6 +2,8 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use serde_json::Value;
+use serin_api::networking::{HttpMatchRequest, VirtualService};
+use serin_api::values::StringMatch;
 
 use super::*;
 use crate::testing::{from_values, gateway, objects, sidecar, values};
@@ -183,6 +185,96 @@ proptest! {
         }
     }
 }
+
+/// Changes of a VirtualService's rules, some of which leave it none.
+fn edit(rules: &mut VirtualService, how: u8) {
+    match how % 6 {
+        0 => rules.http.reverse(),
+        1 => rules.http.clear(),
+        2 => rules.http.truncate(1),
+        3 => rules.http.extend(rules.http.first().cloned()),
+        4 => rules.tcp.clear(),
+        _ => {
+            let uri = Some(StringMatch::Prefix("/changed".into()));
+            let condition = HttpMatchRequest { uri, ..Default::default() };
+            rules.http.iter_mut().for_each(|it| it.matches = vec![condition.clone()]);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn changed_rules_lead_to_what_a_fresh_version_would_have(
+        steps in prop::collection::vec(prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..3), 1..6),
+    ) {
+        let text = format!("{MESH}\n---\n{MORE_RULES}");
+        let mut objects = objects(&text);
+        let written = objects.virtual_services.clone();
+        let mut builder = SnapshotBuilder::default();
+        let mut translators = proxies().map(Translator::new);
+        for changes in steps {
+            for (place, how) in changes {
+                // What is changed again begins as it was written, so that rules come back, too.
+                let start = place.get(&written);
+                let mut new = (**start).clone();
+                edit(&mut new.spec, how);
+                objects.exchange(Some(start), Some(Arc::new(new)));
+            }
+            let snapshot = builder.build(objects.clone(), settings());
+            let fresh = Snapshot::new(objects.clone(), settings());
+            prop_assert_eq!(
+                snapshot.findings().collect::<Vec<_>>(),
+                fresh.findings().collect::<Vec<_>>()
+            );
+            for (translator, proxy) in translators.iter_mut().zip(proxies()) {
+                let (next, fresh) = (translator.translate(&snapshot), translate(&fresh, &proxy));
+                prop_assert_eq!(differing(&next.model, &fresh.model), Vec::<String>::new());
+                prop_assert!(next.model == fresh.model);
+                prop_assert_eq!(&next.findings, &fresh.findings);
+            }
+        }
+    }
+}
+
+/// Listeners and virtual hosts that are not the same in both.
+fn differing(one: &Model, other: &Model) -> Vec<String> {
+    let parts = |model: &Model| {
+        let listeners =
+            model.listeners.iter().map(|(name, it)| (name.to_string(), format!("{it:?}")));
+        let hosts = model.route_tables.iter().flat_map(|(name, table)| {
+            let name = name.clone();
+            table
+                .virtual_hosts
+                .iter()
+                .map(move |it| (format!("{name} {}", it.name), format!("{it:?}")))
+        });
+        listeners.chain(hosts).collect::<BTreeMap<_, _>>()
+    };
+    let (one, other) = (parts(one), parts(other));
+    let names = one.keys().chain(other.keys()).filter(|it| one.get(*it) != other.get(*it));
+    names.cloned().collect()
+}
+
+/// Hosts with the rules of several VirtualServices, and servers that ask the same rules.
+const MORE_RULES: &str = "
+kind: Gateway
+metadata: {name: twice, namespace: shop}
+spec: {selector: {istio: ingressgateway}, servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: ['shop/*'], tls: {httpsRedirect: true}}, {port: {number: 8080, name: http-alt, protocol: HTTP}, hosts: ['*.b.com', a.com]}]}
+---
+kind: VirtualService
+metadata: {name: x, namespace: shop}
+spec: {hosts: [a.com, x.com], gateways: [twice], http: [{match: [{uri: {prefix: /x}}], route: [{destination: {host: cart}}]}, {route: [{destination: {host: pay}}]}, {route: [{destination: {host: cart}}]}]}
+---
+kind: VirtualService
+metadata: {name: more, namespace: shop}
+spec: {hosts: [x.com, a.com, y.b.com], gateways: [twice, edge], http: [{match: [{port: 80}], route: [{destination: {host: pay}}]}, {match: [{uri: {prefix: /y}}], route: [{destination: {host: cart}}]}]}
+---
+kind: VirtualService
+metadata: {name: z, namespace: shop}
+spec: {hosts: [pay, db], http: [{route: [{destination: {host: cart}}]}, {route: [{destination: {host: db}}]}], tcp: [{route: [{destination: {host: cart, port: {number: 90}}}]}]}
+";
 
 /// The objects without some of those that change most.
 fn kept(whole: &crate::Objects, keep: &[bool]) -> crate::Objects {

@@ -15,6 +15,7 @@ use names::{destinations, resolve_names};
 use super::{GatewayName, HttpRule, ResolvedVirtualService, Semantics, cohort};
 use crate::codes::{DELEGATE_CONFLICT, DELEGATE_UNUSABLE};
 use crate::host::Host;
+use crate::snapshot::{List, order, position};
 use crate::visibility::Visibility;
 
 type Written = Arc<Object<VirtualService>>;
@@ -28,23 +29,30 @@ pub(crate) struct NameSettings {
     pub(crate) export_to: Vec<String>,
 }
 
-/// Resolves VirtualServices. It remembers the results by the identity of the objects, so that what has not changed is not
-/// done again and is the same `Arc` as before.
+/// VirtualServices that are not delegates, in the order of their objects.
+pub(crate) type Resolved = Arc<Vec<Arc<ResolvedVirtualService>>>;
+
+/// More changes than this are not made one by one.
+const MANY: usize = 256;
+
+/// Resolves VirtualServices. It remembers the results, so that what has not changed is not done again and is the same `Arc` as
+/// before.
 #[derive(Debug, Default)]
 pub(crate) struct Resolver {
     settings: NameSettings,
+    objects: List<VirtualService>,
+    resolved: Resolved,
+    delegates: DelegateIndex,
     /// By the address of the object.
     known: HashMap<usize, Known>,
-    round: u64,
 }
 
-/// What was resolved and from what. Holding the objects keeps their addresses from being used again.
+/// What was resolved and from what. Holding the object keeps its address from being used again.
 #[derive(Debug)]
 struct Known {
     object: Written,
     delegates: Vec<Delegate>,
     resolved: Arc<ResolvedVirtualService>,
-    round: u64,
 }
 
 /// The delegate of a rule of a root.
@@ -55,88 +63,113 @@ struct Delegate {
     object: Option<Written>,
 }
 
-type DelegateIndex<'a> = HashMap<(&'a str, &'a str), &'a Written>;
+/// VirtualServices without hosts, by namespace and name.
+type DelegateIndex = HashMap<(String, String), Written>;
 
 impl Resolver {
-    /// Resolves `objects`, in their order. Delegates, which have no hosts, are not among the results.
+    /// Resolves `objects`. Delegates, which have no hosts, are not among the results.
     pub(crate) fn resolve(
         &mut self,
-        objects: &[Written],
+        objects: &List<VirtualService>,
         settings: &NameSettings,
-    ) -> Vec<Arc<ResolvedVirtualService>> {
+    ) -> Resolved {
         if self.settings != *settings {
-            self.settings = settings.clone();
-            self.known.clear();
+            *self = Self { settings: settings.clone(), ..Self::default() };
         }
-        self.round += 1;
-        let delegates: DelegateIndex<'_> = objects
+        let changes = self.objects.changes(objects);
+        let is_delegate = |it: &Written| it.spec.hosts.is_empty();
+        let touches_delegates = changes
             .iter()
-            .filter(|it| it.spec.hosts.is_empty())
-            .map(|it| ((it.meta.namespace.as_str(), it.meta.name.as_str()), it))
-            .collect();
-        let roots = objects.iter().filter(|it| !it.spec.hosts.is_empty());
-        let resolved: Vec<_> = roots.map(|it| self.resolve_one(it, &delegates)).collect();
-        if self.known.len() > 2 * resolved.len() + 16 {
-            let round = self.round;
-            self.known.retain(|_, known| known.round == round);
+            .any(|(old, new)| [old, new].into_iter().flatten().any(|it| is_delegate(it)));
+        if touches_delegates || changes.len() > MANY || self.objects.is_empty() {
+            self.resolve_all(objects);
+        } else {
+            let changes: Vec<_> =
+                changes.into_iter().map(|(old, new)| (old.cloned(), new.cloned())).collect();
+            for (old, new) in changes {
+                self.exchange(old.as_ref(), new.as_ref());
+            }
         }
-        resolved
+        self.objects = objects.clone();
+        Arc::clone(&self.resolved)
     }
 
-    fn resolve_one(
-        &mut self,
-        object: &Written,
-        index: &DelegateIndex<'_>,
-    ) -> Arc<ResolvedVirtualService> {
-        let address = Arc::as_ptr(object).addr();
-        if let Some(known) = self.known.get_mut(&address)
-            && Arc::ptr_eq(&known.object, object)
-            && known.has_same_delegates(index)
-        {
-            known.round = self.round;
-            return Arc::clone(&known.resolved);
+    fn resolve_all(&mut self, objects: &[Written]) {
+        let (roots, delegates): (Vec<_>, Vec<_>) =
+            objects.iter().partition(|it| !it.spec.hosts.is_empty());
+        let name = |it: &Written| (it.meta.namespace.clone(), it.meta.name.clone());
+        self.delegates = delegates.into_iter().map(|it| (name(it), Arc::clone(it))).collect();
+        let mut known = HashMap::with_capacity(roots.len());
+        let mut resolved = Vec::with_capacity(roots.len());
+        for root in roots {
+            let address = Arc::as_ptr(root).addr();
+            let before = self.known.remove(&address);
+            let is_same = |it: &Known| it.has_same_delegates(&self.delegates);
+            let now = before.filter(is_same).unwrap_or_else(|| self.resolve_one(root));
+            resolved.push(Arc::clone(&now.resolved));
+            known.insert(address, now);
         }
-        let delegates = find_delegates(object, index);
-        let resolved = Arc::new(resolve(object, &delegates, &self.settings));
-        let known = Known {
-            object: Arc::clone(object),
-            delegates,
-            resolved: Arc::clone(&resolved),
-            round: self.round,
-        };
-        self.known.insert(address, known);
-        resolved
+        self.known = known;
+        self.resolved = Arc::new(resolved);
+    }
+
+    /// Takes a root out and puts one in.
+    fn exchange(&mut self, old: Option<&Written>, new: Option<&Written>) {
+        let place = old.and_then(|old| position(&self.resolved, old, |it| &it.object));
+        if let Some(old) = old {
+            self.known.remove(&Arc::as_ptr(old).addr());
+        }
+        let new = new.map(|new| self.resolve_one(new));
+        let list = Arc::make_mut(&mut self.resolved);
+        let resolved = new.as_ref().map(|new| Arc::clone(&new.resolved));
+        match (place, resolved) {
+            (Some(place), Some(resolved))
+                if order(&list[place].object, &resolved.object).is_eq() =>
+            {
+                list[place] = resolved;
+            }
+            (place, resolved) => {
+                if let Some(place) = place {
+                    list.remove(place);
+                }
+                if let Some(new) = resolved {
+                    let place = list.partition_point(|it| order(&it.object, &new.object).is_le());
+                    list.insert(place, new);
+                }
+            }
+        }
+        if let Some(new) = new {
+            self.known.insert(Arc::as_ptr(&new.object).addr(), new);
+        }
+    }
+
+    fn resolve_one(&self, root: &Written) -> Known {
+        let delegates = find_delegates(root, &self.delegates);
+        let resolved = Arc::new(resolve(root, &delegates, &self.settings));
+        Known { object: Arc::clone(root), delegates, resolved }
     }
 }
 
 impl Known {
-    fn has_same_delegates(&self, index: &DelegateIndex<'_>) -> bool {
+    fn has_same_delegates(&self, index: &DelegateIndex) -> bool {
         self.delegates.iter().all(|delegate| {
-            match (
-                &delegate.object,
-                index.get(&(delegate.namespace.as_str(), delegate.name.as_str())),
-            ) {
-                (None, None) => true,
-                (Some(before), Some(now)) => Arc::ptr_eq(before, now),
-                _ => false,
-            }
+            let now = index.get(&(delegate.namespace.clone(), delegate.name.clone()));
+            delegate.object.as_ref().map(Arc::as_ptr) == now.map(Arc::as_ptr)
         })
     }
 }
 
 /// The delegates of the rules that have one, in order.
-fn find_delegates(root: &Written, index: &DelegateIndex<'_>) -> Vec<Delegate> {
+fn find_delegates(root: &Written, index: &DelegateIndex) -> Vec<Delegate> {
     let delegates = root.spec.http.iter().filter_map(|rule| rule.delegate.as_ref());
     delegates
         .map(|delegate| {
-            let namespace = if delegate.namespace.is_empty() {
-                &root.meta.namespace
-            } else {
-                &delegate.namespace
-            }
-            .clone();
+            let namespace = match &*delegate.namespace {
+                "" => root.meta.namespace.clone(),
+                namespace => namespace.to_owned(),
+            };
             let name = delegate.name.clone();
-            let object = index.get(&(namespace.as_str(), name.as_str())).map(|it| Arc::clone(it));
+            let object = index.get(&(namespace.clone(), name.clone())).cloned();
             Delegate { namespace, name, object }
         })
         .collect()

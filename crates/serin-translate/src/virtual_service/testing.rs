@@ -29,7 +29,8 @@ pub(crate) fn settings() -> NameSettings {
 pub(crate) fn resolved(
     objects: &[Arc<Object<VirtualService>>],
 ) -> Vec<Arc<ResolvedVirtualService>> {
-    Resolver::default().resolve(objects, &settings())
+    let list = objects.iter().cloned().collect();
+    Resolver::default().resolve(&list, &settings()).to_vec()
 }
 
 /// The resolved form of one.

@@ -17,13 +17,33 @@ use crate::route::{ServiceLookup, routes};
 use crate::scope::EgressListener;
 use crate::virtual_service::{ResolvedVirtualService, Semantics};
 
+/// The services that have a port.
+#[derive(Debug)]
+pub(super) struct PortServices {
+    /// In the order of the listener.
+    pub(super) list: Vec<Arc<Service>>,
+    by_host: HashMap<Host, usize>,
+}
+
+impl PortServices {
+    /// Those of a listener that have `port`; all of them for [`EVERY_PORT`].
+    pub(super) fn new(port: u16, listener: &EgressListener) -> Self {
+        let has_port = |it: &&Arc<Service>| port == EVERY_PORT || it.port(port).is_some();
+        let list: Vec<_> = listener.services().iter().filter(has_port).cloned().collect();
+        let by_host = list.iter().enumerate().map(|(place, it)| (it.host.clone(), place)).collect();
+        Self { list, by_host }
+    }
+
+    fn get(&self, host: &str) -> Option<&Arc<Service>> {
+        self.by_host.get(host).map(|place| &self.list[*place])
+    }
+}
+
 /// The services that have a port, as destinations of rules see them: a service that does not have the listener's port counts
 /// as unknown there, which is Istio's way in sidecars.
 pub(super) struct OnPort<'a> {
     port: u16,
-    /// In the order of the listener.
-    pub(super) list: Vec<&'a Arc<Service>>,
-    by_host: HashMap<&'a str, &'a Arc<Service>>,
+    services: &'a PortServices,
     listener: &'a EgressListener,
     outbound: &'a Outbound<'a>,
     wildcards: OnceCell<Wildcards<'a>>,
@@ -40,12 +60,14 @@ struct Wildcards<'a> {
 }
 
 impl<'a> OnPort<'a> {
-    /// The services that have `port`; all of them for [`EVERY_PORT`].
-    pub(super) fn new(port: u16, listener: &'a EgressListener, outbound: &'a Outbound<'a>) -> Self {
-        let has_port = |it: &&Arc<Service>| port == EVERY_PORT || it.port(port).is_some();
-        let list: Vec<_> = listener.services().iter().filter(has_port).collect();
-        let by_host = list.iter().map(|it| (it.host.as_str(), *it)).collect();
-        Self { port, list, by_host, listener, outbound, wildcards: OnceCell::new() }
+    /// Those of `listener` that have `port`.
+    pub(super) fn new(
+        port: u16,
+        services: &'a PortServices,
+        listener: &'a EgressListener,
+        outbound: &'a Outbound<'a>,
+    ) -> Self {
+        Self { port, services, listener, outbound, wildcards: OnceCell::new() }
     }
 
     /// The routes of a VirtualService here.
@@ -72,8 +94,8 @@ impl<'a> OnPort<'a> {
         let mut others = Vec::new();
         let mut services = Vec::new();
         for host in rules.hosts.iter().filter(|it| !it.is_wildcard()) {
-            match self.by_host.get(host.as_str()) {
-                Some(service) => services.push(*service),
+            match self.services.get(host) {
+                Some(service) => services.push(service),
                 None => others.push(host),
             }
         }
@@ -90,11 +112,11 @@ impl<'a> OnPort<'a> {
 
     fn wildcards(&self) -> &Wildcards<'a> {
         self.wildcards.get_or_init(|| {
-            let hosts = || self.list.iter().map(|it| &it.host);
+            let hosts = || self.services.list.iter().map(|it| &it.host);
             let mut assigned = HashMap::<_, Vec<_>>::new();
-            for service in &self.list {
+            for service in &self.services.list {
                 if let Some(rules) = self.listener.virtual_service_of(&service.host) {
-                    assigned.entry(Arc::as_ptr(rules).addr()).or_default().push(*service);
+                    assigned.entry(Arc::as_ptr(rules).addr()).or_default().push(service);
                 }
             }
             Wildcards {
@@ -116,7 +138,7 @@ impl Wildcards<'_> {
 
 impl ServiceLookup for OnPort<'_> {
     fn only_port(&self, host: &str) -> Option<u16> {
-        let service = self.by_host.get(host).filter(|_| self.port == EVERY_PORT)?;
+        let service = self.services.get(host).filter(|_| self.port == EVERY_PORT)?;
         match &*service.ports {
             [only] => Some(only.number),
             _ => None,
@@ -124,7 +146,7 @@ impl ServiceLookup for OnPort<'_> {
     }
 
     fn stands_for(&self, host: &str) -> Option<&Host> {
-        self.by_host.get(host)?.external_name.as_ref()
+        self.services.get(host)?.external_name.as_ref()
     }
 
     fn destination_rule(&self, host: &str) -> Option<&DestinationRule> {

@@ -181,14 +181,24 @@ fn what_has_not_changed_is_the_same_as_before() {
     let before = leaf(json!({"http": [{"route": to("x")}]}));
     let after = leaf(json!({"http": [{"route": to("y")}]}));
     let mut resolver = Resolver::default();
-    let first = resolver.resolve(&[plain.clone(), root.clone(), before], &settings());
-    let second = resolver.resolve(&[plain.clone(), root.clone(), after.clone()], &settings());
+    let mut resolve = |objects: &[&Written]| {
+        resolver.resolve(&objects.iter().map(|it| Arc::clone(it)).collect(), &settings())
+    };
+    let first = resolve(&[&plain, &before, &root]);
+    let second = resolve(&[&plain, &after, &root]);
     assert!(Arc::ptr_eq(&first[0], &second[0]));
     assert!(!Arc::ptr_eq(&first[1], &second[1]), "the root changes with its delegate");
-    let third = resolver.resolve(&[plain.clone(), root.clone(), after], &settings());
-    assert!(Arc::ptr_eq(&second[1], &third[1]));
-    let fourth = resolver.resolve(&[plain, root], &settings());
-    assert!(fourth[1].http.is_empty());
+    let third = resolve(&[&plain, &after, &root]);
+    assert!(Arc::ptr_eq(&second, &third));
+    let other = written("ns/a", json!({"hosts": ["a"], "http": [{"route": to("y")}]}));
+    let fourth = resolve(&[&other, &after, &root]);
+    assert!(!Arc::ptr_eq(&third[0], &fourth[0]) && Arc::ptr_eq(&third[1], &fourth[1]));
+    let more = written("ns/b", json!({"hosts": ["b"], "http": [{"route": to("y")}]}));
+    let fifth = resolve(&[&other, &more, &after, &root]);
+    assert!(Arc::ptr_eq(&fourth[0], &fifth[0]) && Arc::ptr_eq(&fourth[1], &fifth[2]));
+    assert_eq!(hosts(&fifth[1].hosts), ["b.ns.svc.cluster.local"]);
+    let sixth = resolve(&[&other, &root]);
+    assert!(Arc::ptr_eq(&fifth[0], &sixth[0]) && sixth[1].http.is_empty());
     assert_eq!(resolver.known.len(), 2);
 }
 
