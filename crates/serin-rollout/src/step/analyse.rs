@@ -1,0 +1,174 @@
+//! The checks of a tick: hooks first, then metrics; the first that fails ends them.
+
+use serin_api::delivery::{CanaryMetric, HookType};
+
+use super::{DONE, Flow, GO_ON, Refusal, Run};
+use crate::action::Severity;
+use crate::observation::{About, Answer};
+
+/// A failed check is forgotten after so many times `threshold` further ticks.
+const MEMORY: u64 = 10;
+
+impl Run<'_> {
+    pub(super) fn ask_rollback_hooks(&mut self) -> Flow {
+        let plan = self.plan;
+        if !self.state.phase.is_analysed() && self.state.phase != crate::Phase::Waiting {
+            return GO_ON;
+        }
+        for (index, hook) in plan.hooks(HookType::Rollback) {
+            if self.ask(About::Hook(index))? == Answer::Yes {
+                let reason = format!("the webhook {} asked for it", hook.name);
+                self.warn(
+                    format!("Rolling back {} manual webhook invoked", plan.full_name()),
+                    reason.clone(),
+                );
+                self.alert(Severity::Warn, "Rolling back manual webhook invoked");
+                self.roll_back(&reason);
+                return DONE;
+            }
+        }
+        GO_ON
+    }
+
+    pub(super) fn threshold(&mut self) -> Flow {
+        let failed = self.state.failed_checks();
+        if failed < self.plan.threshold {
+            return GO_ON;
+        }
+        let event = format!(
+            "Rolling back {} failed checks threshold reached {failed}",
+            self.plan.full_name()
+        );
+        let reason = format!("{failed} checks failed and the threshold is {}", self.plan.threshold);
+        self.warn(event, reason.clone());
+        self.alert(Severity::Error, format!("Failed checks threshold reached {failed}"));
+        self.roll_back(&reason);
+        DONE
+    }
+
+    pub(super) fn analyse(&mut self) -> Flow {
+        let is_untouched = self.state.routes.canary == 0
+            && self.state.routes.mirror.is_none()
+            && self.state.iterations == 0;
+        if is_untouched { self.accept() } else { self.check() }
+    }
+
+    /// Before the first traffic: the acceptance tests, once.
+    fn accept(&mut self) -> Flow {
+        if self.state.is_accepted {
+            return GO_ON;
+        }
+        self.tell(
+            format!("Starting canary analysis for {}", self.plan.full_name()),
+            "the new version is ready",
+        );
+        if let Some(refusal) = self.ask_hooks(HookType::PreRollout)? {
+            return self.refused(&refusal, "pre-rollout check");
+        }
+        self.state.is_accepted = true;
+        GO_ON
+    }
+
+    fn check(&mut self) -> Flow {
+        if let Some(refusal) = self.ask_hooks(HookType::Rollout)? {
+            return self.refused(&refusal, "external check");
+        }
+        let plan = self.plan;
+        for (index, metric) in plan.metrics.iter().enumerate() {
+            let answer = self.ask(About::Metric(index))?;
+            if answer == Answer::NoValue && self.is_early(metric) {
+                // The first look-back window still ends before the traffic began: that is not the canary's silence.
+                self.wait_for(
+                    &format!("no values found for metric {} yet", metric.name),
+                    "the query looks back to before the traffic began",
+                );
+                return DONE;
+            }
+            if let Some(event) = halt(plan, metric, &answer) {
+                return self.failed(event);
+            }
+        }
+        GO_ON
+    }
+
+    /// Whether a metric cannot have a value yet.
+    fn is_early(&self, metric: &CanaryMetric) -> bool {
+        let window = crate::Span::parse(&metric.interval).filter(|it| it.0 > 0);
+        let window = window.unwrap_or(crate::Span::seconds(60)).max(self.plan.interval);
+        self.state.position <= 1 && self.now.since(self.state.stepped).0 < 2 * window.0
+    }
+
+    fn refused(&mut self, refusal: &Refusal, check: &str) -> Flow {
+        let name = refusal.name(self.plan);
+        let event = format!(
+            "Halt {} advancement {check} {name} failed {}",
+            self.plan.full_name(),
+            refusal.why
+        );
+        if self.plan.webhooks.get(refusal.hook).is_some_and(|hook| hook.abort_on_failure) {
+            let reason =
+                format!("the webhook {name} said no, and one no is enough (abortOnFailure)");
+            self.warn(event, reason.clone());
+            self.alert(Severity::Error, format!("Rolling back: {reason}"));
+            self.roll_back(&reason);
+            return DONE;
+        }
+        self.failed(event)
+    }
+
+    /// Counts a failed check, and forgets those that are long past.
+    pub(super) fn failed(&mut self, event: String) -> Flow {
+        let tick = self.state.tick.number;
+        let memory = MEMORY * u64::from(self.plan.threshold);
+        self.state.failures.retain(|failure| failure + memory > tick);
+        self.state.failures.push(tick);
+        let reason = format!(
+            "failed check {} of {}, at which the release is rolled back",
+            self.state.failed_checks(),
+            self.plan.threshold
+        );
+        self.warn(event, reason);
+        DONE
+    }
+}
+
+/// What an event says of a metric that does not pass; `None` if it does.
+fn halt(plan: &crate::Plan, metric: &CanaryMetric, answer: &Answer) -> Option<String> {
+    let name = plan.full_name();
+    let value = match answer {
+        Answer::Value(value) if !value.is_nan() => *value,
+        Answer::Value(_) | Answer::NoValue | Answer::Yes => {
+            return Some(format!(
+                "Halt advancement no values found for metric {} probably {name} is not receiving traffic",
+                metric.name
+            ));
+        }
+        Answer::Failed(why) | Answer::No(why) => {
+            return Some(format!("Metric query failed for {}: {why}", metric.name));
+        }
+    };
+    let (min, max) = limits(metric);
+    let below = min.filter(|min| value < *min);
+    let above = max.filter(|max| value > *max);
+    let limit = below.or(above)?;
+    let sign = if below.is_some() { '<' } else { '>' };
+    Some(match metric.name.as_str() {
+        "request-success-rate" => {
+            format!("Halt {name} advancement success rate {value:.2}% {sign} {limit}%")
+        }
+        // Milliseconds with their fraction: a limit of half a millisecond is one.
+        "request-duration" => {
+            format!("Halt {name} advancement request duration {value}ms {sign} {limit}ms")
+        }
+        other => format!("Halt {name} advancement {other} {value:.2} {sign} {limit}"),
+    })
+}
+
+/// The least and the greatest value that pass.
+fn limits(metric: &CanaryMetric) -> (Option<f64>, Option<f64>) {
+    match &metric.threshold_range {
+        Some(range) => (range.min, range.max),
+        None if metric.name == "request-success-rate" => (Some(metric.threshold), None),
+        None => (None, Some(metric.threshold)),
+    }
+}
