@@ -135,6 +135,8 @@ fn set_up(worker: &Worker, request: &mut Request, outgoing: &mut Outgoing<'_>) -
                 request.headers.append(websocket::KEY, key.as_bytes());
             }
         }
+        // No listener of Istio's has routes for tunnels.
+        Upgrade::Other if request.is_connect() => return Some(Failure::NoTunnel),
         // No listener of Istio's lets these through, so that Envoy answers before it looks for a route.
         Upgrade::Other => return Some(Failure::UpgradeFailed),
     }

@@ -49,6 +49,8 @@ pub(crate) fn identify(
     request.downstream.remote = peer;
     // No address is internal unless Envoy is told which are, and Istio tells it none.
     let is_external = http.use_remote_address;
+    // Several lines are one list (RFC 9110 §5.3).
+    request.headers.join(FieldName::ForwardedFor, b",");
     if http.use_remote_address {
         trust_peer(request, http, peer);
     } else {

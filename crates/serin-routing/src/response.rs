@@ -186,6 +186,8 @@ pub enum Failure {
     AccessDenied,
     /// An upgrade that the rule does not pass on.
     UpgradeFailed,
+    /// `CONNECT` where no rule is for tunnels.
+    NoTunnel,
     /// The request's head is over the limits.
     HeadersTooLarge,
     /// The request's body does not fit in the buffer.
@@ -217,7 +219,7 @@ pub struct Reply {
 impl Failure {
     /// Whether nothing that follows on the request's connection can be understood.
     pub const fn ends_connection(self) -> bool {
-        matches!(self, Self::MalformedBody { .. } | Self::UpgradeFailed)
+        matches!(self, Self::MalformedBody { .. } | Self::UpgradeFailed | Self::NoTunnel)
     }
 
     /// The answer.
@@ -296,6 +298,7 @@ impl Failure {
             Self::RateLimited => (429, Some(Flag::RateLimited), "request_rate_limited", ""),
             Self::AccessDenied => (403, None, "rbac_access_denied", "RBAC: access denied"),
             Self::UpgradeFailed => (403, None, "upgrade_failed", ""),
+            Self::NoTunnel => (404, Some(Flag::NoRouteFound), "route_not_found", ""),
             Self::HeadersTooLarge => {
                 (431, Some(Flag::DownstreamProtocolError), "http1.headers_too_large", "")
             }
