@@ -3,10 +3,7 @@
 //! `differential/known.txt` names the cases that may differ, each with the reason, and docs/differences.md explains them.
 //! A case that differs without standing there fails the test, and so does one that stands there and no longer differs.
 
-#![expect(
-    clippy::expect_used,
-    reason = "a test says what it needs and what it finds"
-)]
+#![expect(clippy::expect_used, reason = "a test says what it needs and what it finds")]
 
 mod differential {
     pub(crate) mod backend;
