@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
@@ -21,7 +22,14 @@ const LONGEST: Duration = Duration::from_secs(2);
 pub(super) struct Watch {
     // Dropping it ends watching.
     _watcher: RecommendedWatcher,
-    changed: Arc<Notify>,
+    changed: Arc<Changed>,
+}
+
+/// That something has changed, until it is taken notice of.
+#[derive(Default)]
+struct Changed {
+    is_due: AtomicBool,
+    notice: Notify,
 }
 
 impl Watch {
@@ -30,13 +38,14 @@ impl Watch {
     /// # Errors
     /// The system cannot watch, or a path is gone.
     pub(super) fn new<'p>(paths: impl Iterator<Item = &'p Path>) -> notify::Result<Self> {
-        let changed = Arc::new(Notify::new());
-        let notice = Arc::clone(&changed);
+        let changed = Arc::<Changed>::default();
+        let noticed = Arc::clone(&changed);
         let mut watcher =
             notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
                 // Reading is no change. An error may have swallowed one.
                 if !event.is_ok_and(|event| matches!(event.kind, EventKind::Access(_))) {
-                    notice.notify_one();
+                    noticed.is_due.store(true, Ordering::Release);
+                    noticed.notice.notify_one();
                 }
             })?;
         for (folder, mode) in folders(paths) {
@@ -45,16 +54,21 @@ impl Watch {
         Ok(Self { _watcher: watcher, changed })
     }
 
-    /// Waits for a change, and until there is none for a while.
+    /// Waits for a change, and until there is none for a while. Given up in the middle, it can be called again: no change is
+    /// lost.
     pub(super) async fn changed(&self) {
-        self.changed.notified().await;
+        let Changed { is_due, notice } = &*self.changed;
+        while !is_due.load(Ordering::Acquire) {
+            notice.notified().await;
+        }
         let latest = Instant::now() + LONGEST;
         while Instant::now() < latest {
             let quiet = (Instant::now() + QUIET).min(latest);
-            if timeout_at(quiet, self.changed.notified()).await.is_err() {
-                return;
+            if timeout_at(quiet, notice.notified()).await.is_err() {
+                break;
             }
         }
+        is_due.store(false, Ordering::Release);
     }
 }
 
