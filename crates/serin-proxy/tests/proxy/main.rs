@@ -9,6 +9,7 @@ mod http1;
 mod http2;
 mod mirrors;
 mod origination;
+mod peers;
 mod pki;
 mod retries;
 mod rules;
