@@ -195,3 +195,6 @@ pub(crate) fn keeps_alive(head: &Head, buffer: &[u8]) -> bool {
 pub(crate) fn has_token(list: &[u8], token: &[u8]) -> bool {
     list.split(|&byte| byte == b',').any(|item| item.trim_ascii().eq_ignore_ascii_case(token))
 }
+
+#[cfg(test)]
+mod tests;
