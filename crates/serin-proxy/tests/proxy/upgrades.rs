@@ -90,13 +90,13 @@ fn an_offer_to_speak_http2_in_clear_text_is_not_taken_up() {
 }
 
 #[test]
-fn connect_is_refused() {
+fn connect_finds_no_route() {
     let running = Setup::new(echo()).start();
     let answer = talk(
         running.address,
         "CONNECT echo.example:443 HTTP/1.1\r\nHost: echo.example:443\r\nConnection: close\r\n\r\n",
     );
-    assert!(answer.starts_with("HTTP/1.1 403 Forbidden\r\n"), "{answer}");
+    assert!(answer.starts_with("HTTP/1.1 404 Not Found\r\n"), "{answer}");
 }
 
 /// Opens a WebSocket over HTTP/2 (RFC 8441), and talks over it.
