@@ -103,7 +103,7 @@ pub fn create(
         managed::update(resource, None, &mut object, writer, context.now);
     }
     strategy::before_create(resource, &mut object);
-    check(resource, None, &object)?;
+    check(resource, None, &object, context.subresource)?;
     Ok(Prepared { warnings: validate::warnings(resource, None, &object), object })
 }
 
@@ -153,12 +153,17 @@ pub fn update(
     }
     strategy::carry(resource, old, &mut object, context.subresource);
     strategy::count(resource, old, &mut object);
-    check(resource, Some(old), &object)?;
+    check(resource, Some(old), &object, context.subresource)?;
     Ok(Prepared { warnings: validate::warnings(resource, Some(old), &object), object })
 }
 
-fn check(resource: &Resource, old: Option<&Value>, object: &Value) -> Result<(), Status> {
-    let errors = validate::object(resource, old, object);
+fn check(
+    resource: &Resource,
+    old: Option<&Value>,
+    object: &Value,
+    subresource: Option<&str>,
+) -> Result<(), Status> {
+    let errors = validate::object(resource, old, object, subresource);
     if errors.is_empty() {
         return Ok(());
     }

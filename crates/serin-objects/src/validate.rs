@@ -5,26 +5,96 @@ use serde_json::Value;
 use crate::Resource;
 use crate::fields::FieldError;
 
+mod access;
+mod config;
+mod container;
+mod crd;
 mod custom;
 mod meta;
 pub(crate) mod names;
+mod network;
 pub(crate) mod pod;
+mod scaling;
+mod tools;
+mod volume;
+mod webhook;
+mod workload;
+
+/// An object, and the one it replaces.
+#[derive(Clone, Copy)]
+struct Change<'c> {
+    old: Option<&'c Value>,
+    new: &'c Value,
+    /// The part of the object that is written.
+    subresource: Option<&'c str>,
+}
 
 /// Everything that is wrong with an object, new or in the place of `old`.
-pub(crate) fn object(resource: &Resource, old: Option<&Value>, object: &Value) -> Vec<FieldError> {
-    let mut errors = meta::check(resource, object);
+pub(crate) fn object(
+    resource: &Resource,
+    old: Option<&Value>,
+    new: &Value,
+    subresource: Option<&str>,
+) -> Vec<FieldError> {
+    let mut errors = meta::check(resource, new);
     if let Some(old) = old {
-        errors.extend(meta::check_update(old, object));
+        errors.extend(meta::check_update(old, new));
     }
+    let change = Change { old, new, subresource };
     if resource.is_custom() {
-        errors.extend(custom::check(resource, old, object));
+        errors.extend(custom::check(resource, old, new));
+        return errors;
+    }
+    // What is not written was right already.
+    if subresource == Some("status") {
+        return errors;
+    }
+    match (resource.group.as_str(), resource.kind.as_str()) {
+        ("", "Pod") => pod::check(&change, &mut errors),
+        ("", "ConfigMap" | "Secret" | "Namespace" | "ServiceAccount" | "Node" | "Event") => {
+            config::check(&resource.kind, &change, &mut errors);
+        }
+        ("", "PersistentVolumeClaim" | "LimitRange" | "ResourceQuota" | "PodTemplate") => {
+            config::check(&resource.kind, &change, &mut errors);
+        }
+        ("", "Service" | "Endpoints") | ("networking.k8s.io" | "discovery.k8s.io", _) => {
+            network::check(&resource.kind, &change, &mut errors);
+        }
+        ("apps" | "batch", _) | ("", "ReplicationController") => {
+            workload::check(&resource.kind, &change, &mut errors);
+        }
+        (
+            "autoscaling"
+            | "policy"
+            | "scheduling.k8s.io"
+            | "storage.k8s.io"
+            | "coordination.k8s.io",
+            _,
+        ) => {
+            scaling::check(resource, &change, &mut errors);
+        }
+        ("rbac.authorization.k8s.io", _) => access::check(&resource.kind, &change, &mut errors),
+        ("admissionregistration.k8s.io", _) => webhook::check(&resource.kind, &change, &mut errors),
+        ("apiextensions.k8s.io", _) => crd::check(&change, &mut errors),
+        _ => {}
     }
     errors
 }
 
 /// What the author of an object should hear though it is not wrong.
 pub(crate) fn warnings(resource: &Resource, old: Option<&Value>, object: &Value) -> Vec<String> {
-    let _ = (old, object);
     let definition = resource.definition().and_then(|it| it.version(&resource.version));
-    definition.and_then(|version| version.deprecation.clone()).into_iter().collect()
+    if let Some(definition) = definition {
+        return definition.deprecation.clone().into_iter().collect();
+    }
+    if resource.is("", "Endpoints") && old.is_none() {
+        return texts![
+            "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"
+        ];
+    }
+    let _ = object;
+    Vec::new()
 }
+
+#[cfg(test)]
+mod tests;

@@ -52,6 +52,26 @@ pub(super) fn before_create(resource: &Resource, object: &mut Value) {
         }
     }
     pod_template_generation(resource, object);
+    if resource.is("batch", "Job") {
+        job_labels(object);
+    }
+}
+
+/// A job's pods are told from others by its uid, unless its author chose how.
+fn job_labels(object: &mut Value) {
+    if object["spec"]["manualSelector"] == true {
+        return;
+    }
+    let (name, uid) = (object["metadata"]["name"].clone(), object["metadata"]["uid"].clone());
+    let labels = &mut object["spec"]["template"]["metadata"]["labels"];
+    for prefix in ["", "batch.kubernetes.io/"] {
+        labels[format!("{prefix}job-name")] = name.clone();
+        labels[format!("{prefix}controller-uid")] = uid.clone();
+    }
+    if object["spec"]["selector"].is_null() {
+        object["spec"]["selector"] =
+            json!({"matchLabels": {"batch.kubernetes.io/controller-uid": uid}});
+    }
 }
 
 /// Texts of a Secret are data.
