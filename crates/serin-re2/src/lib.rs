@@ -25,6 +25,7 @@ mod matcher;
 mod parse;
 mod positions;
 mod rewrite;
+mod runs;
 mod translate;
 
 pub use error::{Error, ErrorKind, RewriteError};

@@ -11,6 +11,7 @@ use crate::analysis::{Spine, required_literal};
 use crate::ast::Node;
 use crate::dfa::Dfa;
 use crate::positions::{Edges, Graph};
+use crate::runs::Runs;
 use crate::translate::translate;
 
 /// Below this length, looking for a required literal first does not pay.
@@ -18,8 +19,10 @@ const WORTH_SEARCHING: usize = 32;
 
 #[derive(Debug)]
 pub(crate) struct Matcher {
-    prefix: Box<[u8]>,
-    suffix: Box<[u8]>,
+    /// The literal start and the literal end.
+    ends: Box<[u8]>,
+    /// The length of the literal start.
+    start: usize,
     middle: Middle,
     engine: OnceLock<Option<meta::Regex>>,
 }
@@ -38,8 +41,8 @@ pub(crate) enum Answer {
 enum Middle {
     /// Nothing: the pattern is one literal.
     Nothing,
-    /// One class of characters again and again.
-    Run { members: [u64; 2], min: usize, max: usize },
+    /// Runs of characters with literals between them.
+    Runs(Runs),
     /// Anything else: an automaton that is built at its first use, if it can be had.
     Other(OnceLock<Option<Box<Automaton>>>),
 }
@@ -54,8 +57,8 @@ struct Automaton {
 impl Matcher {
     pub(crate) fn new(node: &Node) -> Self {
         let (prefix, middle, suffix) = Spine::new(node).peel();
-        let (prefix, suffix, middle) = (prefix.into(), suffix.into(), Middle::new(middle));
-        Self { prefix, suffix, middle, engine: OnceLock::new() }
+        let (start, ends) = (prefix.len(), [prefix, suffix].concat().into());
+        Self { ends, start, middle: Middle::new(middle), engine: OnceLock::new() }
     }
 
     /// Builds what a match would need.
@@ -68,15 +71,15 @@ impl Matcher {
     }
 
     pub(crate) fn is_full_match(&self, node: &Node, text: &[u8]) -> bool {
-        let Some(middle) =
-            text.strip_prefix(&*self.prefix).and_then(|rest| rest.strip_suffix(&*self.suffix))
+        let (prefix, suffix) = self.ends.split_at(self.start);
+        let Some(middle) = text.strip_prefix(prefix).and_then(|rest| rest.strip_suffix(suffix))
         else {
             return false;
         };
         let answer = match &self.middle {
             Middle::Nothing if middle.is_empty() => Answer::Match,
             Middle::Nothing => Answer::NoMatch,
-            Middle::Run { members, min, max } => run(*members, *min, *max, middle),
+            Middle::Runs(runs) => runs.run(middle),
             Middle::Other(automaton) => {
                 let automaton = automaton.get_or_init(|| Automaton::new(node));
                 automaton.as_ref().map_or(Answer::Unknown, |automaton| automaton.run(middle))
@@ -114,16 +117,8 @@ impl Middle {
         if nodes.is_empty() {
             return Self::Nothing;
         }
-        if let [Node::Repeat(repeat)] = nodes
-            && let Node::Class(set) = &repeat.node
-        {
-            let ascii = set.ascii();
-            let max = repeat.max.map_or(usize::MAX, |max| max as usize);
-            return Self::Run {
-                members: [ascii as u64, (ascii >> 64) as u64],
-                min: repeat.min as usize,
-                max,
-            };
+        if let Some(runs) = Runs::new(nodes) {
+            return Self::Runs(runs);
         }
         Self::Other(OnceLock::new())
     }
@@ -150,17 +145,4 @@ impl Automaton {
         }
         self.dfa.run(text)
     }
-}
-
-/// Whether a text has only members of a class, and between `min` and `max` of them.
-fn run(members: [u64; 2], min: usize, max: usize, text: &[u8]) -> Answer {
-    for &byte in text {
-        if byte >= 0x80 {
-            return Answer::Unknown;
-        }
-        if members[usize::from(byte >> 6)] >> (byte & 63) & 1 == 0 {
-            return Answer::NoMatch;
-        }
-    }
-    if (min..=max).contains(&text.len()) { Answer::Match } else { Answer::NoMatch }
 }
