@@ -65,8 +65,11 @@ pub struct Http2Settings {
     /// Bytes that a peer may send on one stream before they are used up. Smaller than Envoy's 16 MiB: what a slow reader has
     /// not taken stands in memory.
     pub stream_window: u32,
-    /// The same for all streams of a connection together.
+    /// The same for all streams of a client's connection together.
     pub connection_window: u32,
+    /// The same for a connection to an endpoint, which many clients share: those that read slowly must not use it up for the
+    /// others.
+    pub upstream_connection_window: u32,
     /// Size of a head after decompression, in bytes (Envoy's default 60 KiB).
     pub header_list_size: u32,
     /// Bytes of a stream that may wait to be written.
@@ -82,6 +85,7 @@ impl Default for Http2Settings {
             concurrent_streams: 1024,
             stream_window: 256 * 1024,
             connection_window: 4 * 1024 * 1024,
+            upstream_connection_window: 64 * 1024 * 1024,
             header_list_size: 60 * 1024,
             send_buffer: 64 * 1024,
             premature_resets: 500,

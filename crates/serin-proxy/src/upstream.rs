@@ -131,9 +131,9 @@ impl Upstreams {
             if state.next_sweep().is_some_and(|due| due <= now) {
                 state.sweep(now);
             }
-            let limit = upstream.shared.cluster.idle_timeout;
+            let cluster = &upstream.shared.cluster;
             let pools = upstream.pools.borrow();
-            pools.values().flat_map(HashMap::values).for_each(|pool| pool.close_idle(now, limit));
+            pools.values().flat_map(HashMap::values).for_each(|pool| pool.close_idle(now, cluster));
         }
     }
 }

@@ -125,7 +125,7 @@ impl Round<'_> {
         let mut sending: Sending<'_> = std::pin::pin!(outgoing.send(&mut sink));
         let mut is_sending = true;
         let received = self.receive(&mut sending, &mut is_sending, &mut answer, responder);
-        let received = match self.try_timeout() {
+        let received = match self.trip.try_timeout {
             Some(limit) => {
                 let progress = self.progress;
                 tokio::select! {
@@ -165,11 +165,6 @@ impl Round<'_> {
         };
         let (ended, is_reusable) = delivery.respond(response, answer, responder).await;
         (Tried::Done(ended), is_reusable)
-    }
-
-    fn try_timeout(&self) -> Option<Duration> {
-        let policy = self.trip.forwarding.forward.retry.as_ref()?;
-        policy.try_timeout(self.trip.forwarding.timeout)
     }
 
     /// The final head of the answer, while the request is still being sent; interim heads go on at once.

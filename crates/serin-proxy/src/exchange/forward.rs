@@ -20,9 +20,11 @@ const STEERING: [&[u8]; 8] = [
     b"x-envoy-retriable-status-codes",
     b"x-envoy-retry-grpc-on",
     b"x-envoy-retry-on",
-    b"x-envoy-upstream-rq-per-try-timeout-ms",
+    TRY_TIMEOUT,
     b"x-envoy-upstream-rq-timeout-ms",
 ];
+/// Overrides the time for one try, in milliseconds.
+const TRY_TIMEOUT: &[u8] = b"x-envoy-upstream-rq-per-try-timeout-ms";
 
 /// Everything that stays the same from try to try.
 pub(super) struct Trip<'t> {
@@ -30,6 +32,8 @@ pub(super) struct Trip<'t> {
     pub(super) decision: &'t Decision<'t>,
     pub(super) forwarding: &'t Forwarding<'t>,
     pub(super) upstream: &'t crate::upstream::Upstream,
+    /// Time for one try.
+    pub(super) try_timeout: Option<Duration>,
 }
 
 /// Sends a request upstream and its answer downstream.
@@ -41,7 +45,9 @@ pub(super) async fn forward(
     outgoing: &mut Outgoing<'_>,
     responder: &mut Responder<'_>,
 ) -> Ended {
+    let try_timeout = try_timeout(request, forwarding);
     prepare(request, decision, forwarding);
+    expect_answer_within(request, try_timeout.or(forwarding.timeout));
     let Some(upstream) = exchange.worker.upstreams.get(&forwarding.cluster.name) else {
         let failure = Failure::ClusterNotFound(forwarding.forward.cluster_not_found_status);
         return reply::fail(exchange, request, Some(decision), failure, responder).await;
@@ -49,7 +55,7 @@ pub(super) async fn forward(
     let Ok(permit) = upstream.shared.breaker.take(Resource::Requests) else {
         return reply::fail(exchange, request, Some(decision), Failure::Overflow, responder).await;
     };
-    let trip = Trip { exchange, decision, forwarding, upstream: &upstream };
+    let trip = Trip { exchange, decision, forwarding, upstream: &upstream, try_timeout };
     let progress = outgoing.progress();
     let tries = try_until_answered(&trip, request, outgoing, responder);
     let ended = match forwarding.timeout {
@@ -85,14 +91,20 @@ fn prepare(request: &mut Request, decision: &Decision<'_>, forwarding: &Forwardi
         request.set_authority(authority.as_bytes());
     }
     remove_hop_by_hop(&mut request.headers);
-    expect_answer_within(request, forwarding);
+}
+
+/// The time for one try: the client's own, where it may ask for one, or the rule's; none that is not shorter than the whole.
+fn try_timeout(request: &Request, forwarding: &Forwarding<'_>) -> Option<Duration> {
+    let asked = request.headers.find(TRY_TIMEOUT);
+    let asked = asked.and_then(|text| std::str::from_utf8(text).ok()?.parse().ok());
+    let rule = forwarding.forward.retry.as_ref().and_then(|policy| policy.per_try_timeout);
+    let limit = asked.map(Duration::from_millis).or(rule).filter(|limit| !limit.is_zero())?;
+    forwarding.timeout.is_none_or(|whole| limit < whole).then_some(limit)
 }
 
 /// Tells the upstream how long it is waited for: a try, or all of them. For gRPC also in the header that its servers read.
-fn expect_answer_within(request: &mut Request, forwarding: &Forwarding<'_>) {
-    let policy = forwarding.forward.retry.as_ref();
-    let per_try = policy.and_then(|policy| policy.try_timeout(forwarding.timeout));
-    let Some(limit) = per_try.or(forwarding.timeout) else { return };
+fn expect_answer_within(request: &mut Request, limit: Option<Duration>) {
+    let Some(limit) = limit else { return };
     let milliseconds = limit.as_millis().to_string();
     request.headers.set(b"x-envoy-expected-rq-timeout-ms", milliseconds.as_bytes());
     if request.headers.find(b"grpc-timeout").is_some() && super::is_grpc(request) {

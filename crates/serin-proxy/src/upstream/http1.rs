@@ -4,7 +4,8 @@ use serin_http1::{
     Error, FieldName, Framing, Head, Kind, Limits, Version, request_line, response_framing,
     write_field,
 };
-use serin_routing::breaker::Permit;
+use serin_routing::breaker::{self, Permit};
+use serin_routing::time::Instant;
 
 use super::UpstreamError;
 use super::pool::Open;
@@ -21,6 +22,7 @@ pub(crate) struct Http1Connection {
     /// Memory for heads of requests.
     head_buffer: Vec<u8>,
     requests: u32,
+    opened: Instant,
     _permit: Permit,
     _open: Open,
 }
@@ -28,6 +30,7 @@ pub(crate) struct Http1Connection {
 impl Http1Connection {
     pub(super) fn new(stream: Stream, buffers: &BufferPool, permit: Permit, open: Open) -> Self {
         Self {
+            opened: open.now(),
             io: Io::new(stream),
             input: Buffer::new(buffers),
             head: Head::default(),
@@ -69,9 +72,11 @@ impl Http1Connection {
         (sink, answer)
     }
 
-    /// How many requests it has served.
-    pub(super) const fn requests(&self) -> u32 {
-        self.requests
+    /// Whether it may serve another request.
+    pub(super) fn may_serve(&self, now: Instant, limits: &breaker::Limits) -> bool {
+        let most = limits.max_requests_per_connection;
+        (most == 0 || self.requests < most)
+            && limits.max_connection_duration.is_none_or(|limit| now.since(self.opened) < limit)
     }
 
     /// Whether the peer has sent or closed something while nothing was asked.

@@ -55,7 +55,7 @@ impl Http2Connection {
         builder
             .enable_push(false)
             .initial_window_size(settings.stream_window)
-            .initial_connection_window_size(settings.connection_window)
+            .initial_connection_window_size(settings.upstream_connection_window)
             .max_header_list_size(settings.header_list_size)
             .max_send_buffer_size(settings.send_buffer);
         let (send, connection) = builder.handshake(stream).await?;

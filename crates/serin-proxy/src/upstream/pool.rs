@@ -7,7 +7,7 @@ use std::time::Duration;
 
 pub(super) use serin_routing::breaker::Limits;
 use serin_routing::breaker::{Breaker, Permit, Resource};
-use serin_routing::model::EndpointAddress;
+use serin_routing::model::{Cluster, EndpointAddress};
 use serin_routing::time::Instant;
 use std::sync::Arc;
 use tokio::sync::Notify;
@@ -97,6 +97,10 @@ impl Open {
 
     pub(super) fn changed(&self) {
         self.0.changed();
+    }
+
+    pub(super) fn now(&self) -> Instant {
+        self.0.now()
     }
 }
 
@@ -216,13 +220,17 @@ impl Pool {
         }
     }
 
-    /// Closes connections that have been idle for longer than `limit`, and those that have ended.
-    pub(super) fn close_idle(&self, now: Instant, limit: Option<Duration>) {
+    /// Closes connections that have been idle or open for longer than the cluster lets them, and those that have ended.
+    pub(super) fn close_idle(&self, now: Instant, cluster: &Cluster) {
+        let limit = cluster.idle_timeout;
         // Dropping a connection tells those that wait, who look here.
         let idle = std::mem::take(&mut *self.idle.borrow_mut());
         let is_fresh = |idle: &Idle| limit.is_none_or(|limit| now.since(idle.since) < limit);
+        let may_serve = |idle: &Idle| {
+            idle.connection.may_serve(now, &cluster.limits) && !idle.connection.has_news()
+        };
         let kept: Vec<Idle> =
-            idle.into_iter().filter(|idle| is_fresh(idle) && !idle.connection.has_news()).collect();
+            idle.into_iter().filter(|idle| is_fresh(idle) && may_serve(idle)).collect();
         self.idle.borrow_mut().extend(kept);
         self.shared.borrow_mut().retain(|connection| connection.is_wanted(now, limit));
     }
@@ -296,8 +304,7 @@ impl Lease {
     /// Gives the connection back for the next request, if it may serve one.
     pub(super) fn give_back(mut self, now: Instant, limits: &Limits) {
         let Some(mut connection) = self.connection.take() else { return };
-        let most = limits.max_requests_per_connection;
-        if most > 0 && connection.requests() >= most {
+        if !connection.may_serve(now, limits) {
             return;
         }
         connection.rest();

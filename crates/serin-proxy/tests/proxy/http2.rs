@@ -204,39 +204,6 @@ fn an_answer_that_breaks_off_is_not_taken_for_a_whole_one() {
 }
 
 #[test]
-fn many_requests_share_an_upstream_connection_up_to_its_limit() {
-    let (ports, seen) = mpsc::channel();
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    let real = counting(|_, mut respond| async move {
-        respond.send_response(ok(), true).unwrap();
-    });
-    // Connections are counted on their way.
-    std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            let mut down = stream.unwrap();
-            ports.send(down.peer_addr().unwrap().port()).unwrap();
-            let mut up = std::net::TcpStream::connect(real).unwrap();
-            let (mut down_read, mut up_write) =
-                (down.try_clone().unwrap(), up.try_clone().unwrap());
-            std::thread::spawn(move || std::io::copy(&mut down_read, &mut up_write));
-            std::thread::spawn(move || std::io::copy(&mut up, &mut down));
-        }
-    });
-    let count = |limit| {
-        let mut setup = Setup::http2(address);
-        setup.cluster().limits.max_requests_per_connection = limit;
-        let running = setup.start();
-        for _ in 0..6 {
-            assert!(talk(running.address, GET).starts_with("HTTP/1.1 200 "));
-        }
-        seen.try_iter().count()
-    };
-    assert_eq!(count(0), 1);
-    assert_eq!(count(2), 3);
-}
-
-#[test]
 fn the_clients_version_can_be_kept_upstream() {
     let up = upstream_http2(|request, mut respond| async move {
         let version = format!("{:?}", request.version());

@@ -11,6 +11,7 @@ mod mirrors;
 mod origination;
 mod peers;
 mod pki;
+mod pools;
 mod retries;
 mod rules;
 mod support;

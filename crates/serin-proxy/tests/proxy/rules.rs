@@ -206,8 +206,10 @@ fn inside_the_mesh_a_client_may_set_its_timeout() {
     let silent = upstream(|mut stream| {
         let _ = std::io::Read::read_to_end(&mut stream, &mut Vec::new());
     });
-    let mut setup = Setup::new(silent);
-    setup.http.use_remote_address = false;
-    let answer = get(setup, "/", "X-Envoy-Upstream-Rq-Timeout-Ms: 20\r\n");
-    assert!(answer.starts_with("HTTP/1.1 504 "), "{answer}");
+    for field in ["X-Envoy-Upstream-Rq-Timeout-Ms", "X-Envoy-Upstream-Rq-Per-Try-Timeout-Ms"] {
+        let mut setup = Setup::new(silent);
+        setup.http.use_remote_address = false;
+        let answer = get(setup, "/", &format!("{field}: 20\r\n"));
+        assert!(answer.starts_with("HTTP/1.1 504 "), "{answer}");
+    }
 }

@@ -1,0 +1,162 @@
+//! Connections to endpoints: how long they are used, and when there are several.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+use serin_routing::model::Http2KeepAlive;
+
+use crate::support::{
+    Running, Setup, ask, client, echo, request, run, talk, upstream, upstream_http2,
+};
+
+const GET: &str = "GET / HTTP/1.1\r\nHost: echo.example\r\nConnection: close\r\n\r\n";
+
+/// Counts the connections to an upstream on their way.
+fn counted(real: SocketAddr) -> (SocketAddr, Receiver<u16>) {
+    let (tell, told) = channel();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut down = stream.unwrap();
+            let _ = tell.send(down.peer_addr().unwrap().port());
+            let mut up = TcpStream::connect(real).unwrap();
+            let (mut from, mut to) = (down.try_clone().unwrap(), up.try_clone().unwrap());
+            std::thread::spawn(move || {
+                let _ = std::io::copy(&mut from, &mut to);
+                let _ = to.shutdown(std::net::Shutdown::Both);
+            });
+            std::thread::spawn(move || {
+                let _ = std::io::copy(&mut up, &mut down);
+                let _ = down.shutdown(std::net::Shutdown::Both);
+            });
+        }
+    });
+    (address, told)
+}
+
+fn echo_http2() -> SocketAddr {
+    upstream_http2(|_, mut respond| async move {
+        respond.send_response(http::Response::new(()), true).unwrap();
+    })
+}
+
+fn ask_often(running: &Running, times: usize) {
+    for _ in 0..times {
+        let answer = talk(running.address, GET);
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    }
+}
+
+#[test]
+fn a_connection_is_used_again_as_long_as_it_may() {
+    type Make = fn(SocketAddr) -> Setup;
+    let kinds: [(Make, fn() -> SocketAddr); 2] = [(Setup::new, echo), (Setup::http2, echo_http2)];
+    for (setup, real) in kinds {
+        let (address, connections) = counted(real());
+        ask_often(&setup(address).start(), 5);
+        assert_eq!(connections.try_iter().count(), 1);
+        let mut limited = setup(address);
+        limited.cluster().limits.max_requests_per_connection = 2;
+        ask_often(&limited.start(), 5);
+        assert_eq!(connections.try_iter().count(), 3);
+        let mut short = setup(address);
+        short.cluster().limits.max_connection_duration = Some(Duration::from_millis(1));
+        let running = short.start();
+        for _ in 0..3 {
+            ask_often(&running, 1);
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        assert_eq!(connections.try_iter().count(), 3);
+    }
+}
+
+#[test]
+fn more_streams_than_a_connection_takes_open_another() {
+    let (arrived, arrivals) = channel();
+    let real = upstream_http2(move |_, mut respond| {
+        let _ = arrived.send(());
+        async move {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            respond.send_response(http::Response::new(()), true).unwrap();
+        }
+    });
+    let (address, connections) = counted(real);
+    let mut setup = Setup::http2(address);
+    setup.cluster().limits.max_concurrent_streams = 2;
+    let running = setup.start();
+    run(async {
+        let client = client(running.address).await;
+        let asked: Vec<_> = (0..6)
+            .map(|_| {
+                let client = client.clone();
+                tokio::spawn(async move { ask(&client, request("GET", "/"), b"", None).await })
+            })
+            .collect();
+        for asked in asked {
+            assert_eq!(asked.await.unwrap().status, 200);
+        }
+    });
+    assert_eq!(arrivals.try_iter().count(), 6);
+    let count = connections.try_iter().count();
+    assert!((2..=3).contains(&count), "{count}");
+}
+
+/// The frames that begin a connection: settings, and their acknowledgement.
+const SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
+const SETTINGS_ACK: &[u8] = &[0, 0, 0, 4, 1, 0, 0, 0, 0];
+
+#[test]
+fn a_connection_that_does_not_answer_pings_is_given_up() {
+    let (tell, told) = channel();
+    let address = upstream(move |mut stream| {
+        stream.write_all(&[SETTINGS, SETTINGS_ACK].concat()).unwrap();
+        // The first ping is answered, as it asks only for the settings; nothing is after that.
+        let mut seen = Vec::new();
+        let mut buffer = [0; 4096];
+        let mut answered = false;
+        while let Ok(count @ 1..) = stream.read(&mut buffer) {
+            seen.extend_from_slice(&buffer[..count]);
+            let ping = seen.windows(9).position(|it| it == [0, 0, 8, 6, 0, 0, 0, 0, 0]);
+            if let (false, Some(at)) = (answered, ping)
+                && seen.len() >= at + 17
+            {
+                let pong = [&[0, 0, 8, 6, 1, 0, 0, 0, 0], &seen[at + 9..at + 17]].concat();
+                stream.write_all(&pong).unwrap();
+                answered = true;
+            }
+        }
+        let _ = tell.send(answered);
+    });
+    let mut setup = Setup::http2(address);
+    setup.cluster().http2_keep_alive = Some(Http2KeepAlive {
+        interval: Duration::from_millis(20),
+        timeout: Duration::from_millis(20),
+    });
+    let answer = talk(setup.start().address, GET);
+    assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+    assert!(told.recv().unwrap());
+}
+
+#[test]
+fn requests_go_elsewhere_after_a_goodbye() {
+    let (address, connections) = counted(upstream(|mut stream| {
+        // One stream is answered, with the goodbye before the answer.
+        stream.write_all(&[SETTINGS, SETTINGS_ACK].concat()).unwrap();
+        let mut seen = Vec::new();
+        let mut buffer = [0; 4096];
+        while !seen.windows(9).any(|it| it[3] == 1 && it[5..] == [0, 0, 0, 1]) {
+            let Ok(count @ 1..) = stream.read(&mut buffer) else { return };
+            seen.extend_from_slice(&buffer[..count]);
+        }
+        let goodbye = [0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0];
+        let answer = [0, 0, 1, 1, 5, 0, 0, 0, 1, 0x88];
+        stream.write_all(&goodbye).unwrap();
+        stream.write_all(&answer).unwrap();
+        let _ = stream.read_to_end(&mut seen);
+    }));
+    ask_often(&Setup::http2(address).start(), 3);
+    assert_eq!(connections.try_iter().count(), 3);
+}
