@@ -10,6 +10,7 @@ use serin_routing::time::Instant;
 use super::UpstreamError;
 use super::pool::Open;
 use crate::body::{Http1Sink, Http1Source};
+use crate::clock::Clock;
 use crate::io::{Buffer, BufferPool, Io, Stream};
 use crate::request::{Request, Upgrade};
 use crate::response::Response;
@@ -73,10 +74,10 @@ impl Http1Connection {
     }
 
     /// Whether it may serve another request.
-    pub(super) fn may_serve(&self, now: Instant, limits: &breaker::Limits) -> bool {
+    pub(super) fn may_serve(&self, clock: Clock, limits: &breaker::Limits) -> bool {
         let most = limits.max_requests_per_connection;
-        (most == 0 || self.requests < most)
-            && limits.max_connection_duration.is_none_or(|limit| now.since(self.opened) < limit)
+        let is_young = |limit| clock.now().since(self.opened) < limit;
+        (most == 0 || self.requests < most) && limits.max_connection_duration.is_none_or(is_young)
     }
 
     /// Whether the peer has sent or closed something while nothing was asked.

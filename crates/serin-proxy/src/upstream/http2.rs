@@ -35,6 +35,7 @@ pub(super) struct Http2Connection {
     /// What the peer says of itself at the beginning has arrived.
     settled: Cell<bool>,
     settling: Notify,
+    opened: Instant,
     idle_since: Cell<Instant>,
 }
 
@@ -66,6 +67,7 @@ impl Http2Connection {
             closing: Cell::new(false),
             settled: Cell::new(false),
             settling: Notify::new(),
+            opened: now,
             idle_since: Cell::new(now),
         });
         Ok((shared, connection))
@@ -77,7 +79,10 @@ impl Http2Connection {
         limits: &Limits,
         occupancy: &Rc<Occupancy>,
     ) -> Option<Http2Stream> {
-        if self.closing.get() {
+        // However short its life, it serves the request that it was opened for.
+        let is_old = |limit| self.requests.get() > 0 && occupancy.now().since(self.opened) >= limit;
+        if self.closing.get() || limits.max_connection_duration.is_some_and(is_old) {
+            self.closing.set(true);
             return None;
         }
         let peers = u32::try_from(self.send.current_max_send_streams()).unwrap_or(u32::MAX);

@@ -130,7 +130,8 @@ impl Pool {
         worker: &Worker,
         place: Place<'_>,
     ) -> Result<Lease, OpenError> {
-        if let Some(lease) = self.take() {
+        let limits = &place.upstream.shared.cluster.limits;
+        if let Some(lease) = self.take(limits) {
             return Ok(lease);
         }
         let breaker = &place.upstream.shared.breaker;
@@ -140,7 +141,7 @@ impl Pool {
                 break permit;
             }
             self.wait().await;
-            if let Some(lease) = self.take() {
+            if let Some(lease) = self.take(limits) {
                 return Ok(lease);
             }
         };
@@ -211,10 +212,10 @@ impl Pool {
     }
 
     /// The connection used last that is still alive, as far as is known without asking the system.
-    fn take(self: &Rc<Self>) -> Option<Lease> {
+    fn take(self: &Rc<Self>, limits: &Limits) -> Option<Lease> {
         loop {
             let Idle { connection, .. } = self.idle.borrow_mut().pop()?;
-            if !connection.has_news() {
+            if connection.may_serve(self.occupancy.clock, limits) && !connection.has_news() {
                 return Some(Lease { connection: Some(connection), pool: Rc::clone(self) });
             }
         }
@@ -227,7 +228,8 @@ impl Pool {
         let idle = std::mem::take(&mut *self.idle.borrow_mut());
         let is_fresh = |idle: &Idle| limit.is_none_or(|limit| now.since(idle.since) < limit);
         let may_serve = |idle: &Idle| {
-            idle.connection.may_serve(now, &cluster.limits) && !idle.connection.has_news()
+            idle.connection.may_serve(self.occupancy.clock, &cluster.limits)
+                && !idle.connection.has_news()
         };
         let kept: Vec<Idle> =
             idle.into_iter().filter(|idle| is_fresh(idle) && may_serve(idle)).collect();
@@ -304,7 +306,7 @@ impl Lease {
     /// Gives the connection back for the next request, if it may serve one.
     pub(super) fn give_back(mut self, now: Instant, limits: &Limits) {
         let Some(mut connection) = self.connection.take() else { return };
-        if !connection.may_serve(now, limits) {
+        if !connection.may_serve(self.pool.occupancy.clock, limits) {
             return;
         }
         connection.rest();
