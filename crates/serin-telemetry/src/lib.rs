@@ -1,0 +1,16 @@
+//! What is counted and logged, and the forms in which it leaves the process.
+//!
+//! Each core counts on its own in plain integers: [`Metrics`] has neither a lock nor an atomic, and finds the place of a request by
+//! a key of numbers, so that no label is touched while requests are served. Who asks gets a copy of every core's counters,
+//! which [`exposition`] sums and writes as Prometheus reads it, under Istio's names. [`access_log`] takes lines from the cores and writes
+//! them on a thread of its own. What the counts mean is the caller's.
+
+pub mod access_log;
+mod destination;
+pub mod exposition;
+mod histogram;
+mod metrics;
+
+pub use destination::{Destination, DestinationId, Workload};
+pub use histogram::Histogram;
+pub use metrics::{Counted, Metrics, Protocol, Request, Tcp};
