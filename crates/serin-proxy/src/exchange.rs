@@ -118,6 +118,9 @@ async fn phases(
         decide(&exchange.snapshot.compiled, table, request, &mut scratch, &mut *random)
     };
     responder.record.flags = decision.flags();
+    if let Some(detail) = &mut responder.record.detail {
+        detail.decided(&decision);
+    }
     if let Some(delay) = decision.delay {
         tokio::time::sleep(delay).await;
     }
@@ -181,7 +184,7 @@ async fn act(
 }
 
 /// Whether a request speaks gRPC, by its content type (Envoy's rule).
-fn is_grpc(request: &Request) -> bool {
+pub(crate) fn is_grpc(request: &Request) -> bool {
     let content_type = request.headers.find(b"content-type").unwrap_or_default();
     match content_type.strip_prefix(b"application/grpc") {
         Some(rest) => matches!(rest.first(), None | Some(b'+' | b';')),

@@ -16,7 +16,6 @@ use crate::connection::Ends;
 use crate::exchange::{self, Ended, Exchange};
 use crate::http2;
 use crate::io::{Buffer, Io, Rewound, Stream};
-use crate::record::Record;
 use crate::request::{Request, Upgrade};
 use crate::response::{Http1Reply, Reply, Responder, http_date};
 use crate::upstream::{Version, has_token, keeps_alive};
@@ -140,13 +139,13 @@ async fn serve_requests(
                 head: Vec::new(),
             }),
             is_head: request.method_text() == b"HEAD",
-            record: Record::new(worker.clock.now()),
+            record: worker.telemetry.begin(worker.clock.now()),
         };
         let framing =
             if request.upgrade == Upgrade::WebSocket { Framing::UntilClose } else { framing };
         let body = Source::Http1(Http1Source::new(io, &mut input, framing));
         let ended = exchange::handle(&exchange, &mut request, body, &mut responder).await;
-        worker.counters.add(&responder.record);
+        worker.telemetry.end(&request, &responder.record, Version::Http1, worker.clock.now());
         let keep_alive = matches!(&responder.reply, Reply::Http1(reply) if reply.keep_alive);
         if ended == Ended::Broken || !keep_alive {
             return Next::Close;

@@ -22,7 +22,6 @@ use tokio::time::{sleep, timeout};
 use crate::body::{Http2Out, Http2Source, Source};
 use crate::connection::Ends;
 use crate::exchange::{self, Ended, Exchange};
-use crate::record::Record;
 use crate::request::Request;
 use crate::response::{Length, Reply, Responder, Response};
 use crate::upstream::Version;
@@ -168,7 +167,7 @@ async fn serve_stream(
     let mut responder = Responder {
         reply: Reply::Http2(&out),
         is_head: head.method == http::Method::HEAD,
-        record: Record::new(worker.clock.now()),
+        record: worker.telemetry.begin(worker.clock.now()),
     };
     let mut request = Request::default();
     request.take_ends(&connection.ends);
@@ -201,7 +200,7 @@ async fn serve_stream(
             open.is_premature = worker.clock.now().since(open.since) < PREMATURE;
         }
     }
-    worker.counters.add(&responder.record);
+    worker.telemetry.end(&request, &responder.record, Version::Http2, worker.clock.now());
 }
 
 /// Answers a request that cannot be taken.

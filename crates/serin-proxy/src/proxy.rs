@@ -3,14 +3,16 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use serin_routing::Model;
 use serin_routing::model::{Bind, Listener};
+use serin_telemetry::access_log::AccessLog;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::Clock;
+use crate::observe::{InForce, Observer};
 use crate::settings::Settings;
 use crate::snapshot::{Snapshot, TlsProblem};
 use crate::socket;
@@ -26,6 +28,9 @@ pub struct Proxy {
     model: Arc<Model>,
     certificates: Certificates,
     draining: bool,
+    access_log: Option<Arc<AccessLog>>,
+    /// For observers.
+    in_force: Arc<Mutex<InForce>>,
 }
 
 /// The address of a listener that is open.
@@ -73,6 +78,8 @@ impl Proxy {
             model: Arc::default(),
             certificates: Certificates::default(),
             draining: false,
+            access_log: None,
+            in_force: Arc::default(),
         })
     }
 
@@ -104,9 +111,16 @@ impl Proxy {
         let listening = self.bound.iter().map(|(name, bound)| (Arc::clone(name), bound.actual));
         published.listening = listening.collect();
         self.model = Arc::clone(&model);
-        let (snapshot, problems) =
+        let (mut snapshot, problems) =
             Snapshot::new(version, model, &mut self.certificates, self.current.as_deref());
         published.tls = problems;
+        snapshot.access_log.clone_from(&self.access_log);
+        let in_force = InForce {
+            version,
+            model: Arc::clone(&self.model),
+            listening: published.listening.clone(),
+        };
+        *self.in_force.lock().unwrap_or_else(PoisonError::into_inner) = in_force;
         let snapshot = Arc::new(snapshot);
         self.current = Some(Arc::clone(&snapshot));
         let acks: Vec<_> = self
@@ -138,6 +152,17 @@ impl Proxy {
     pub async fn stop_accepting(&mut self) {
         self.draining = true;
         self.tell_all(|done| Command::Drain { done }).await;
+    }
+
+    /// Where requests are logged from the next publication on; nowhere if `None`.
+    pub fn set_access_log(&mut self, log: Option<Arc<AccessLog>>) {
+        self.access_log = log;
+    }
+
+    /// Looks at the proxy from elsewhere.
+    pub fn observer(&self) -> Observer {
+        let commands = self.workers.iter().filter_map(|worker| worker.commands.as_ref());
+        Observer::new(commands.map(|it| it.downgrade()).collect(), Arc::clone(&self.in_force))
     }
 
     /// Stops accepting, waits for at most the drain time until all connections have ended, then ends the threads.

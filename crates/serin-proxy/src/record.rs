@@ -1,16 +1,25 @@
 //! What is known of a request when it is over: made once for each, however it ends.
 
-use std::cell::Cell;
+use std::time::Duration;
 
 use serin_routing::response::{Failure, Flag, Flags};
 use serin_routing::time::Instant;
+use serin_telemetry::DestinationId;
 
-use crate::tcp::TcpRecord;
+use crate::telemetry::Detail;
 
 /// The record of one request while it is under way.
 #[derive(Debug)]
 pub(crate) struct Record {
     pub(crate) started: Instant,
+    /// The time of day, if there is a `detail`; since the Unix epoch.
+    pub(crate) started_at: Duration,
+    /// Where it went, as far as it is known yet.
+    pub(crate) destination: DestinationId,
+    /// It is kept to be looked at.
+    pub(crate) is_sampled: bool,
+    /// What only logs and samples want to know; `None` if neither will.
+    pub(crate) detail: Option<Box<Detail>>,
     /// The status that was sent downstream; 0 before.
     pub(crate) status: u16,
     pub(crate) flags: Flags,
@@ -29,9 +38,13 @@ pub(crate) struct Record {
 }
 
 impl Record {
-    pub(crate) const fn new(started: Instant) -> Self {
+    pub(crate) fn new(started: Instant) -> Self {
         Self {
             started,
+            started_at: Duration::ZERO,
+            destination: DestinationId::default(),
+            is_sampled: false,
+            detail: None,
             status: 0,
             flags: Flags::NONE,
             details: "-",
@@ -62,52 +75,6 @@ impl Record {
         self.details = reply.details;
         if let Some(flag) = reply.flag {
             self.flag(flag);
-        }
-    }
-}
-
-/// What a core has counted.
-#[derive(Debug, Default)]
-pub(crate) struct Counters {
-    requests: Cell<u64>,
-    /// By hundreds: 0 for requests without a response.
-    classes: [Cell<u64>; 6],
-    /// Copies that were answered, that were not, and those of them that did not keep up.
-    mirrored: Cell<u64>,
-    mirrors_failed: Cell<u64>,
-    mirrors_dropped: Cell<u64>,
-    connections: Cell<u64>,
-}
-
-impl Counters {
-    /// Counts a copy of a request that is over.
-    pub(crate) fn mirrored(&self, is_answered: bool) {
-        let counter = if is_answered { &self.mirrored } else { &self.mirrors_failed };
-        counter.set(counter.get() + 1);
-    }
-
-    /// Counts a copy that was given up because it did not keep up.
-    pub(crate) fn mirror_dropped(&self) {
-        self.mirrors_dropped.set(self.mirrors_dropped.get() + 1);
-    }
-
-    /// Counts a connection that was no HTTP and is over.
-    pub(crate) fn add_connection(&self, record: &TcpRecord) {
-        self.connections.set(self.connections.get() + 1);
-        let seconds = record.ended.since(record.started).as_secs_f64();
-        let (flags, received, sent) = (record.flags, record.received, record.sent);
-        tracing::trace!(?flags, received, sent, seconds, "a connection is over");
-    }
-
-    /// Counts a request that is over.
-    pub(crate) fn add(&self, record: &Record) {
-        if let Some(reason) = &record.transport_failure {
-            tracing::debug!(reason, "TLS towards an endpoint failed");
-        }
-        let add = |counter: &Cell<u64>| counter.set(counter.get() + 1);
-        add(&self.requests);
-        if let Some(class) = self.classes.get(usize::from(record.status / 100)) {
-            add(class);
         }
     }
 }

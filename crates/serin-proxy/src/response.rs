@@ -129,6 +129,9 @@ impl<'c> Responder<'c> {
 
     /// Begins the response; the body goes into what comes back.
     pub(crate) fn start(&mut self, response: &Response, length: Length) -> io::Result<Sink<'c>> {
+        if let Some(detail) = &mut self.record.detail {
+            detail.response.clone_from(&response.headers);
+        }
         match &mut self.reply {
             Reply::Http1(reply) => Ok(Sink::Http1(reply.start(response, length, self.is_head))),
             Reply::Http2(out) => {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serin_http1::Limits;
@@ -15,6 +16,8 @@ pub struct Settings {
     pub wildcard_address: IpAddr,
     /// Ports to bind in place of those that listeners name; 0 is any that is free.
     pub ports: BTreeMap<u16, u16>,
+    /// The name of the Kubernetes cluster that known workloads run in, for metrics (Istio's default is `Kubernetes`).
+    pub cluster_id: Arc<str>,
     /// Limits on heads of requests and responses.
     pub heads: Limits,
     /// Time for the head of a request to arrive once its first byte has (no limit in Envoy's default; 60 s here).
@@ -43,6 +46,7 @@ impl Default for Settings {
             workers: 1,
             wildcard_address: IpAddr::from([0, 0, 0, 0]),
             ports: BTreeMap::new(),
+            cluster_id: "Kubernetes".into(),
             heads: Limits::default(),
             head_timeout: Duration::from_secs(60),
             handshake_timeout: Duration::from_secs(15),

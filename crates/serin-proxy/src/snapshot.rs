@@ -10,6 +10,7 @@ use serin_routing::compiled::{CompiledModel, CompiledTable};
 use serin_routing::model::{
     ByName, Cluster, ClusterTls, Endpoints, FilterChain, Listener, NetworkFilter,
 };
+use serin_telemetry::access_log::AccessLog;
 
 use crate::tls::{Certificates, ClientTls, ServerTls, TlsError};
 
@@ -20,6 +21,8 @@ pub(crate) struct Snapshot {
     pub(crate) version: u64,
     /// Listeners, route tables and clusters.
     pub(crate) compiled: CompiledModel,
+    /// Where requests are logged.
+    pub(crate) access_log: Option<Arc<AccessLog>>,
     /// What the cores share of each cluster.
     pub(crate) clusters: HashMap<Arc<str>, Arc<SharedCluster>>,
     listeners: ByName<Listener>,
@@ -90,7 +93,8 @@ impl Snapshot {
         });
         let server_tls = server_tls.collect();
         let listeners = model.listeners.clone();
-        (Self { version, compiled, clusters, listeners, server_tls }, problems)
+        let access_log = None;
+        (Self { version, compiled, access_log, clusters, listeners, server_tls }, problems)
     }
 
     /// Whether a listener of the name has a place in this version.

@@ -16,7 +16,7 @@ use serin_routing::decide::source_hash;
 use serin_routing::model::TcpProxy;
 use serin_routing::outlier::Outcome;
 use serin_routing::response::{Flag, Flags};
-use serin_routing::time::Instant;
+use serin_telemetry::DestinationId;
 
 use crate::connection::Ends;
 use crate::io::{Buffer, BufferPool, Io, Stream};
@@ -27,11 +27,13 @@ use crate::worker::Worker;
 const CONNECT_ATTEMPTS: u32 = 10;
 
 /// What is known of a connection when it is over.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct TcpRecord {
-    pub(crate) started: Instant,
-    pub(crate) ended: Instant,
     pub(crate) flags: Flags,
+    /// Where it went, as far as it came.
+    pub(crate) destination: DestinationId,
+    /// It was counted as opened when it reached its endpoint.
+    pub(crate) has_opened: bool,
     /// From the client.
     pub(crate) received: u64,
     /// To the client.
@@ -40,10 +42,12 @@ pub(crate) struct TcpRecord {
 
 /// Connects a client to an endpoint and carries bytes until both are done. One draw per connection.
 pub(crate) async fn serve(worker: &Rc<Worker>, proxy: &TcpProxy, client: Stream, ends: Ends) {
-    let started = worker.clock.now();
     let carried = Carried::default();
-    let flags = match Box::pin(reach(worker, proxy, &ends)).await {
+    let mut record = TcpRecord::default();
+    record.flags = match Box::pin(reach(worker, proxy, &ends, &mut record)).await {
         Ok(reached) => {
+            record.has_opened = true;
+            worker.telemetry.begin_connection(&record);
             let server = Io::new(reached.stream);
             let ended = carry_both(worker, proxy, &Io::new(client), &server, &carried).await;
             if let Err(error) = &ended {
@@ -53,13 +57,9 @@ pub(crate) async fn serve(worker: &Rc<Worker>, proxy: &TcpProxy, client: Stream,
         }
         Err(flag) => Flags::NONE.with(flag),
     };
-    worker.counters.add_connection(&TcpRecord {
-        started,
-        ended: worker.clock.now(),
-        flags,
-        received: carried.received.get(),
-        sent: carried.sent.get(),
-    });
+    record.received = carried.received.get();
+    record.sent = carried.sent.get();
+    worker.telemetry.end_connection(&record);
 }
 
 /// A connection to an endpoint, and what it counts against while it lives.
@@ -70,18 +70,25 @@ struct Reached {
 }
 
 /// Chooses a cluster, and connects to one of its endpoints.
-async fn reach(worker: &Worker, proxy: &TcpProxy, ends: &Ends) -> Result<Reached, Flag> {
+async fn reach(
+    worker: &Worker,
+    proxy: &TcpProxy,
+    ends: &Ends,
+    record: &mut TcpRecord,
+) -> Result<Reached, Flag> {
     let total = proxy.destinations.total_weight().max(1);
     let ticket = worker.random.borrow_mut().next_u64() % total;
     let destination = proxy.destinations.at(ticket).ok_or(Flag::NoRouteFound)?;
     let upstream = worker.upstreams.get(&destination.cluster).ok_or(Flag::NoClusterFound)?;
+    record.destination = upstream.destination();
     let hash = proxy.hash_source_address.then(|| source_hash(ends.peer.ip()));
     let mut attempts = Attempts::new(None);
     for attempt in 1.. {
         let permit = upstream.shared.breaker.take(Resource::Connections);
         let permit = permit.map_err(|_| Flag::UpstreamOverflow)?;
         match reach_once(worker, &upstream, hash, &mut attempts, ends).await? {
-            Some((stream, active)) => {
+            Some((stream, active, destination)) => {
+                record.destination = destination;
                 return Ok(Reached { stream, _permit: permit, _active: active });
             }
             None if attempt >= CONNECT_ATTEMPTS => break,
@@ -98,7 +105,7 @@ async fn reach_once(
     hash: Option<u64>,
     attempts: &mut Attempts,
     ends: &Ends,
-) -> Result<Option<(Stream, Option<Active>)>, Flag> {
+) -> Result<Option<(Stream, Option<Active>, DestinationId)>, Flag> {
     let now = worker.clock.now();
     let target = upstream.choose(hash, attempts, now, &mut worker.random.borrow_mut());
     let target = target.ok_or(Flag::NoHealthyUpstream)?;
@@ -112,7 +119,7 @@ async fn reach_once(
     // What the detection found shows in the balancer's next choice.
     let _ = upstream.state().borrow_mut().report(target.id, outcome, worker.clock.now());
     match connected {
-        Ok(stream) => Ok(Some((stream, active))),
+        Ok(stream) => Ok(Some((stream, active, target.destination))),
         Err(error) => {
             let error = &error as &dyn std::error::Error;
             tracing::debug!(peer = %ends.peer, error, "no connection to the endpoint");

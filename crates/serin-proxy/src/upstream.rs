@@ -4,18 +4,21 @@ mod call;
 mod connect;
 mod http1;
 mod http2;
+mod labels;
 mod pool;
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 use std::sync::Arc;
 
 use serin_routing::balancer::{Attempts, Choice, ClusterState, EndpointId};
-use serin_routing::model::{EndpointAddress, EndpointTls, UpstreamProtocol};
+use serin_routing::model::{EndpointAddress, EndpointTls, Health, UpstreamProtocol};
 use serin_routing::time::Instant;
+use serin_telemetry::{DestinationId, Metrics};
 
 use crate::clock::Clock;
+use crate::observe::{ClusterStats, EndpointStats};
 use crate::request::Request;
 use crate::snapshot::{SharedCluster, Snapshot};
 use crate::worker::{Random, Worker};
@@ -25,10 +28,13 @@ pub(crate) use connect::{Manner, connect};
 pub(crate) use http1::{has_token, keeps_alive};
 pub(crate) use pool::{OpenError, Pool};
 
+use labels::{Counters, Labels};
+
 /// The clusters of one core, by name.
-#[derive(Default)]
 pub(crate) struct Upstreams {
     clusters: RefCell<HashMap<Arc<str>, Rc<Upstream>>>,
+    metrics: Rc<RefCell<Metrics>>,
+    cluster_id: Arc<str>,
 }
 
 /// A cluster as one core uses it. Lives on while requests use it after it has left the model.
@@ -38,6 +44,8 @@ pub(crate) struct Upstream {
     state: Rc<RefCell<ClusterState>>,
     pools: Rc<RefCell<Pools>>,
     clock: Clock,
+    counters: Rc<Counters>,
+    labels: Rc<Labels>,
 }
 
 /// Pools by endpoint, and by the manner of opening connections: one opened for another server name is for others' requests.
@@ -49,6 +57,8 @@ pub(crate) struct Target {
     pub(crate) address: EndpointAddress,
     /// Whether it takes mesh TLS.
     pub(crate) tls: EndpointTls,
+    /// What it counts as.
+    pub(crate) destination: DestinationId,
 }
 
 /// A version of HTTP.
@@ -58,6 +68,16 @@ pub(crate) enum Version {
     Http1,
     /// HTTP/2.
     Http2,
+}
+
+impl Version {
+    /// The name in logs.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Http1 => "HTTP/1.1",
+            Self::Http2 => "HTTP/2",
+        }
+    }
 }
 
 /// A connection to an endpoint for one request, in the version that the cluster speaks; `downstream` is the request's.
@@ -91,6 +111,17 @@ struct Place<'p> {
 }
 
 impl Upstreams {
+    /// No clusters. `metrics` knows destinations by numbers, and `cluster_id` names where known workloads run.
+    pub(crate) fn new(metrics: Rc<RefCell<Metrics>>, cluster_id: Arc<str>) -> Self {
+        Self { clusters: RefCell::default(), metrics, cluster_id }
+    }
+
+    /// What was counted of each cluster.
+    pub(crate) fn stats(&self) -> BTreeMap<Arc<str>, ClusterStats> {
+        let clusters = self.clusters.borrow();
+        clusters.iter().map(|(name, upstream)| (Arc::clone(name), upstream.stats())).collect()
+    }
+
     /// A cluster, by name.
     pub(crate) fn get(&self, name: &str) -> Option<Rc<Upstream>> {
         self.clusters.borrow().get(name).cloned()
@@ -116,12 +147,18 @@ impl Upstreams {
                             Rc::default()
                         },
                         clock,
+                        counters: Rc::clone(&old.counters),
+                        labels: self.labels(),
                     }
                 }
-                None => Upstream::new(Arc::clone(shared), clock, random),
+                None => Upstream::new(Arc::clone(shared), clock, self.labels(), random),
             };
             clusters.insert(Arc::clone(name), Rc::new(new));
         }
+    }
+
+    fn labels(&self) -> Rc<Labels> {
+        Rc::new(Labels::new(Rc::clone(&self.metrics), Arc::clone(&self.cluster_id)))
     }
 
     /// Closes connections that have been idle for too long, and lets ejected endpoints return.
@@ -139,9 +176,53 @@ impl Upstreams {
 }
 
 impl Upstream {
-    fn new(shared: Arc<SharedCluster>, clock: Clock, random: &mut Random) -> Self {
+    fn new(
+        shared: Arc<SharedCluster>,
+        clock: Clock,
+        labels: Rc<Labels>,
+        random: &mut Random,
+    ) -> Self {
         let state = ClusterState::new(Arc::clone(&shared.endpoints), clock.now(), random);
-        Self { shared, state: Rc::new(RefCell::new(state)), pools: Rc::default(), clock }
+        Self {
+            shared,
+            state: Rc::new(RefCell::new(state)),
+            pools: Rc::default(),
+            clock,
+            counters: Rc::default(),
+            labels,
+        }
+    }
+
+    /// What requests count as before an endpoint is chosen.
+    pub(crate) fn destination(&self) -> DestinationId {
+        self.labels.of_cluster(&self.shared.cluster)
+    }
+
+    /// A circuit breaker has refused a request.
+    pub(crate) fn overflowed(&self) {
+        self.counters.overflows.set(self.counters.overflows.get() + 1);
+    }
+
+    fn stats(&self) -> ClusterStats {
+        let state = self.state.borrow();
+        let set = state.endpoints();
+        let endpoints = state.ids().filter_map(|(index, id)| {
+            let endpoint = set.endpoint(index)?;
+            Some(EndpointStats {
+                address: endpoint.address.clone(),
+                weight: endpoint.weight,
+                healthy: endpoint.health == Health::Healthy,
+                ejected: state.is_ejected(id),
+                active: state.active(id),
+            })
+        });
+        let pools = self.pools.borrow();
+        ClusterStats {
+            connections: pools.values().flat_map(HashMap::values).map(|pool| pool.open()).sum(),
+            requests: self.counters.requests.get(),
+            overflows: self.counters.overflows.get(),
+            endpoints: endpoints.collect(),
+        }
     }
 
     /// Chooses where a try goes.
@@ -158,8 +239,10 @@ impl Upstream {
         };
         let endpoint = state.endpoints().endpoint(index)?;
         let (address, tls) = (endpoint.address.clone(), endpoint.tls);
+        let destination = self.labels.of_endpoint(&self.shared.cluster, &endpoint.identity);
         attempts.record(id);
-        Some(Target { id, address, tls })
+        self.counters.requests.set(self.counters.requests.get() + 1);
+        Some(Target { id, address, tls, destination })
     }
 
     /// The connections to an endpoint that were opened in a certain manner.

@@ -18,9 +18,10 @@ use tokio::time::timeout;
 use crate::clock::Clock;
 use crate::connection;
 use crate::io::BufferPool;
-use crate::record::Counters;
+use crate::observe::CoreStats;
 use crate::settings::Settings;
 use crate::snapshot::Snapshot;
+use crate::telemetry::{Seen, Telemetry};
 use crate::upstream::Upstreams;
 
 /// How often idle connections and ejected endpoints are looked at.
@@ -39,6 +40,10 @@ pub(crate) enum Command {
     Drain { done: oneshot::Sender<()> },
     /// Tell when all connections have ended, or the drain time is over.
     WaitClosed { done: oneshot::Sender<()> },
+    /// Tell what was counted.
+    Stats { answer: oneshot::Sender<CoreStats> },
+    /// Tell the latest requests.
+    Sample { answer: oneshot::Sender<Vec<Seen>> },
 }
 
 /// What all tasks of a core share.
@@ -55,7 +60,7 @@ pub(crate) struct Worker {
     /// Room for one decision at a time.
     pub(crate) scratch: RefCell<Scratch>,
     pub(crate) random: RefCell<Random>,
-    pub(crate) counters: Counters,
+    pub(crate) telemetry: Telemetry,
     /// Leave to handshake.
     pub(crate) handshakes: Semaphore,
     connections: Cell<usize>,
@@ -109,8 +114,22 @@ impl Worker {
     }
 
     fn opened(self: &Rc<Self>) -> Open {
+        let accepted = &self.telemetry.accepted;
+        accepted.set(accepted.get() + 1);
         self.connections.set(self.connections.get() + 1);
         Open(Rc::clone(self))
+    }
+}
+
+impl Worker {
+    fn stats(&self) -> CoreStats {
+        CoreStats {
+            metrics: self.telemetry.metrics.borrow().clone(),
+            downstream_active: self.connections.get(),
+            downstream_total: self.telemetry.accepted.get(),
+            mirrors_dropped: self.telemetry.mirrors_dropped.get(),
+            clusters: self.upstreams.stats(),
+        }
     }
 }
 
@@ -130,16 +149,18 @@ pub(crate) async fn run(
     clock: Clock,
     mut commands: mpsc::UnboundedReceiver<Command>,
 ) {
+    let telemetry = Telemetry::new();
+    let upstreams = Upstreams::new(Rc::clone(&telemetry.metrics), Arc::clone(&settings.cluster_id));
     let worker = Rc::new(Worker {
         handshakes: Semaphore::new(settings.handshakes_per_worker),
         settings,
         snapshot: RefCell::default(),
         clock,
-        upstreams: Upstreams::default(),
+        upstreams,
+        telemetry,
         buffers: BufferPool::default(),
         scratch: RefCell::default(),
         random: RefCell::new(rand::make_rng()),
-        counters: Counters::default(),
         connections: Cell::new(0),
         idle: Notify::new(),
     });
@@ -150,6 +171,7 @@ pub(crate) async fn run(
             Command::Publish { snapshot, sockets, done } => {
                 listeners.retain(|name, served| keep_or_drain(snapshot.has_listener(name), served));
                 worker.upstreams.update(&snapshot, clock, &mut worker.random.borrow_mut());
+                worker.telemetry.set_log(snapshot.access_log.as_ref());
                 *worker.snapshot.borrow_mut() = Rc::new(snapshot);
                 for (name, socket) in sockets {
                     let draining = Drain::default();
@@ -165,6 +187,12 @@ pub(crate) async fn run(
                 listeners.retain(|_, served| keep_or_drain(false, served));
                 let _ = done.send(());
             }
+            Command::Stats { answer } => {
+                let _ = answer.send(worker.stats());
+            }
+            Command::Sample { answer } => {
+                let _ = answer.send(worker.telemetry.sampled());
+            }
             Command::WaitClosed { done } => {
                 tokio::select! {
                     _ = timeout(worker.settings.drain_time, all_closed(&worker)) => {}
@@ -175,6 +203,7 @@ pub(crate) async fn run(
             }
         }
     }
+    worker.telemetry.flush();
     sweeper.abort();
 }
 
@@ -183,6 +212,7 @@ async fn sweep(worker: Rc<Worker>) {
     loop {
         tokio::time::sleep(SWEEP).await;
         worker.upstreams.sweep(worker.clock.now());
+        worker.telemetry.flush();
     }
 }
 

@@ -1,4 +1,4 @@
-//! Lines of access logs on their way out: a buffer per core, a bounded queue, a thread that writes.
+//! Access logs: what a line holds, and its way out: a buffer per core, a bounded queue, a thread that writes.
 //!
 //! No core ever waits: if the file is slower than the requests, whole buffers are dropped and their lines counted.
 
@@ -10,10 +10,56 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread;
 
+use serin_routing::format::Facts;
+
+pub use layout::Layout;
+
+mod layout;
+
 /// A buffer leaves its core when it is as full as this.
 const FULL: usize = 16 * 1024;
 /// Buffers that may wait for the writer.
 const QUEUE: usize = 256;
+
+/// An access log: which requests, in which form, to where.
+pub struct AccessLog {
+    layout: Layout,
+    filter: Option<Filter>,
+    writer: Writer,
+}
+
+/// Whether a request is logged, by the status of its answer and its facts.
+pub type Filter = Box<dyn Fn(u16, &dyn Facts) -> bool + Send + Sync>;
+
+impl AccessLog {
+    /// A log of all requests, or of those that the filter takes.
+    pub fn new(layout: Layout, filter: Option<Filter>, writer: Writer) -> Self {
+        Self { layout, filter, writer }
+    }
+
+    /// A buffer for one core.
+    pub fn buffer(&self) -> Buffer {
+        self.writer.buffer()
+    }
+
+    /// Logs a request that is over.
+    pub fn log<F: Facts>(&self, status: u16, facts: &F, buffer: &mut Buffer) {
+        if self.filter.as_ref().is_none_or(|filter| filter(status, facts)) {
+            buffer.line(|out| self.layout.append(facts, out));
+        }
+    }
+
+    /// Lines that were dropped because the target was too slow or failed.
+    pub fn dropped(&self) -> u64 {
+        self.writer.dropped()
+    }
+}
+
+impl std::fmt::Debug for AccessLog {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AccessLog").field("layout", &self.layout).finish_non_exhaustive()
+    }
+}
 
 /// Where lines go.
 #[derive(Clone, Debug, PartialEq, Eq)]

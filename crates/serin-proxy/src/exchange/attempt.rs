@@ -79,6 +79,10 @@ pub(super) async fn attempt(
     let target =
         trip.upstream.choose(trip.forwarding.hash, attempts, now, &mut worker.random.borrow_mut());
     let Some(target) = target else { return Tried::Failed(Failure::NoHealthyUpstream) };
+    responder.record.destination = target.destination;
+    if let Some(detail) = &mut responder.record.detail {
+        detail.endpoint = Some(target.address.clone());
+    }
     if responder.record.attempts == 1 {
         mirror::start(trip, request, outgoing);
     }
@@ -90,6 +94,9 @@ pub(super) async fn attempt(
             Ok(connection) => connection,
             Err(error) => {
                 responder.record.transport_failure = error.transport_failure();
+                if matches!(error, OpenError::Overflow) {
+                    trip.upstream.overflowed();
+                }
                 return round.give_up_or_retry(not_opened(&error));
             }
         };

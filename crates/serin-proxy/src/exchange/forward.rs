@@ -52,7 +52,9 @@ pub(super) async fn forward(
         let failure = Failure::ClusterNotFound(forwarding.forward.cluster_not_found_status);
         return reply::fail(exchange, request, Some(decision), failure, responder).await;
     };
+    responder.record.routed(&upstream);
     let Ok(permit) = upstream.shared.breaker.take(Resource::Requests) else {
+        upstream.overflowed();
         return reply::fail(exchange, request, Some(decision), Failure::Overflow, responder).await;
     };
     let trip = Trip { exchange, decision, forwarding, upstream: &upstream, try_timeout };

@@ -24,6 +24,7 @@ use super::outgoing::Outgoing;
 use super::progress::Progress;
 use crate::body::{BodyError, Broken, Source};
 use crate::message::Headers;
+use crate::record::Record;
 use crate::request::{Request, Upgrade};
 use crate::upstream::{Version, open};
 use crate::worker::Worker;
@@ -54,10 +55,10 @@ pub(super) fn start(trip: &Trip<'_>, request: &Request, outgoing: &mut Outgoing<
         let limit = trip.forwarding.timeout.unwrap_or(LONGEST);
         spawn_local(async move {
             let worker = Rc::clone(&job.worker);
+            let mut record = Record::new(worker.clock.now());
             // What becomes of a copy is nobody's business but the counters'.
-            let is_answered =
-                timeout(limit, job.run(source)).await.is_ok_and(|done| done.is_some());
-            worker.counters.mirrored(is_answered);
+            let _ = timeout(limit, job.run(source, &mut record)).await;
+            worker.telemetry.end_mirror(&job.request, &record, worker.clock.now());
         });
         if !is_empty {
             copies.push(copy);
@@ -75,13 +76,15 @@ struct Mirror {
 
 impl Mirror {
     /// Sends the copy and reads the answer; `None` if it did not come that far.
-    async fn run(self, source: CopySource) -> Option<()> {
+    async fn run(&self, source: CopySource, record: &mut Record) -> Option<()> {
         let worker = &self.worker;
         let upstream = worker.upstreams.get(&self.cluster)?;
+        record.destination = upstream.destination();
         let _permit = upstream.shared.breaker.take(Resource::Requests).ok()?;
         let mut attempts = Attempts::new(None);
         let now = worker.clock.now();
         let target = upstream.choose(None, &mut attempts, now, &mut worker.random.borrow_mut())?;
+        record.destination = target.destination;
         let _active = upstream.state().borrow().begin(target.id);
         let report = |outcome| {
             // What the detection found shows in the balancer's next choice.
@@ -119,6 +122,7 @@ impl Mirror {
                 }
             };
             report(Outcome::Response(status));
+            record.status = status;
             let is_reusable = answer.is_reusable();
             let mut body = answer.into_body()?;
             let is_read = loop {
@@ -188,7 +192,7 @@ impl Copy {
         queue.size += piece.len();
         if queue.size > QUEUE {
             queue.end(End::GivenUp);
-            self.worker.counters.mirror_dropped();
+            self.worker.telemetry.mirror_dropped();
             return false;
         }
         queue.pieces.push_back(piece.clone());

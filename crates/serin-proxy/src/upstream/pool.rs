@@ -124,6 +124,11 @@ impl Pool {
         }
     }
 
+    /// Connections that are open or being opened.
+    pub(super) fn open(&self) -> usize {
+        self.occupancy.open.get()
+    }
+
     /// An HTTP/1 connection: one that is idle, or a new one.
     pub(super) async fn lease(
         self: &Rc<Self>,

@@ -67,6 +67,11 @@ impl ClusterState {
         &self.set
     }
 
+    /// The endpoints' numbers in the set, with what they are reported by.
+    pub fn ids(&self) -> impl Iterator<Item = (usize, EndpointId)> {
+        (0..self.set.len()).filter_map(|index| Some((index, self.slots.id(index as u32)?)))
+    }
+
     /// Goes on with another set of endpoints. Those of the same address keep what is under way and their ejection.
     pub fn update(&mut self, set: Arc<EndpointSet>, now: Instant) {
         self.adopt(set, now);

@@ -1,0 +1,117 @@
+//! Looking at a proxy that runs, from any thread: every core is asked and answers between two events of its loop.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serin_routing::Model;
+use serin_routing::model::EndpointAddress;
+use serin_telemetry::Metrics;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::telemetry::Seen;
+use crate::worker::Command;
+
+/// Looks at a proxy. Holding one does not keep the proxy running.
+#[derive(Clone, Debug)]
+pub struct Observer {
+    workers: Vec<mpsc::WeakUnboundedSender<Command>>,
+    in_force: Arc<Mutex<InForce>>,
+}
+
+/// What a proxy executes.
+#[derive(Clone, Debug, Default)]
+pub struct InForce {
+    /// Version of the model; 0 before the first.
+    pub version: u64,
+    /// The model.
+    pub model: Arc<Model>,
+    /// Where each listener with a socket listens.
+    pub listening: BTreeMap<Arc<str>, SocketAddr>,
+}
+
+/// What a core has counted.
+#[derive(Clone, Debug, Default)]
+pub struct CoreStats {
+    /// Requests and connections, by Istio's labels.
+    pub metrics: Metrics,
+    /// Connections of clients that are open.
+    pub downstream_active: usize,
+    /// Connections of clients so far.
+    pub downstream_total: u64,
+    /// Copies of requests that did not keep up.
+    pub mirrors_dropped: u64,
+    /// By name.
+    pub clusters: BTreeMap<Arc<str>, ClusterStats>,
+}
+
+/// What a core has counted of a cluster.
+#[derive(Clone, Debug, Default)]
+pub struct ClusterStats {
+    /// Connections that are open.
+    pub connections: usize,
+    /// Tries so far.
+    pub requests: u64,
+    /// Requests that a circuit breaker refused.
+    pub overflows: u64,
+    /// Its endpoints.
+    pub endpoints: Vec<EndpointStats>,
+}
+
+/// How a core sees an endpoint.
+#[derive(Clone, Debug)]
+pub struct EndpointStats {
+    /// Its address.
+    pub address: EndpointAddress,
+    /// Its share.
+    pub weight: u32,
+    /// Whether it is ready.
+    pub healthy: bool,
+    /// Whether it is ejected for failing.
+    pub ejected: bool,
+    /// Requests under way.
+    pub active: u32,
+}
+
+impl Observer {
+    pub(crate) const fn new(
+        workers: Vec<mpsc::WeakUnboundedSender<Command>>,
+        in_force: Arc<Mutex<InForce>>,
+    ) -> Self {
+        Self { workers, in_force }
+    }
+
+    /// What is in force now.
+    pub fn in_force(&self) -> InForce {
+        self.in_force.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What each core has counted.
+    pub async fn stats(&self) -> Vec<CoreStats> {
+        self.ask(|answer| Command::Stats { answer }).await
+    }
+
+    /// A sample of requests, the latest last.
+    pub async fn sample(&self) -> Vec<Seen> {
+        let mut all: Vec<Seen> =
+            self.ask(|answer| Command::Sample { answer }).await.into_iter().flatten().collect();
+        all.sort_by_key(|seen| seen.started);
+        all
+    }
+
+    async fn ask<T>(&self, command: impl Fn(oneshot::Sender<T>) -> Command) -> Vec<T> {
+        let mut answers = Vec::new();
+        for worker in self.workers.iter().filter_map(mpsc::WeakUnboundedSender::upgrade) {
+            let (answer, waiting) = oneshot::channel();
+            if worker.send(command(answer)).is_ok() {
+                answers.push(waiting);
+            }
+        }
+        let mut all = Vec::new();
+        for waiting in answers {
+            // A core that ends meanwhile has nothing to say.
+            all.extend(waiting.await);
+        }
+        all
+    }
+}

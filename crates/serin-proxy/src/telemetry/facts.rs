@@ -1,0 +1,99 @@
+//! A request that is over as access logs quote it.
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use serin_routing::format::{Address, Facts, Property};
+use serin_routing::model::EndpointAddress;
+use serin_routing::request::Request as _;
+
+use super::Detail;
+use crate::record::Record;
+use crate::request::Request;
+use crate::upstream::Version;
+
+/// The facts of a request that is over.
+pub(super) struct LogFacts<'l> {
+    pub(super) request: &'l Request,
+    pub(super) record: &'l Record,
+    pub(super) detail: &'l Detail,
+    pub(super) version: Version,
+    pub(super) duration: Duration,
+}
+
+impl Facts for LogFacts<'_> {
+    fn request_header(&self, name: &str) -> Option<&[u8]> {
+        let text = match name {
+            ":method" => self.request.method(),
+            ":authority" | "host" => self.request.authority(),
+            ":path" => self.request.target(),
+            ":scheme" => self.request.scheme(),
+            _ => return self.request.headers.find(name.as_bytes()),
+        };
+        (!text.is_empty()).then_some(text)
+    }
+
+    fn response_header(&self, name: &str) -> Option<&[u8]> {
+        self.detail.response.find(name.as_bytes())
+    }
+
+    fn start_time(&self) -> Option<Duration> {
+        Some(self.record.started_at)
+    }
+
+    fn address(&self, address: Address) -> Option<SocketAddr> {
+        let downstream = &self.request.downstream;
+        match address {
+            Address::DownstreamRemote => downstream.remote,
+            Address::DownstreamDirectRemote => downstream.direct_remote,
+            Address::DownstreamLocal => downstream.local,
+            Address::UpstreamRemote => match &self.detail.endpoint {
+                Some(EndpointAddress::Socket(ip, port)) => Some((*ip, *port).into()),
+                _ => None,
+            },
+            Address::UpstreamLocal => None,
+        }
+    }
+
+    fn append(&self, property: Property, out: &mut Vec<u8>) -> bool {
+        let record = self.record;
+        match property {
+            Property::BytesReceived => number(out, record.request_bytes),
+            Property::BytesSent => number(out, record.response_bytes),
+            Property::Duration => number(out, self.duration.as_millis()),
+            Property::ResponseCode => number(out, record.status),
+            Property::ResponseFlags => number(out, record.flags),
+            Property::ResponseCodeDetails if record.details == "-" => false,
+            Property::ResponseCodeDetails => number(out, record.details),
+            Property::Protocol => number(out, self.version.name()),
+            Property::RouteName => optional(out, self.detail.route.as_deref()),
+            Property::VirtualHostName => optional(out, self.detail.virtual_host.as_deref()),
+            Property::UpstreamCluster => optional(out, self.detail.cluster.as_deref()),
+            Property::UpstreamHost => match &self.detail.endpoint {
+                Some(EndpointAddress::Socket(ip, port)) => number(out, SocketAddr::new(*ip, *port)),
+                Some(EndpointAddress::Name(name, port)) => {
+                    number(out, format_args!("{name}:{port}"))
+                }
+                Some(EndpointAddress::Unix(path)) => number(out, path),
+                None => false,
+            },
+            Property::UpstreamRequestAttemptCount => number(out, record.attempts),
+            Property::UpstreamTransportFailureReason => {
+                optional(out, record.transport_failure.as_deref())
+            }
+            Property::GrpcStatus => record.grpc_status.is_some_and(|status| number(out, status)),
+            _ => self.request.tls.as_ref().is_some_and(|tls| tls.append(property, out)),
+        }
+    }
+}
+
+fn number(out: &mut Vec<u8>, value: impl std::fmt::Display) -> bool {
+    // Writing to memory does not fail.
+    write!(out, "{value}").is_ok()
+}
+
+fn optional(out: &mut Vec<u8>, value: Option<&str>) -> bool {
+    let value = value.filter(|value| !value.is_empty());
+    value.is_some_and(|value| number(out, value))
+}
