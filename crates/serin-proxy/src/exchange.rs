@@ -4,6 +4,7 @@
 //! Every decision is one call into `serin-routing`; every phase has at most one thing it waits for.
 
 mod attempt;
+mod explain;
 mod facts;
 mod forward;
 mod mirror;
@@ -33,6 +34,7 @@ use outgoing::Outgoing;
 use progress::Progress;
 use reply::Answer;
 
+pub(crate) use explain::HEADER as EXPLAIN;
 pub(crate) use mirror::CopySource;
 
 /// What a request is handled with.
@@ -113,6 +115,7 @@ async fn phases(
     let Some(table) = exchange.snapshot.table(&exchange.http.routes) else {
         return reply::fail(exchange, request, None, Failure::RouteNotFound, responder).await;
     };
+    responder.record.explanation = explain::wanted(exchange, request);
     let decision = {
         let (mut scratch, mut random) = (worker.scratch.borrow_mut(), worker.random.borrow_mut());
         decide(&exchange.snapshot.compiled, table, request, &mut scratch, &mut *random)

@@ -18,6 +18,8 @@ pub(crate) struct Record {
     pub(crate) destination: DestinationId,
     /// It is kept to be looked at.
     pub(crate) is_sampled: bool,
+    /// What the client asked to be told.
+    pub(crate) explanation: Option<Box<str>>,
     /// What only logs and samples want to know; `None` if neither will.
     pub(crate) detail: Option<Box<Detail>>,
     /// The status that was sent downstream; 0 before.
@@ -44,6 +46,7 @@ impl Record {
             started_at: Duration::ZERO,
             destination: DestinationId::default(),
             is_sampled: false,
+            explanation: None,
             detail: None,
             status: 0,
             flags: Flags::NONE,

@@ -9,6 +9,7 @@ use serin_routing::headers::HeaderTable;
 
 use crate::body::{Http2Out, Http2Sink, Sink};
 use crate::clock::wall_time;
+use crate::exchange::EXPLAIN;
 use crate::message::Headers;
 use crate::record::Record;
 use crate::upstream::has_token;
@@ -129,6 +130,12 @@ impl<'c> Responder<'c> {
 
     /// Begins the response; the body goes into what comes back.
     pub(crate) fn start(&mut self, response: &Response, length: Length) -> io::Result<Sink<'c>> {
+        if let Some(explanation) = self.record.explanation.take() {
+            let mut explained =
+                Response { status: response.status, headers: response.headers.clone() };
+            explained.headers.set(EXPLAIN, explanation.as_bytes());
+            return self.start(&explained, length);
+        }
         if let Some(detail) = &mut self.record.detail {
             detail.response.clone_from(&response.headers);
         }

@@ -16,6 +16,8 @@ pub struct Settings {
     pub wildcard_address: IpAddr,
     /// Ports to bind in place of those that listeners name; 0 is any that is free.
     pub ports: BTreeMap<u16, u16>,
+    /// Requests that carry this text in `x-serin-explain` are answered with an explanation of their way in the same header.
+    pub explain_token: Option<Arc<str>>,
     /// The name of the Kubernetes cluster that known workloads run in, for metrics (Istio's default is `Kubernetes`).
     pub cluster_id: Arc<str>,
     /// Limits on heads of requests and responses.
@@ -46,6 +48,7 @@ impl Default for Settings {
             workers: 1,
             wildcard_address: IpAddr::from([0, 0, 0, 0]),
             ports: BTreeMap::new(),
+            explain_token: None,
             cluster_id: "Kubernetes".into(),
             heads: Limits::default(),
             head_timeout: Duration::from_secs(60),

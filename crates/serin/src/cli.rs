@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use serin_api::Severity;
 
-pub(crate) use gateway::GatewayArgs;
+pub(crate) use gateway::{GatewayArgs, LogEncoding};
 
 /// Serin releases new versions of HTTP and gRPC services safely.
 #[derive(Debug, Parser)]

@@ -18,7 +18,7 @@ use serin_routing::simulate::{Call, simulate};
 use serin_translate::{tell_left_out, translate};
 
 use self::answer::Answer;
-pub(crate) use self::request::labels;
+pub(crate) use self::request::{from_url, labels, with_headers};
 use crate::cli::{ExplainArgs, ExplainOutput};
 use crate::terminal::{self, Palette};
 use crate::world::World;

@@ -4,6 +4,8 @@
 //! handed to `serin-proxy`, whose threads serve. Names of endpoints are resolved here (`names`), changes of files are noticed
 //! here (`watch`); none of it stands in a request's way.
 
+mod access_log;
+mod admin;
 mod certificates;
 mod log;
 mod manifests;
@@ -23,13 +25,13 @@ const RESOLVERS: usize = 8;
 
 /// Serves until a signal ends it.
 pub(crate) fn run(args: &GatewayArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
-    log::start(&args.log_level, args.view.color)?;
+    let level = log::start(&args.log_level, args.view.color)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(RESOLVERS)
         .build()
         .context("cannot start")?;
-    let ended = runtime.block_on(serve::serve(args, out));
+    let ended = runtime.block_on(serve::serve(args, level, out));
     // A name that is being resolved is not waited for.
     runtime.shutdown_background();
     ended.map(|()| ExitCode::SUCCESS)

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use serin_api::values::Duration;
 
 use super::{ViewArgs, WorldArgs};
@@ -24,6 +24,8 @@ Examples:
   serin gateway -f manifests/ --labels istio=ingressgateway
                                                          only the Gateways that select this workload
   serin gateway -f manifests/ --address 127.0.0.1        for this machine only
+  serin gateway -f manifests/ --access-log -             with a line for each request on standard output
+  curl localhost:15000/stats/prometheus                  what it has counted
 
 Once it serves, it prints one line that begins with `ready` and names the addresses. SIGTERM and SIGINT let requests under way
 finish (--drain-time), a second signal ends at once; SIGHUP reads the manifests again.
@@ -58,6 +60,30 @@ pub(crate) struct GatewayArgs {
     #[arg(long, value_name = "DURATION", default_value = "45s")]
     pub(crate) drain_time: Duration,
 
+    /// Where metrics, dumps and switches are served, on a loopback address; `off` for nowhere
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:15000")]
+    pub(crate) admin: String,
+
+    /// A port that answers health checks at /healthz/ready, on --address (Istio's gateways have 15021)
+    #[arg(long, value_name = "PORT")]
+    pub(crate) status_port: Option<u16>,
+
+    /// Answer requests that carry this text in the header x-serin-explain with an explanation in the same header
+    #[arg(long, value_name = "TOKEN")]
+    pub(crate) explain_token: Option<String>,
+
+    /// Log requests to this file, - for standard output [default: as Telemetry and mesh config say]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) access_log: Option<String>,
+
+    /// What a line of the access log holds, as an Envoy format string [default: Istio's]
+    #[arg(long, value_name = "FORMAT", requires = "access_log")]
+    pub(crate) access_log_format: Option<String>,
+
+    /// Whether the access log is text or JSON
+    #[arg(long, value_enum, value_name = "ENCODING", requires = "access_log")]
+    pub(crate) access_log_encoding: Option<LogEncoding>,
+
     /// What is logged to standard error: error, warn, info, debug, trace, or per module as in info,serin_proxy=debug
     #[arg(long, value_name = "LEVEL", default_value = "info")]
     pub(crate) log_level: String,
@@ -67,6 +93,15 @@ pub(crate) struct GatewayArgs {
 
     #[command(flatten)]
     pub(crate) view: ViewArgs,
+}
+
+/// The form of lines of an access log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogEncoding {
+    /// A format string's text
+    Text,
+    /// An object on each line
+    Json,
 }
 
 /// `80=8080`: a Gateway's port, and the one to listen on in its place.

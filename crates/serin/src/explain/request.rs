@@ -134,7 +134,7 @@ fn is_method(word: &str) -> bool {
 }
 
 /// Reads `scheme://host[:port][/path][?query]`.
-fn from_url(url: &str) -> anyhow::Result<Call> {
+pub(crate) fn from_url(url: &str) -> anyhow::Result<Call> {
     let (scheme, rest) = url.split_once("://").unwrap_or(("http", url));
     let (tls, default_port) = match scheme {
         "http" => (TlsMode::None, 80),
@@ -173,7 +173,7 @@ fn host_and_port(authority: &str) -> anyhow::Result<(&str, Option<u16>)> {
 }
 
 /// Adds headers written as `name: value`. A `Host` takes the place of the URL's host, as curl has it.
-fn with_headers(mut call: Call, written: &[String]) -> anyhow::Result<Call> {
+pub(crate) fn with_headers(mut call: Call, written: &[String]) -> anyhow::Result<Call> {
     let mut headers: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for text in written {
         let (name, value) = text

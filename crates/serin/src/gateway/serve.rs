@@ -13,12 +13,18 @@ use anyhow::Context;
 use serin_api::Finding;
 use serin_proxy::{Proxy, Published, Settings, TlsProblem};
 use serin_routing::Model;
+use serin_routing::model::WorkloadIdentity;
+use serin_telemetry::Workload;
 use serin_translate::{ProxyKind, Snapshot, SnapshotBuilder, Translator};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, interval, sleep_until, timeout};
 
+use super::access_log;
+use super::admin::{self, Order, Shared, Stage};
 use super::certificates;
+use super::log::Level;
 use super::manifests::Manifests;
 use super::names::{self, Answers, Names};
 use super::watch::Watch;
@@ -34,6 +40,9 @@ const FIRST_NAMES: Duration = Duration::from_secs(5);
 /// How often files of certificates are read again.
 const CERTIFICATE_FILES: Duration = Duration::from_secs(10);
 
+/// What metrics call a gateway that is no workload of the manifests.
+const OWN_NAME: &str = "serin-gateway";
+
 /// What makes the loop turn.
 enum Event {
     Files,
@@ -42,16 +51,26 @@ enum Event {
     Answers(Answers),
     NamesDue,
     CertificatesDue,
+    Order(Order),
 }
 
 /// Serves until a signal comes and requests under way are finished.
-pub(super) async fn serve(args: &GatewayArgs, out: &mut dyn Write) -> anyhow::Result<()> {
+pub(super) async fn serve(
+    args: &GatewayArgs,
+    level: Level,
+    out: &mut dyn Write,
+) -> anyhow::Result<()> {
     let mut signals = Signals::new()?;
     let mut gateway = Gateway::start(args)?;
+    let (send, mut orders) = mpsc::unbounded_channel();
+    let (observer, shared) = (gateway.proxy.observer(), Arc::clone(&gateway.shared));
+    let admin = admin::start(args, observer, shared, level, send)?;
     let watch = watch(&gateway.manifests);
     gateway.first_names().await;
     let published = gateway.publish().await;
-    writeln!(out, "ready {}", addresses(&published))?;
+    gateway.shared.set_stage(Stage::Serving);
+    let admin = admin.map(|address| format!("; admin on {address}")).unwrap_or_default();
+    writeln!(out, "ready {}{admin}", addresses(&published))?;
     out.flush()?;
     let mut certificates = interval(CERTIFICATE_FILES);
     loop {
@@ -62,17 +81,12 @@ pub(super) async fn serve(args: &GatewayArgs, out: &mut dyn Write) -> anyhow::Re
             answers = gateway.lookup.answered() => Event::Answers(answers),
             () = sleep_until(due) => Event::NamesDue,
             _ = certificates.tick() => Event::CertificatesDue,
+            Some(order) = orders.recv() => Event::Order(order),
         };
         match event {
-            Event::Stop(signal) => {
-                gateway.proxy.stop_accepting().await;
-                tracing::info!(signal, limit = ?args.drain_time.to_std(), "draining");
-                tokio::select! {
-                    () = gateway.proxy.drain() => tracing::info!("drained"),
-                    () = signals.stopped() => tracing::warn!("ended by a second signal"),
-                }
-                return Ok(());
-            }
+            Event::Order(Order::DrainListeners) => gateway.stop_accepting().await,
+            Event::Order(Order::Quit) => return gateway.drain("/quitquitquit", &mut signals).await,
+            Event::Stop(signal) => return gateway.drain(signal, &mut signals).await,
             Event::Files => gateway.reload(false).await,
             Event::Reload => gateway.reload(true).await,
             Event::Answers(answers) => {
@@ -141,6 +155,9 @@ struct Gateway<'a> {
     names: Names,
     lookup: Lookup,
     proxy: Proxy,
+    /// What the admin interface shows.
+    shared: Arc<Shared>,
+    access_log: access_log::Current,
     /// The errors that were told last.
     told: String,
 }
@@ -169,10 +186,30 @@ impl<'a> Gateway<'a> {
             names: Names::default(),
             lookup: Lookup::new(),
             proxy,
+            shared: Shared::new(),
+            access_log: access_log::Current::default(),
             told: String::new(),
         };
         gateway.translate();
         Ok(gateway)
+    }
+
+    /// Accepts no more connections.
+    async fn stop_accepting(&mut self) {
+        self.shared.set_stage(Stage::Draining);
+        self.proxy.stop_accepting().await;
+        tracing::info!("no more connections are accepted");
+    }
+
+    /// Ends once requests under way are finished, the drain time is over, or another signal comes.
+    async fn drain(mut self, reason: &str, signals: &mut Signals) -> anyhow::Result<()> {
+        self.stop_accepting().await;
+        tracing::info!(reason, limit = ?self.args.drain_time.to_std(), "draining");
+        tokio::select! {
+            () = self.proxy.drain() => tracing::info!("drained"),
+            () = signals.stopped() => tracing::warn!("ended by a second signal"),
+        }
+        Ok(())
     }
 
     /// Resolves names before anything is served, unless it takes too long.
@@ -221,9 +258,33 @@ impl<'a> Gateway<'a> {
         let settings = world::settings(Arc::clone(self.manifests.mesh()), &world.cluster_domain);
         let snapshot = self.builder.build(objects.into_iter().collect(), settings);
         self.lookup.every = snapshot.settings().mesh.dns_refresh_rate.to_std();
+        let log = access_log::wanted(self.args, &snapshot, &self.identity);
+        self.proxy.set_access_log(self.access_log.follow(log).cloned());
+        self.shared.tell(self.own(&snapshot), self.access_log.log());
         let translation = self.translator.translate(&snapshot);
         self.tell(&snapshot, &translation.findings);
         self.model = translation.model;
+    }
+
+    /// The gateway as metrics call it: the workload that carries its labels, if there is one among the manifests.
+    fn own(&self, snapshot: &Snapshot) -> Workload {
+        let labels = &self.identity.labels;
+        let carries = |own: &BTreeMap<String, String>| {
+            !labels.is_empty() && labels.iter().all(|(key, value)| own.get(key) == Some(value))
+        };
+        let deployments = &snapshot.objects().deployments;
+        let deployment = deployments.iter().find(|it| carries(&it.spec.template.metadata.labels));
+        let labels = deployment.map_or(labels, |it| &it.spec.template.metadata.labels);
+        let identity = WorkloadIdentity {
+            workload: deployment.map_or(OWN_NAME, |it| &it.meta.name).into(),
+            namespace: self.identity.namespace.as_str().into(),
+            labels: labels
+                .iter()
+                .map(|(key, value)| (key.as_str().into(), value.as_str().into()))
+                .collect(),
+            ..WorkloadIdentity::default()
+        };
+        Workload::new(&identity, &settings(self.args).cluster_id)
     }
 
     /// Tells errors on standard error, unless they are known.
@@ -299,6 +360,7 @@ fn settings(args: &GatewayArgs) -> Settings {
         wildcard_address: args.address,
         drain_time: args.drain_time.to_std(),
         last_request_time: args.drain_time.to_std().min(Duration::from_secs(5)),
+        explain_token: args.explain_token.as_deref().map(Arc::from),
         ports: args.port_map.iter().map(|it| (it.named, it.bound)).collect(),
         ..Settings::default()
     }

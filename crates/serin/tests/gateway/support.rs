@@ -107,6 +107,8 @@ pub(crate) struct Gateway {
     /// What the `ready` line names, by the Gateways' ports.
     pub(crate) ports: BTreeMap<u16, SocketAddr>,
     pub(crate) ready: String,
+    /// Where the admin interface listens.
+    pub(crate) admin: Option<SocketAddr>,
     stderr: Receiver<String>,
     /// What it has said on standard error so far.
     pub(crate) said: Vec<String>,
@@ -122,7 +124,7 @@ impl Gateway {
 
     pub(crate) fn start_with(folder: &Folder, arguments: &[&str]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_serin"))
-            .args(["gateway", "-f", folder.path(), "--workers", "2"])
+            .args(["gateway", "-f", folder.path(), "--workers", "2", "--admin", "127.0.0.1:0"])
             .args(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -140,12 +142,15 @@ impl Gateway {
         });
         let mut ready = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut ready).unwrap();
-        let mut gateway = Self { child, ports: BTreeMap::new(), ready, stderr, said: Vec::new() };
+        let ports = BTreeMap::new();
+        let mut gateway = Self { child, ports, ready, admin: None, stderr, said: Vec::new() };
         if !gateway.ready.starts_with("ready ") {
             gateway.say_until("\0");
             panic!("not ready: {:?}, said {:#?}", gateway.ready, gateway.said);
         }
-        let list = gateway.ready.trim().trim_start_matches("ready ");
+        let ready = gateway.ready.trim().trim_start_matches("ready ").to_owned();
+        let (list, admin) = ready.split_once("; admin on ").unwrap_or((&ready, ""));
+        gateway.admin = admin.parse().ok();
         for part in list.split(", ") {
             if let Some((port, address)) = part.split_once(" on ") {
                 let Ok(port) = port.parse() else { continue };
@@ -158,6 +163,18 @@ impl Gateway {
     /// Where it listens for port 80.
     pub(crate) fn address(&self) -> SocketAddr {
         self.ports[&80]
+    }
+
+    /// Asks the admin interface.
+    pub(crate) fn ask_admin(&self, path: &str) -> Answer {
+        get(self.admin.unwrap(), "localhost", path)
+    }
+
+    /// Tells the admin interface to do something.
+    pub(crate) fn tell_admin(&self, path: &str) -> Answer {
+        let request =
+            format!("POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n");
+        Client::connect(self.admin.unwrap()).ask(&request)
     }
 
     /// Waits for a line on standard error that contains a text.
