@@ -8,7 +8,7 @@ use serin_routing::balancer::EndpointSet;
 use serin_routing::breaker::Breaker;
 use serin_routing::compiled::{CompiledModel, CompiledTable};
 use serin_routing::model::{
-    ByName, Cluster, ClusterTls, Endpoints, FilterChain, Listener, NetworkFilter,
+    ByName, Cluster, ClusterTls, EndpointTls, Endpoints, FilterChain, Listener, NetworkFilter,
 };
 use serin_telemetry::access_log::AccessLog;
 
@@ -75,7 +75,8 @@ impl Snapshot {
         };
         let clusters = model.clusters.iter().map(|(name, cluster)| {
             let old = before.and_then(|before| before.clusters.get(name));
-            let tls = cluster_tls(cluster, certificates, old, &mut problems);
+            let endpoints = model.endpoints.get(name);
+            let tls = cluster_tls(cluster, endpoints, certificates, old, &mut problems);
             let is_same = |old: &&Arc<SharedCluster>| {
                 let known = before.and_then(|it| it.compiled.model().endpoints.get(name));
                 Arc::ptr_eq(&old.cluster, cluster)
@@ -160,20 +161,29 @@ impl SharedCluster {
     }
 }
 
+/// TLS towards a cluster. What is automatic counts only where an endpoint takes it.
 fn cluster_tls(
     cluster: &Cluster,
+    endpoints: Option<&Arc<Endpoints>>,
     certificates: &mut Certificates,
     old: Option<&Arc<SharedCluster>>,
     problems: &mut Vec<TlsProblem>,
 ) -> Option<UpstreamTls> {
-    let (ClusterTls::Always(wanted) | ClusterTls::Automatic(wanted)) = &cluster.tls else {
-        return None;
+    let wanted = match &cluster.tls {
+        ClusterTls::Always(wanted) => wanted,
+        ClusterTls::Automatic(wanted) if endpoints.is_some_and(|it| offers_mesh_tls(it)) => wanted,
+        ClusterTls::Automatic(_) | ClusterTls::Plain => return None,
     };
     let before = old.and_then(|old| old.tls.as_ref()?.as_ref().ok());
     let mut minor = Vec::new();
     let made = ClientTls::make(wanted, certificates, before, &mut minor);
     tell(problems, (&cluster.name, &Arc::default()), made.as_ref().err(), &minor);
     Some(made)
+}
+
+fn offers_mesh_tls(endpoints: &Endpoints) -> bool {
+    let mut all = endpoints.localities.iter().flat_map(|locality| &locality.endpoints);
+    all.any(|endpoint| endpoint.tls == EndpointTls::Mesh)
 }
 
 fn same_tls(one: Option<&UpstreamTls>, other: Option<&UpstreamTls>) -> bool {
