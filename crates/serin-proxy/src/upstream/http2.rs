@@ -166,8 +166,10 @@ pub(super) async fn drive(
             }
             () = &mut old, if !is_old => {
                 is_old = true;
-                close();
-                held.open.changed();
+                if shared.upgrade().is_some_and(|shared| shared.requests.get() > 0) {
+                    close();
+                    held.open.changed();
+                }
             }
         }
     }
