@@ -55,6 +55,8 @@ pub struct DefinedVersion {
     pub scale: Option<ScalePaths>,
     /// Paths that field selectors may use.
     pub selectable: Vec<String>,
+    /// Whether the schema has rules in CEL.
+    pub has_rules: bool,
     node: Node,
 }
 
@@ -181,6 +183,7 @@ impl DefinedVersion {
                     .map(str::to_owned),
             }),
             selectable: selectable.into_iter().flatten().map(|it| text(it, "jsonPath")).collect(),
+            has_rules: raw_schema.to_string().contains("\"x-kubernetes-validations\":"),
             node: custom_node(&schema),
             schema: Arc::new(schema),
             raw_schema,

@@ -6,6 +6,8 @@ use crate::{Prepared, Resource, Status, defaults, schema};
 
 mod body;
 pub(crate) mod canonical;
+mod numbers;
+mod protobuf;
 
 pub(crate) use canonical::Words;
 
@@ -59,6 +61,16 @@ pub fn json(bytes: &[u8]) -> Result<Body, String> {
 /// What is wrong.
 pub fn yaml(bytes: &[u8]) -> Result<Body, String> {
     body::yaml(bytes)
+}
+
+/// Reads a body in Kubernetes' protocol buffers (`application/vnd.kubernetes.protobuf`), in which typed clients such as
+/// `kubectl create` send objects of Kubernetes' own kinds.
+///
+/// # Errors
+/// What is wrong.
+pub fn protobuf(bytes: &[u8]) -> Result<Body, String> {
+    let value = protobuf::read(bytes)?;
+    Ok(Body { value, duplicates: Vec::new() })
 }
 
 /// The object of a body in canonical form with default values: fields that the kind does not have are gone, empty

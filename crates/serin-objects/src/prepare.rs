@@ -70,6 +70,10 @@ pub fn create(
     identity: &Identity<'_>,
     context: &Context<'_>,
 ) -> Result<Prepared, Status> {
+    // A review is answered, not stored: it has no name.
+    if !resource.is_stored() {
+        return Ok(Prepared { object, warnings: Vec::new() });
+    }
     let metadata = metadata_of(&mut object)?;
     let namespace = text(metadata, "namespace");
     let wanted = if resource.namespaced { identity.namespace } else { "" };

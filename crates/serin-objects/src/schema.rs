@@ -37,6 +37,8 @@ pub(crate) struct Struct {
     pub(crate) name: String,
     /// The name with its package, `v1.Container`.
     pub(crate) qualified: String,
+    /// The full name without its common beginning, `api.core.v1.Container`; empty where users defined it.
+    pub(crate) full: String,
     /// The fields.
     pub(crate) fields: IndexMap<String, Field>,
     /// Whether the record is owned as a whole.

@@ -203,7 +203,8 @@ impl Reader<'_> {
             fields.insert(field.clone(), field_facts);
         }
         let atomic = tables::is_atomic(&kind, &package);
-        Node::Struct(Struct { name: kind, qualified, fields, atomic, open: false })
+        let full = name.strip_prefix("io.k8s.").unwrap_or(name).to_owned();
+        Node::Struct(Struct { name: kind, qualified, full, fields, atomic, open: false })
     }
 }
 

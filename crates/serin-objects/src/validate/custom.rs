@@ -1,6 +1,8 @@
 //! Objects of kinds that users define, by their structural schemas.
 
 use serde_json::Value;
+use serin_api::FieldPath;
+use serin_api::schema::SchemaError;
 
 use crate::Resource;
 use crate::fields::FieldError;
@@ -9,25 +11,42 @@ pub(super) fn check(resource: &Resource, old: Option<&Value>, object: &Value) ->
     let Some(version) = resource.definition().and_then(|it| it.version(&resource.version)) else {
         return Vec::new();
     };
-    let errors = version.schema.validate(object, old);
+    let mut errors = version.schema.validate(object, old);
+    // Where there are no rules, none was left unchecked.
+    errors.retain(|error| version.has_rules || !is_remark(error));
     let Some(old) = old else { return errors.iter().map(FieldError::from).collect() };
     // What was wrong before and did not change may stay (ratcheting).
     let known: Vec<_> = version.schema.validate(old, None);
-    let kept = |error: &&serin_api::schema::SchemaError| {
-        let unchanged =
-            at(old, &error.field).is_some() && at(old, &error.field) == at(object, &error.field);
+    let kept = |error: &&SchemaError| {
         let is_root = error.field.segments().is_empty();
-        is_root || !(unchanged && known.iter().any(|it| it.to_string() == error.to_string()))
+        is_root
+            || !(is_unchanged(old, object, &error.field)
+                && known.iter().any(|it| it.to_string() == error.to_string()))
     };
-    let left: Vec<FieldError> = errors.iter().filter(kept).map(FieldError::from).collect();
-    // The remark that rules were not checked stands only beside another error.
-    let only_remark = left
-        .iter()
-        .all(|error| error.field == "<nil>" && error.message.contains("were not checked"));
-    if only_remark { Vec::new() } else { left }
+    let left: Vec<&SchemaError> = errors.iter().filter(kept).collect();
+    // The remark stands only beside another error.
+    if left.iter().all(|error| is_remark(error)) {
+        return Vec::new();
+    }
+    left.into_iter().map(FieldError::from).collect()
 }
 
-fn at<'v>(value: &'v Value, path: &serin_api::FieldPath) -> Option<&'v Value> {
+/// The remark that rules were not checked because of other errors.
+fn is_remark(error: &SchemaError) -> bool {
+    error.field.segments().is_empty() && error.message.contains("were not checked")
+}
+
+/// Whether a value did not change, or, where it is missing, what should hold it.
+fn is_unchanged(old: &Value, new: &Value, path: &FieldPath) -> bool {
+    match (at(old, path), at(new, path)) {
+        (None, None) => path.parent().is_some_and(|holder| {
+            !holder.segments().is_empty() && at(old, &holder) == at(new, &holder)
+        }),
+        (was, is) => was == is,
+    }
+}
+
+fn at<'v>(value: &'v Value, path: &FieldPath) -> Option<&'v Value> {
     path.segments().iter().try_fold(value, |value, segment| match segment {
         serin_api::Segment::Key(key) => value.get(key),
         serin_api::Segment::Index(index) => value.get(index),
