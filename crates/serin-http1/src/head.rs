@@ -20,6 +20,9 @@ impl Default for Limits {
     }
 }
 
+/// Fields that there is room for from the beginning.
+const FIELDS: usize = 24;
+
 /// HTTP/1.0 or HTTP/1.1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Version {
@@ -77,6 +80,7 @@ impl Head {
         let start = if kind == Kind::Request { leading_empty_lines(buffer)? } else { 0 };
         let Some(length) = end_of_head(buffer, start, limits)? else { return Ok(None) };
         self.fields.clear();
+        self.fields.reserve(FIELDS);
         self.length = length;
         let head = buffer.get_mut(..length).unwrap_or_default();
         let mut at = match kind {

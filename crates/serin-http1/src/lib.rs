@@ -21,4 +21,4 @@ pub use framing::{Framing, request_framing, response_framing};
 pub use head::{Head, Kind, Limits, Version};
 pub use header::{Field, FieldName};
 pub use target::{Target, is_authority, normalize};
-pub use write::{chunk_head, last_chunk, request_line, status_line, write_field};
+pub use write::{chunk_head, last_chunk, request_line, status_line, write_decimal, write_field};

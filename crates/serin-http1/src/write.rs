@@ -11,7 +11,7 @@ pub fn request_line(out: &mut Vec<u8>, method: &[u8], target: &[u8]) {
 /// Writes a status line with the standard's reason phrase.
 pub fn status_line(out: &mut Vec<u8>, status: u16) {
     out.extend_from_slice(b"HTTP/1.1 ");
-    decimal(out, u64::from(status));
+    write_decimal(out, u64::from(status));
     out.push(b' ');
     out.extend_from_slice(reason(status).as_bytes());
     out.extend_from_slice(b"\r\n");
@@ -42,7 +42,8 @@ pub fn last_chunk(out: &mut Vec<u8>, trailers: &[u8]) {
     out.extend_from_slice(b"\r\n");
 }
 
-fn decimal(out: &mut Vec<u8>, number: u64) {
+/// Writes a number.
+pub fn write_decimal(out: &mut Vec<u8>, number: u64) {
     let mut digits = [0; 20];
     let mut rest = number;
     let mut at = digits.len();

@@ -136,7 +136,6 @@ async fn serve_requests(
                 is_http_10,
                 keep_alive,
                 draining: &ends.listener.draining,
-                head: Vec::new(),
             }),
             is_head: request.method_text() == b"HEAD",
             record: worker.telemetry.begin(worker.clock.now()),

@@ -13,6 +13,7 @@ mod http;
 mod http1;
 mod http2;
 mod io;
+mod memory;
 mod message;
 mod observe;
 mod proxy;

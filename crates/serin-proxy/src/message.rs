@@ -4,7 +4,9 @@
 //! copied twice and, once an arena has grown, nothing is allocated. Names are lower-case.
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
-use serin_http1::{FieldName, Head};
+use serin_http1::{FieldName, Head, write_decimal};
+
+use crate::memory;
 
 /// A stretch of the arena.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -20,6 +22,9 @@ struct Field {
     value: Span,
 }
 
+/// Fields that there is room for from the beginning.
+const FIELDS: usize = 32;
+
 /// Header fields in order.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Headers {
@@ -28,6 +33,13 @@ pub(crate) struct Headers {
 }
 
 impl Headers {
+    fn make_room(&mut self) {
+        if self.arena.capacity() == 0 {
+            self.arena = memory::take();
+            self.fields.reserve(FIELDS);
+        }
+    }
+
     /// Removes everything but keeps the memory.
     pub(crate) fn clear(&mut self) {
         self.arena.clear();
@@ -37,6 +49,7 @@ impl Headers {
     /// Takes over the fields of an HTTP/1 head. The arena must be empty.
     pub(crate) fn copy_head(&mut self, head: &Head, buffer: &[u8]) {
         debug_assert!(self.arena.is_empty(), "offsets of the head are offsets of the arena");
+        self.make_room();
         self.arena.extend_from_slice(buffer.get(..head.length()).unwrap_or_default());
         self.fields.extend(head.fields().iter().map(|field| {
             let ((name_start, name_end), (value_start, value_end)) =
@@ -104,6 +117,7 @@ impl Headers {
 
     /// Stores bytes that are no header: a method, a path.
     pub(crate) fn intern(&mut self, bytes: &[u8]) -> Span {
+        self.make_room();
         let start = offset(self.arena.len());
         self.arena.extend_from_slice(bytes);
         Span { start, end: offset(self.arena.len()) }
@@ -111,6 +125,7 @@ impl Headers {
 
     /// Stores bytes that `write` appends.
     pub(crate) fn intern_with(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Span {
+        self.make_room();
         let start = offset(self.arena.len());
         write(&mut self.arena);
         Span { start, end: offset(self.arena.len()) }
@@ -135,6 +150,14 @@ impl Headers {
     pub(crate) fn set(&mut self, name: &[u8], value: &[u8]) {
         self.remove(name);
         self.append(name, value);
+    }
+
+    /// The same with a number as the value.
+    pub(crate) fn set_number(&mut self, name: &[u8], number: u64) {
+        self.remove(name);
+        let name_span = self.intern(name);
+        let value = self.intern_with(|arena| write_decimal(arena, number));
+        self.fields.push(Field { known: FieldName::of(name), name: name_span, value });
     }
 
     /// Removes every field of the name.
@@ -185,6 +208,12 @@ impl Headers {
     /// All fields, in order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (FieldName, &[u8], &[u8])> {
         self.fields.iter().map(|field| (field.known, self.text(field.name), self.text(field.value)))
+    }
+}
+
+impl Drop for Headers {
+    fn drop(&mut self) {
+        memory::give_back(std::mem::take(&mut self.arena));
     }
 }
 

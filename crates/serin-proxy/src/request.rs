@@ -80,6 +80,7 @@ impl Request {
         self.method = self.headers.intern(method);
         self.authority = self.headers.intern(authority);
         self.set_path(path)?;
+        self.headers.join(FieldName::Connection, b",");
         self.upgrade = self.upgrade_http1(head.version());
         if self.upgrade == Upgrade::None {
             self.headers.remove_all(|known, _| known == FieldName::Upgrade);

@@ -2,6 +2,7 @@
 
 mod http1;
 
+use std::cell::RefCell;
 use std::io;
 
 use serin_http1::FieldName;
@@ -77,13 +78,13 @@ impl Response {
 /// Removes what is for one connection only: the standard names, and those that `connection` names (RFC 9110 §7.6.1). That
 /// trailers are understood is passed on, for gRPC's servers ask for it.
 pub(crate) fn remove_hop_by_hop(headers: &mut Headers) {
-    let named = headers.known(FieldName::Connection).map(<[u8]>::to_ascii_lowercase);
-    let is_named = |name: &[u8]| {
-        let plain = |list: &[u8]| {
-            list.eq_ignore_ascii_case(b"close") || list.eq_ignore_ascii_case(b"keep-alive")
-        };
-        named.as_deref().is_some_and(|list| !plain(list) && has_token(list, name))
+    headers.join(FieldName::Connection, b",");
+    let is_plain = |list: &&[u8]| {
+        list.eq_ignore_ascii_case(b"close") || list.eq_ignore_ascii_case(b"keep-alive")
     };
+    let named = headers.known(FieldName::Connection).filter(|list| !is_plain(list));
+    let named = named.map(<[u8]>::to_vec);
+    let is_named = |name: &[u8]| named.as_deref().is_some_and(|list| has_token(list, name));
     let takes_trailers =
         headers.known(FieldName::Te).is_some_and(|list| has_token(list, b"trailers"));
     headers.remove_all(|known, name| known.is_hop_by_hop() || is_named(name));
@@ -178,12 +179,26 @@ impl HeaderTable for Headers {
     }
 }
 
+thread_local! {
+    /// The last date that this core has written, with its second.
+    static DATE: RefCell<(u64, String)> = const { RefCell::new((0, String::new())) };
+}
+
 /// The time of day as `date` has it (RFC 9110 §5.6.7).
 pub(crate) fn http_date(out: &mut Vec<u8>) {
+    let seconds = wall_time().as_secs();
+    DATE.with_borrow_mut(|(second, text)| {
+        if *second != seconds || text.is_empty() {
+            (*second, *text) = (seconds, date_of(seconds));
+        }
+        out.extend_from_slice(text.as_bytes());
+    });
+}
+
+fn date_of(seconds: u64) -> String {
     const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
     const MONTHS: [&str; 12] =
         ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    let seconds = wall_time().as_secs();
     let (days, time) = (seconds / 86_400, seconds % 86_400);
     // Days since 0000-03-01 in the Gregorian calendar, by eras of 400 years.
     let shifted = days + 719_468;
@@ -196,11 +211,35 @@ pub(crate) fn http_date(out: &mut Vec<u8>) {
     let year = year_of_era + era * 400 + u64::from(month <= 2);
     let index = |number: u64, names: usize| usize::try_from(number).unwrap_or_default() % names;
     let (weekday, name) = (DAYS[index(days, 7)], MONTHS[index(month - 1, 12)]);
-    let text = format!(
+    format!(
         "{weekday}, {day:02} {name} {year} {:02}:{:02}:{:02} GMT",
         time / 3600,
         time / 60 % 60,
         time % 60
-    );
-    out.extend_from_slice(text.as_bytes());
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_are_written_as_the_standard_has_them() {
+        assert_eq!(date_of(784_111_777), "Sun, 06 Nov 1994 08:49:37 GMT");
+        assert_eq!(date_of(951_782_400), "Tue, 29 Feb 2000 00:00:00 GMT");
+        assert_eq!(date_of(0), "Thu, 01 Jan 1970 00:00:00 GMT");
+    }
+
+    #[test]
+    fn every_connection_header_names_what_is_for_one_hop() {
+        let mut headers = Headers::default();
+        for (name, value) in
+            [("connection", "close"), ("a", "1"), ("connection", "A, b"), ("b", "2"), ("c", "3")]
+        {
+            headers.append(name.as_bytes(), value.as_bytes());
+        }
+        remove_hop_by_hop(&mut headers);
+        let left: Vec<_> = headers.iter().map(|(_, name, _)| name).collect();
+        assert_eq!(left, [b"c"]);
+    }
 }

@@ -6,6 +6,7 @@ use serin_http1::{Decoder, Framing, Step, chunk_head, last_chunk, write_field};
 
 use super::BodyError;
 use crate::io::{Buffer, Io};
+use crate::memory;
 use crate::message::Headers;
 
 /// A client that sends the next requests before it has its answer may fill so much; then it is no longer listened to.
@@ -90,6 +91,7 @@ pub(crate) struct Http1Sink<'c> {
 }
 
 impl<'c> Http1Sink<'c> {
+    /// `head` is memory that is [kept](memory) afterwards.
     pub(crate) const fn new(io: &'c Io, head: Vec<u8>, framing: Framing) -> Self {
         Self { io, pending: head, chunked: matches!(framing, Framing::Chunked), tunnel: false }
     }
@@ -117,11 +119,12 @@ impl<'c> Http1Sink<'c> {
 
     pub(super) async fn finish(&mut self, trailers: &Headers) -> io::Result<()> {
         if self.chunked {
-            let mut lines = Vec::new();
+            let mut lines = memory::take();
             for (_, name, value) in trailers.iter() {
                 write_field(&mut lines, name, value);
             }
             last_chunk(&mut self.pending, &lines);
+            memory::give_back(lines);
         }
         self.flush().await?;
         if self.tunnel { self.io.shutdown().await } else { Ok(()) }
@@ -132,5 +135,11 @@ impl<'c> Http1Sink<'c> {
         self.io.write_all(&mut pieces).await?;
         self.pending.clear();
         Ok(())
+    }
+}
+
+impl Drop for Http1Sink<'_> {
+    fn drop(&mut self) {
+        memory::give_back(std::mem::take(&mut self.pending));
     }
 }

@@ -138,9 +138,8 @@ async fn try_until_answered(
     let mut permit: Option<Permit> = None;
     loop {
         responder.record.attempts += 1;
-        request
-            .headers
-            .set(b"x-envoy-attempt-count", responder.record.attempts.to_string().as_bytes());
+        let number = u64::from(responder.record.attempts);
+        request.headers.set_number(b"x-envoy-attempt-count", number);
         let tried =
             attempt(trip, request, outgoing, responder, &mut attempts, retries.as_mut()).await;
         drop(permit.take());

@@ -62,7 +62,7 @@ pub(super) async fn own(
     finish_head(exchange, request, decision, &mut response);
     responder.record.status = response.status;
     if !body.is_empty() {
-        response.headers.set(b"content-length", body.len().to_string().as_bytes());
+        response.headers.set_number(b"content-length", body.len() as u64);
     }
     let body = if responder.is_head { b"" } else { body };
     let length = match body.len() {

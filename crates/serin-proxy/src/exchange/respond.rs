@@ -80,7 +80,8 @@ impl Delivery<'_> {
     fn finish_head(&self, response: &mut Response, is_switch: bool, responder: &Responder<'_>) {
         let worker = self.trip.exchange.worker;
         let elapsed = worker.clock.now().since(responder.record.started).as_millis();
-        response.headers.set(b"x-envoy-upstream-service-time", elapsed.to_string().as_bytes());
+        let elapsed = u64::try_from(elapsed).unwrap_or(u64::MAX);
+        response.headers.set_number(b"x-envoy-upstream-service-time", elapsed);
         if let Some(cookie) = &self.trip.forwarding.cookie {
             response.headers.append(b"set-cookie", cookie.header().as_bytes());
         }

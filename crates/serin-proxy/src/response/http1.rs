@@ -1,10 +1,11 @@
 //! Responses to HTTP/1 clients.
 
-use serin_http1::{FieldName, Framing, status_line, write_field};
+use serin_http1::{FieldName, Framing, status_line, write_decimal, write_field};
 
 use super::{Length, Response};
 use crate::body::Http1Sink;
 use crate::io::Io;
+use crate::memory;
 use crate::worker::Drain;
 
 /// Where the response to an HTTP/1 request goes.
@@ -16,8 +17,6 @@ pub(crate) struct Http1Reply<'c> {
     pub(crate) keep_alive: bool,
     /// Unless the listener drains by the time the response begins.
     pub(crate) draining: &'c Drain,
-    /// Memory for the head.
-    pub(crate) head: Vec<u8>,
 }
 
 impl<'c> Http1Reply<'c> {
@@ -26,15 +25,14 @@ impl<'c> Http1Reply<'c> {
         if self.is_http_10 {
             return Ok(());
         }
-        let mut head = std::mem::take(&mut self.head);
-        head.clear();
+        let mut head = memory::take();
         status_line(&mut head, response.status);
         for (_, name, value) in response.headers.iter() {
             write_field(&mut head, name, value);
         }
         head.extend_from_slice(b"\r\n");
         let written = self.io.write_all(&mut [std::io::IoSlice::new(&head)]).await;
-        self.head = head;
+        memory::give_back(head);
         written
     }
 
@@ -45,8 +43,7 @@ impl<'c> Http1Reply<'c> {
         length: Length,
         is_head: bool,
     ) -> Http1Sink<'c> {
-        let mut head = std::mem::take(&mut self.head);
-        head.clear();
+        let mut head = memory::take();
         self.keep_alive &= !self.draining.has_started();
         status_line(&mut head, response.status);
         let is_measured = !matches!(length, Length::Unknown | Length::Tunnel);
@@ -83,7 +80,9 @@ impl<'c> Http1Reply<'c> {
         let never_has_body = is_head || matches!(status, 100..=199 | 204 | 304);
         match length {
             Length::Exact(count) | Length::Declared(count) if !has_length => {
-                write_field(head, b"content-length", count.to_string().as_bytes());
+                head.extend_from_slice(b"content-length: ");
+                write_decimal(head, count);
+                head.extend_from_slice(b"\r\n");
             }
             Length::None if !has_length && !never_has_body => {
                 write_field(head, b"content-length", b"0");

@@ -12,6 +12,7 @@ use super::pool::Open;
 use crate::body::{Http1Sink, Http1Source};
 use crate::clock::Clock;
 use crate::io::{Buffer, BufferPool, Io, Stream};
+use crate::memory;
 use crate::request::{Request, Upgrade};
 use crate::response::Response;
 
@@ -20,8 +21,6 @@ pub(crate) struct Http1Connection {
     io: Io,
     input: Buffer,
     head: Head,
-    /// Memory for heads of requests.
-    head_buffer: Vec<u8>,
     requests: u32,
     opened: Instant,
     _permit: Permit,
@@ -35,7 +34,6 @@ impl Http1Connection {
             io: Io::new(stream),
             input: Buffer::new(buffers),
             head: Head::default(),
-            head_buffer: Vec::new(),
             requests: 0,
             _permit: permit,
             _open: open,
@@ -50,7 +48,7 @@ impl Http1Connection {
     ) -> (Http1Sink<'_>, Http1Answer<'_>) {
         self.requests = self.requests.saturating_add(1);
         let framing = framing(request, is_empty);
-        let head = request_head(request, framing, std::mem::take(&mut self.head_buffer));
+        let head = request_head(request, framing);
         let is_tunnel = request.upgrade == Upgrade::WebSocket;
         let sink = if is_tunnel {
             Http1Sink::tunnel(&self.io, head)
@@ -101,8 +99,8 @@ fn framing(request: &Request, is_empty: bool) -> Framing {
     length.map_or(Framing::Chunked, Framing::Length)
 }
 
-fn request_head(request: &Request, framing: Framing, mut head: Vec<u8>) -> Vec<u8> {
-    head.clear();
+fn request_head(request: &Request, framing: Framing) -> Vec<u8> {
+    let mut head = memory::take();
     request_line(&mut head, request.method_text(), request.target_text());
     write_field(&mut head, b"host", request.authority_text());
     for (known, name, value) in request.headers.iter() {

@@ -106,8 +106,7 @@ async fn send(request: &Request, source: Http1Source<'_>) -> Option<(Decided, Ve
     let io = Io::new(Stream::Unix(proxy));
     let mut source = Source::Http1(source);
     let framing = framing(request, source.is_empty());
-    let mut sink =
-        Sink::Http1(Http1Sink::new(&io, request_head(request, framing, Vec::new()), framing));
+    let mut sink = Sink::Http1(Http1Sink::new(&io, request_head(request, framing), framing));
     let mut body = Vec::new();
     while sink.next_of(&mut source).await.ok()? {
         body.extend_from_slice(&source.piece());
@@ -115,6 +114,7 @@ async fn send(request: &Request, source: Http1Source<'_>) -> Option<(Decided, Ve
         source.consume();
     }
     sink.finish(source.trailers()).await.ok()?;
+    drop(sink);
     drop(io);
     let mut wire = Vec::new();
     upstream.read_to_end(&mut wire).await.unwrap();
