@@ -11,7 +11,7 @@ mod input;
 mod terminal;
 mod world;
 
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -20,7 +20,8 @@ use crate::cli::{Cli, Command};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let mut out = io::stdout().lock();
+    // Not locked: other threads may write to standard output while a command runs.
+    let mut out = BufWriter::new(io::stdout());
     let result = match &cli.command {
         Command::Check(args) => check::run(args, &mut out),
         Command::Explain(args) => explain::run(args, &mut out),

@@ -138,6 +138,19 @@ fn an_access_log_has_a_line_for_each_request() {
 }
 
 #[test]
+fn an_access_log_can_be_standard_output() {
+    let folder = folder();
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_serin"));
+    command.args(["gateway", "--address", "127.0.0.1", "--port-map", "80=0"]);
+    command.args(["--admin", "127.0.0.1:0", "--access-log", "-", "-f", folder.path()]);
+    let process = serin_testkit::Process::start(&mut command);
+    let ready = process.wait_for(|line| line.starts_with("ready"));
+    let address = ready.split([' ', ',', ';']).find_map(|word| word.parse().ok());
+    get(address.unwrap(), "a.example", "/ok/1");
+    process.wait_for(|line| line.contains("\"GET /ok/1 HTTP/1.1\" 200"));
+}
+
+#[test]
 fn a_telemetry_says_what_is_logged() {
     let folder = folder();
     let log = folder.0.join("access.log");
