@@ -47,6 +47,9 @@ pub struct Body {
     pub duplicates: Vec<String>,
 }
 
+/// What stands before the reason why a body is no JSON.
+pub(crate) const MALFORMED: &str = "couldn't get version/kind; json parse error: ";
+
 /// Reads a body as JSON.
 ///
 /// # Errors

@@ -137,12 +137,6 @@ impl Set {
         Self { members, children: self.children.iter().filter_map(child).collect() }
     }
 
-    /// Takes out the part that a step leads to, with all below it.
-    pub(crate) fn remove_below(&mut self, element: &Element) {
-        self.members.remove(element);
-        self.children.remove(element);
-    }
-
     /// Takes out a member, but not what is below it.
     pub(crate) fn remove_member(&mut self, path: &[Element]) {
         match path {

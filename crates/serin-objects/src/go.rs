@@ -54,3 +54,15 @@ pub(crate) fn printed(value: &Value) -> String {
         other => other.to_string(),
     }
 }
+
+/// The kind of a JSON value, as the decoder calls it.
+pub(crate) const fn json_kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "bool",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    }
+}

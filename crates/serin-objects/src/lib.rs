@@ -8,8 +8,6 @@
 //!
 //! Pure: the time, unique ids and random letters are arguments. Storing, serving and watching belong to the API server.
 
-#![allow(dead_code, reason = "parts that use the rest follow")]
-
 #[macro_use]
 mod macros;
 

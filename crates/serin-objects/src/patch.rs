@@ -53,7 +53,7 @@ pub fn patch(
             finish(resource, patched, Vec::new(), validation, None)
         }
         Kind::Merge => {
-            let (patch, duplicates) = document(body)?;
+            let (patch, duplicates) = document(body, kind)?;
             let mut patched = old.clone();
             merge::merge(&mut patched, &patch);
             finish(resource, patched, duplicates, validation, None)
@@ -62,7 +62,7 @@ pub fn patch(
             if resource.is_custom() {
                 return Err(no_strategic(resource));
             }
-            let (patch, duplicates) = document(body)?;
+            let (patch, duplicates) = document(body, kind)?;
             let patched = strategic::merge(resource.schema(), old.clone(), patch.clone())?;
             finish(resource, patched, duplicates, validation, Some(&patch))
         }
@@ -77,7 +77,7 @@ pub fn patch_plain(old: &Value, kind: Kind, body: &[u8]) -> Result<Value, Status
     if kind == Kind::Json {
         return operations(old, body);
     }
-    let (patch, _) = document(body)?;
+    let (patch, _) = document(body, kind)?;
     let mut patched = old.clone();
     merge::merge(&mut patched, &patch);
     Ok(patched)
@@ -95,13 +95,19 @@ fn no_strategic(resource: &Resource) -> Status {
 }
 
 /// The document of a merge patch, and the fields in it that stand twice.
-fn document(body: &[u8]) -> Result<(Value, Vec<String>), Status> {
-    let body = crate::decode::json(body).map_err(|why| {
-        let why = why.trim_start_matches("couldn't get version/kind; json parse error: ");
-        Status::bad_request(format!("error decoding patch: {why}"))
-    })?;
+fn document(body: &[u8], kind: Kind) -> Result<(Value, Vec<String>), Status> {
+    let body = crate::decode::json(body)
+        .map_err(|why| Status::bad_request(why.trim_start_matches(crate::decode::MALFORMED)))?;
     if !body.value.is_object() {
-        return Err(Status::bad_request("error decoding patch: the patch must be an object"));
+        return Err(Status::bad_request(match kind {
+            Kind::Strategic => {
+                let found = crate::go::json_kind(&body.value);
+                format!(
+                    "json: cannot unmarshal {found} into Go value of type map[string]interface {{}}"
+                )
+            }
+            _ => "Invalid JSON Patch".to_owned(),
+        }));
     }
     let duplicates =
         body.duplicates.iter().map(|path| format!("duplicate field \"{path}\"")).collect();
@@ -110,8 +116,17 @@ fn document(body: &[u8]) -> Result<(Value, Vec<String>), Status> {
 
 /// Carries out the operations of a JSON patch.
 fn operations(old: &Value, body: &[u8]) -> Result<Value, Status> {
-    let patch: json_patch::Patch = serde_json::from_slice(body)
-        .map_err(|error| Status::bad_request(format!("error decoding patch: {error}")))?;
+    let listed: Value =
+        serde_json::from_slice(body).map_err(|error| Status::bad_request(error.to_string()))?;
+    if !listed.is_array() {
+        let found = crate::go::json_kind(&listed);
+        return Err(Status::bad_request(format!(
+            "json: cannot unmarshal {found} into Go value of type jsonpatch.Patch"
+        )));
+    }
+    // Operations that do not exist are only noticed when they are to be carried out.
+    let patch: json_patch::Patch =
+        serde_json::from_value(listed).map_err(|_| Status::unprocessable())?;
     let count = patch.0.len();
     if count > MAX_OPERATIONS {
         return Err(Status::new(

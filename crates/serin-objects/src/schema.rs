@@ -43,8 +43,6 @@ pub(crate) struct Struct {
     pub(crate) fields: IndexMap<String, Field>,
     /// Whether the record is owned as a whole.
     pub(crate) atomic: bool,
-    /// Whether fields that are not listed are kept.
-    pub(crate) open: bool,
 }
 
 /// A field of a record.

@@ -12,22 +12,20 @@ use crate::schema::{ListKind, Node};
 enum Parts<'n> {
     /// As one.
     Leaf,
-    /// Field by field. Whether the fields are those of a record.
-    Fields(&'n Node, bool),
+    /// Field by field.
+    Fields(&'n Node),
     /// Element by element.
     Elements(&'n Node, &'n ListKind),
 }
 
 fn parts<'n>(node: &'n Node, value: &Value) -> Parts<'n> {
     match (node, value) {
-        (Node::Struct(it), Value::Object(_) | Value::Null) if !it.atomic => {
-            Parts::Fields(node, true)
-        }
-        (Node::Map(it), Value::Object(_) | Value::Null) if !it.atomic => Parts::Fields(node, false),
+        (Node::Struct(it), Value::Object(_) | Value::Null) if !it.atomic => Parts::Fields(node),
+        (Node::Map(it), Value::Object(_) | Value::Null) if !it.atomic => Parts::Fields(node),
         (Node::List(it), Value::Array(_) | Value::Null) if it.kind != ListKind::Atomic => {
             Parts::Elements(it.items(), &it.kind)
         }
-        (Node::Any, Value::Object(_)) => Parts::Fields(node, false),
+        (Node::Any, Value::Object(_)) => Parts::Fields(node),
         _ => Parts::Leaf,
     }
 }
@@ -70,7 +68,7 @@ pub(crate) fn to_set(node: &Node, value: &Value) -> Set {
 fn collect(node: &Node, value: &Value, path: &mut Vec<Element>, set: &mut Set) {
     match parts(node, value) {
         Parts::Leaf => set.insert(path),
-        Parts::Fields(node, _) => {
+        Parts::Fields(node) => {
             for (name, value) in fields_of(value) {
                 path.push(Element::field(name));
                 collect(node.field(name), value, path, set);
@@ -275,7 +273,7 @@ fn merge_elements(
 pub(crate) fn remove(node: &Node, value: &Value, set: &Set) -> Option<Value> {
     match parts(node, value) {
         Parts::Leaf => Some(value.clone()),
-        Parts::Fields(node, _) => {
+        Parts::Fields(node) => {
             let mut out = Map::new();
             for (name, value) in fields_of(value) {
                 let element = Element::field(name);
@@ -322,7 +320,7 @@ pub(crate) fn problems(node: &Node, value: &Value) -> Vec<String> {
 fn inspect(node: &Node, value: &Value, path: &str, out: &mut Vec<String>) {
     match parts(node, value) {
         Parts::Leaf => {}
-        Parts::Fields(node, _) => {
+        Parts::Fields(node) => {
             for (name, value) in fields_of(value) {
                 inspect(node.field(name), value, &format!("{path}.{name}"), out);
             }

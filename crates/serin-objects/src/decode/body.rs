@@ -3,7 +3,7 @@
 use serde::de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-use super::Body;
+use super::{Body, MALFORMED};
 
 /// How deep values may be nested.
 const DEPTH: usize = 128;
@@ -16,7 +16,7 @@ pub(super) fn json(bytes: &[u8]) -> Result<Body, String> {
     let value = seed
         .deserialize(&mut reader)
         .and_then(|value| reader.end().map(|()| value))
-        .map_err(|error| format!("couldn't get version/kind; json parse error: {error}"))?;
+        .map_err(|error| format!("{MALFORMED}{error}"))?;
     Ok(Body { value, duplicates })
 }
 

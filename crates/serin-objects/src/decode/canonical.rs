@@ -6,6 +6,7 @@
 use base64::Engine as _;
 use serde_json::{Map, Value, json};
 
+use crate::go;
 use crate::quantity::{self, Quantity};
 use crate::schema::{Field, Node, Scalar, Struct};
 use crate::time;
@@ -279,7 +280,7 @@ fn no_time(text: &str, scalar: Scalar) -> String {
     } else {
         "2006-01-02T15:04:05.000000Z07:00"
     };
-    let quoted = crate::go::quote(text);
+    let quoted = go::quote(text);
     format!("parsing time {quoted} as \"{layout}\": cannot parse {quoted} as \"2006\"")
 }
 
@@ -292,18 +293,13 @@ fn illegal_at(text: &str, error: &base64::DecodeError) -> usize {
     }
 }
 
-/// What stands there, as Go's decoder calls it.
+/// What stands there, as Go's decoder calls it: numbers with their text where they do not fit.
 fn found(node: &Node, value: &Value) -> String {
     match value {
-        Value::Null => "null".to_owned(),
-        Value::Bool(_) => "bool".to_owned(),
-        Value::Number(number) => match node {
-            Node::Scalar(Scalar::Int32 | Scalar::Int64) => format!("number {number}"),
-            _ => "number".to_owned(),
-        },
-        Value::String(_) => "string".to_owned(),
-        Value::Array(_) => "array".to_owned(),
-        Value::Object(_) => "object".to_owned(),
+        Value::Number(number) if matches!(node, Node::Scalar(Scalar::Int32 | Scalar::Int64)) => {
+            format!("number {number}")
+        }
+        other => go::json_kind(other).to_owned(),
     }
 }
 

@@ -196,7 +196,7 @@ fn record(
                 out.entry(field).or_insert_with(|| json!({}))[key] = value;
             }
             node => {
-                let value = self::value(node, &wire, depth)?;
+                let value = value(node, &wire, depth)?;
                 out.insert(field.to_owned(), value);
             }
         }

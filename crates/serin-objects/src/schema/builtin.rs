@@ -204,7 +204,7 @@ impl Reader<'_> {
         }
         let atomic = tables::is_atomic(&kind, &package);
         let full = name.strip_prefix("io.k8s.").unwrap_or(name).to_owned();
-        Node::Struct(Struct { name: kind, qualified, full, fields, atomic, open: false })
+        Node::Struct(Struct { name: kind, qualified, full, fields, atomic })
     }
 }
 

@@ -12,7 +12,7 @@ pub(crate) fn node(schema: &Schema) -> Node {
     let mut record = match convert(schema) {
         Node::Struct(record) => record,
         // An object without any field of its own still has the frame.
-        _ => Struct { open: schema.preserve_unknown_fields, ..Struct::default() },
+        _ => Struct::default(),
     };
     for name in ["apiVersion", "kind"] {
         record.fields.insert(name.to_owned(), field(Node::Scalar(Scalar::String), None));
@@ -84,10 +84,5 @@ fn object(schema: &Schema) -> Node {
     if schema.embedded_resource {
         fields.insert("metadata".to_owned(), metadata());
     }
-    Node::Struct(Struct {
-        fields,
-        atomic: schema.atomic_map,
-        open: schema.preserve_unknown_fields,
-        ..Struct::default()
-    })
+    Node::Struct(Struct { fields, atomic: schema.atomic_map, ..Struct::default() })
 }
