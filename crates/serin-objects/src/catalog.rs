@@ -192,7 +192,7 @@ impl Catalog {
     /// This catalog with the served versions of a CustomResourceDefinition, in the place of what it had of it.
     ///
     /// # Errors
-    /// A sentence about the first schema that cannot be used.
+    /// What the definition lacks. (Everything else about it was checked when it was written.)
     pub fn with_definition(&self, definition: &Value) -> Result<Self, String> {
         let definition = Arc::new(Definition::parse(definition)?);
         let mut groups = self.groups.as_ref().clone();

@@ -1,6 +1,6 @@
 //! CustomResourceDefinitions: reading, checking and accepting them.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -43,10 +43,6 @@ pub struct DefinedVersion {
     pub storage: bool,
     /// The warning that each use of a deprecated version gives.
     pub deprecation: Option<String>,
-    /// The schema of whole objects.
-    pub schema: Arc<Schema>,
-    /// The schema as it was written.
-    pub raw_schema: Value,
     /// Columns of tables.
     pub columns: Vec<PrinterColumn>,
     /// Whether the status has a path of its own.
@@ -55,9 +51,27 @@ pub struct DefinedVersion {
     pub scale: Option<ScalePaths>,
     /// Paths that field selectors may use.
     pub selectable: Vec<String>,
-    /// Whether the schema has rules in CEL.
-    pub has_rules: bool,
-    node: Node,
+    shape: Arc<Shape>,
+}
+
+/// The schema of a version: read when the first object is. Versions with the same schema share it.
+#[derive(Debug)]
+struct Shape {
+    written: Value,
+    read: OnceLock<(Schema, Node)>,
+}
+
+impl Shape {
+    fn read(&self) -> &(Schema, Node) {
+        self.read.get_or_init(|| {
+            // A definition whose schema cannot be read is refused when it is written. What was kept nevertheless
+            // takes any object.
+            let schema = Schema::parse(&self.written)
+                .unwrap_or_else(|_| Schema { preserve_unknown_fields: true, ..Schema::default() });
+            let node = custom_node(&schema);
+            (schema, node)
+        })
+    }
 }
 
 /// A column of a table.
@@ -105,26 +119,33 @@ impl Definition {
     /// Reads the object.
     ///
     /// # Errors
-    /// A sentence about the first schema that cannot be used.
+    /// What is missing.
     pub fn parse(object: &Value) -> Result<Self, String> {
         let spec = &object["spec"];
         let names = &spec["names"];
         let kind = text(names, "kind");
         let or = |given: String, other: String| if given.is_empty() { other } else { given };
         let versions = spec["versions"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let mut shapes: Vec<Arc<Shape>> = Vec::new();
+        let versions =
+            versions.iter().map(|version| DefinedVersion::parse(object, version, &mut shapes));
+        let versions = versions.collect();
+        let (group, plural) = (text(spec, "group"), text(names, "plural"));
+        if group.is_empty() || plural.is_empty() || kind.is_empty() {
+            return Err(
+                "a definition needs spec.group, spec.names.plural and spec.names.kind".to_owned()
+            );
+        }
         Ok(Self {
-            group: text(spec, "group"),
-            plural: text(names, "plural"),
+            group,
+            plural,
             singular: or(text(names, "singular"), kind.to_lowercase()),
             list_kind: or(text(names, "listKind"), format!("{kind}List")),
             kind,
             short_names: texts(names, "shortNames"),
             categories: texts(names, "categories"),
             namespaced: spec["scope"] != "Cluster",
-            versions: versions
-                .iter()
-                .map(|it| DefinedVersion::parse(object, it))
-                .collect::<Result<_, _>>()?,
+            versions,
         })
     }
 
@@ -141,25 +162,44 @@ impl Definition {
 
     pub(crate) fn node(&self, version: &str) -> &Node {
         static ANY: Node = Node::Any;
-        self.version(version).map_or(&ANY, |version| &version.node)
+        self.version(version).map_or(&ANY, |version| &version.shape.read().1)
     }
 }
 
 impl DefinedVersion {
-    fn parse(object: &Value, version: &Value) -> Result<Self, String> {
-        let raw_schema = match version.pointer("/schema/openAPIV3Schema") {
+    /// The schema of whole objects.
+    pub fn schema(&self) -> &Schema {
+        &self.shape.read().0
+    }
+
+    /// The schema as it was written.
+    pub fn written_schema(&self) -> &Value {
+        &self.shape.written
+    }
+
+    /// Whether the schema has rules in CEL.
+    pub(crate) fn has_rules(&self) -> bool {
+        self.shape.written.to_string().contains("\"x-kubernetes-validations\":")
+    }
+
+    fn parse(object: &Value, version: &Value, shapes: &mut Vec<Arc<Shape>>) -> Self {
+        let written = match version.pointer("/schema/openAPIV3Schema") {
             Some(schema) => schema.clone(),
+            None => json!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true }),
+        };
+        let shape = match shapes.iter().find(|shape| shape.written == written) {
+            Some(shape) => Arc::clone(shape),
             None => {
-                serde_json::json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true})
+                let shape = Arc::new(Shape { written, read: OnceLock::new() });
+                shapes.push(Arc::clone(&shape));
+                shape
             }
         };
         let name = text(version, "name");
-        let schema =
-            Schema::parse(&raw_schema).map_err(|defect| format!("version {name}: {defect}"))?;
         let columns = version.get("additionalPrinterColumns").and_then(Value::as_array);
         let scale = version.pointer("/subresources/scale").filter(|it| it.is_object());
         let selectable = version.get("selectableFields").and_then(Value::as_array);
-        Ok(Self {
+        Self {
             served: flag(version, "served"),
             storage: flag(version, "storage"),
             deprecation: flag(version, "deprecated").then(|| {
@@ -183,12 +223,9 @@ impl DefinedVersion {
                     .map(str::to_owned),
             }),
             selectable: selectable.into_iter().flatten().map(|it| text(it, "jsonPath")).collect(),
-            has_rules: raw_schema.to_string().contains("\"x-kubernetes-validations\":"),
-            node: custom_node(&schema),
-            schema: Arc::new(schema),
-            raw_schema,
+            shape,
             name,
-        })
+        }
     }
 }
 

@@ -196,8 +196,8 @@ pub(crate) fn decode(resource: &Resource, value: Value, words: Words) -> Result<
         *metadata = canonical;
         unknown.extend(found);
     }
-    unknown.extend(version.schema.unknown_fields(&object).iter().map(ToString::to_string));
-    version.schema.prune(&mut object);
+    unknown.extend(version.schema().unknown_fields(&object).iter().map(ToString::to_string));
+    version.schema().prune(&mut object);
     Ok(Decoded { object, unknown })
 }
 

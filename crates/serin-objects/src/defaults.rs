@@ -11,7 +11,7 @@ pub(crate) use pod::template as pod_template;
 /// Fills in the values of absent fields.
 pub(crate) fn apply(resource: &Resource, object: &mut Value) {
     if let Some(version) = resource.definition().and_then(|it| it.version(&resource.version)) {
-        version.schema.apply_defaults(object);
+        version.schema().apply_defaults(object);
         return;
     }
     let Some(map) = object.as_object_mut() else { return };

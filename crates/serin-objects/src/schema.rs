@@ -120,6 +120,8 @@ enum Link {
     Own(Arc<Node>),
     /// A place in the registry of Kubernetes' own types.
     Named(usize),
+    /// The metadata of objects, without making the registry before it is needed.
+    Metadata,
 }
 
 static ANY: Node = Node::Any;
@@ -129,6 +131,7 @@ impl Link {
         match self {
             Self::Own(node) => node,
             Self::Named(place) => builtin::at(*place),
+            Self::Metadata => builtin::named("io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"),
         }
     }
 }

@@ -128,7 +128,7 @@ const KIND: &str = "The REST resource that this object represents, in CamelCase.
 fn custom(resource: &Resource) -> Value {
     let version = resource.definition().and_then(|it| it.version(&resource.version));
     let mut schema =
-        version.map_or_else(|| json!({ "type": "object" }), |it| it.raw_schema.clone());
+        version.map_or_else(|| json!({ "type": "object" }), |it| it.written_schema().clone());
     if !schema.get("properties").is_some_and(Value::is_object) {
         schema["properties"] = json!({});
     }

@@ -77,14 +77,6 @@ pub(super) fn at(place: usize) -> &'static Node {
     REGISTRY.nodes.get(place).unwrap_or(&ANY)
 }
 
-/// A reference to a type.
-pub(super) fn link(name: &str) -> Link {
-    match REGISTRY.places.get(name) {
-        Some(place) => Link::Named(*place),
-        None => Link::Own(Arc::new(Node::Any)),
-    }
-}
-
 /// The type of a kind.
 pub(crate) fn of_kind(group: &str, version: &str, kind: &str) -> &'static Node {
     named(&type_name(group, version, kind))

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 use serin_api::schema::{Additional, ListType, Schema, Type};
 
-use super::{Field, Link, List, ListKind, Map, Merge, Node, Scalar, Struct, builtin};
+use super::{Field, Link, List, ListKind, Map, Merge, Node, Scalar, Struct};
 
 /// The shape of whole objects with this schema.
 pub(crate) fn node(schema: &Schema) -> Node {
@@ -23,7 +23,7 @@ pub(crate) fn node(schema: &Schema) -> Node {
 
 fn metadata() -> Field {
     Field {
-        link: builtin::link("io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"),
+        link: Link::Metadata,
         required: false,
         always: false,
         keeps_zero: true,

@@ -11,12 +11,13 @@ pub(super) fn check(resource: &Resource, old: Option<&Value>, object: &Value) ->
     let Some(version) = resource.definition().and_then(|it| it.version(&resource.version)) else {
         return Vec::new();
     };
-    let mut errors = version.schema.validate(object, old);
+    let mut errors = version.schema().validate(object, old);
     // Where there are no rules, none was left unchecked.
-    errors.retain(|error| version.has_rules || !is_remark(error));
+    let has_rules = version.has_rules();
+    errors.retain(|error| has_rules || !is_remark(error));
     let Some(old) = old else { return errors.iter().map(FieldError::from).collect() };
     // What was wrong before and did not change may stay (ratcheting).
-    let known: Vec<_> = version.schema.validate(old, None);
+    let known: Vec<_> = version.schema().validate(old, None);
     let kept = |error: &&SchemaError| {
         let is_root = error.field.segments().is_empty();
         is_root
