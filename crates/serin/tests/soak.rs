@@ -40,7 +40,7 @@ fn changes_and_restarts_under_load_fail_no_request_and_leave_nothing_behind() {
     let gateway = Process::start(command.arg("-f").arg(&manifests));
     let ready = gateway.wait_for(|line| line.starts_with("ready"));
     let address: SocketAddr = ready
-        .split([' ', ','])
+        .split([' ', ',', ';'])
         .find_map(|word| word.parse().ok())
         .expect("the line names the address");
 
