@@ -109,6 +109,7 @@ async fn phases(
         let answer = Answer { response, body, grpc_status: None };
         return reply::own(exchange, request, None, answer, responder).await;
     }
+    worker.telemetry.trace(request, &mut responder.record, &mut *worker.random.borrow_mut());
     if let Some(failure) = set_up(worker, request, outgoing) {
         return reply::fail(exchange, request, None, failure, responder).await;
     }

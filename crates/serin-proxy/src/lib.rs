@@ -33,7 +33,7 @@ mod websocket;
 mod worker;
 
 pub use observe::{ClusterStats, CoreStats, EndpointStats, InForce, Observer};
-pub use proxy::{Proxy, Published};
+pub use proxy::{Proxy, Published, Sockets};
 pub use settings::{Http2Settings, Settings};
 pub use snapshot::TlsProblem;
 pub use telemetry::Seen;

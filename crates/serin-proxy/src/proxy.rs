@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use serin_routing::Model;
 use serin_routing::model::{Bind, Listener};
 use serin_telemetry::access_log::AccessLog;
+use serin_telemetry::trace::Tracing;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::Clock;
@@ -28,18 +29,34 @@ pub struct Proxy {
     model: Arc<Model>,
     certificates: Certificates,
     draining: bool,
+    /// Sockets of a process before this one, for listeners that are to come.
+    inherited: Vec<Sockets>,
     access_log: Option<Arc<AccessLog>>,
+    tracing: Option<Arc<Tracing>>,
     /// For observers.
     in_force: Arc<Mutex<InForce>>,
 }
 
 /// The address of a listener that is open.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 struct Bound {
     /// As it was asked for: port 0 is any.
     wanted: SocketAddr,
     /// As it is.
     actual: SocketAddr,
+    /// The workers' sockets once more, to be handed over.
+    sockets: Vec<TcpListener>,
+}
+
+/// The sockets of a listener, on their way from one process to the next.
+#[derive(Debug)]
+pub struct Sockets {
+    /// The listener.
+    pub listener: Arc<str>,
+    /// The address it asked for; port 0 is any.
+    pub wanted: SocketAddr,
+    /// All sockets that connections may come to: somebody has to accept from each of them.
+    pub sockets: Vec<TcpListener>,
 }
 
 struct WorkerHandle {
@@ -78,7 +95,9 @@ impl Proxy {
             model: Arc::default(),
             certificates: Certificates::default(),
             draining: false,
+            inherited: Vec::new(),
             access_log: None,
+            tracing: None,
             in_force: Arc::default(),
         })
     }
@@ -107,6 +126,7 @@ impl Proxy {
         let version = self.current.as_ref().map_or(0, |current| current.version) + 1;
         let mut published = Published { version, ..Published::default() };
         let mut sockets = self.open_sockets(&model, &mut published.failed);
+        self.inherited.clear();
         self.bound.retain(|name, _| model.listeners.contains_key(name));
         let listening = self.bound.iter().map(|(name, bound)| (Arc::clone(name), bound.actual));
         published.listening = listening.collect();
@@ -115,6 +135,7 @@ impl Proxy {
             Snapshot::new(version, model, &mut self.certificates, self.current.as_deref());
         published.tls = problems;
         snapshot.access_log.clone_from(&self.access_log);
+        snapshot.tracing.clone_from(&self.tracing);
         let in_force = InForce {
             version,
             model: Arc::clone(&self.model),
@@ -129,14 +150,12 @@ impl Proxy {
             .enumerate()
             .map(|(index, worker)| {
                 let (done, ack) = oneshot::channel();
-                let sockets = sockets.iter_mut().filter_map(|(name, sockets)| {
-                    Some((name.clone(), sockets.get_mut(index)?.take()?))
+                let sockets = sockets.iter_mut().map(|(name, sockets)| {
+                    let own = sockets.get_mut(index).map(std::mem::take);
+                    (Arc::clone(name), own.unwrap_or_default())
                 });
-                worker.send(Command::Publish {
-                    snapshot: Arc::clone(&snapshot),
-                    sockets: sockets.collect(),
-                    done,
-                });
+                let sockets = sockets.collect();
+                worker.send(Command::Publish { snapshot: Arc::clone(&snapshot), sockets, done });
                 ack
             })
             .collect();
@@ -151,12 +170,41 @@ impl Proxy {
     /// closed after its next answer. Models that are published from here on open no listener.
     pub async fn stop_accepting(&mut self) {
         self.draining = true;
+        // What nobody accepts from must not be open.
+        self.bound.values_mut().for_each(|bound| bound.sockets.clear());
         self.tell_all(|done| Command::Drain { done }).await;
+    }
+
+    /// The sockets of all listeners, for the next process to accept from. This one goes on until it is told to stop.
+    ///
+    /// # Errors
+    /// There are no more descriptors.
+    pub fn sockets(&self) -> io::Result<Vec<Sockets>> {
+        let sockets = self.bound.iter().map(|(name, bound)| {
+            let copies = bound.sockets.iter().map(TcpListener::try_clone);
+            Ok(Sockets {
+                listener: Arc::clone(name),
+                wanted: bound.wanted,
+                sockets: copies.collect::<io::Result<_>>()?,
+            })
+        });
+        sockets.collect()
+    }
+
+    /// Sockets of the process before, which the first publication uses instead of opening its own. Those that it has no use
+    /// for are closed.
+    pub fn inherit(&mut self, sockets: Vec<Sockets>) {
+        self.inherited = sockets;
     }
 
     /// Where requests are logged from the next publication on; nowhere if `None`.
     pub fn set_access_log(&mut self, log: Option<Arc<AccessLog>>) {
         self.access_log = log;
+    }
+
+    /// How requests are traced from the next publication on; not at all if `None`, then contexts pass through as they came.
+    pub fn set_tracing(&mut self, tracing: Option<Arc<Tracing>>) {
+        self.tracing = tracing;
     }
 
     /// Looks at the proxy from elsewhere.
@@ -197,18 +245,26 @@ impl Proxy {
         }
         for (name, listener) in &model.listeners {
             let wanted = self.address_of(listener);
-            let before = self.bound.get(name).copied();
-            if listener.bind == Bind::Captured || before.is_some_and(|it| it.wanted == wanted) {
+            let is_open = self.bound.get(name).is_some_and(|it| it.wanted == wanted);
+            if listener.bind == Bind::Captured || is_open {
                 continue;
             }
+            let inherited =
+                self.inherited.iter().position(|it| it.listener == *name && it.wanted == wanted);
+            let inherited = inherited.map(|at| self.inherited.swap_remove(at).sockets);
             // The port may be that of a listener of ours that this one takes the place of.
             let shared = self.bound.values().any(|it| it.actual.port() == wanted.port());
-            match socket::bind(wanted, self.workers.len(), shared) {
+            let count = self.workers.len();
+            match socket::bind(wanted, count, shared, inherited.unwrap_or_default()) {
                 Ok(sockets) => {
                     let first = sockets.first().and_then(|socket| socket.local_addr().ok());
-                    let bound = Bound { wanted, actual: first.unwrap_or(wanted) };
+                    let actual = first.unwrap_or(wanted);
+                    // Without copies the listener serves all the same, but cannot be handed over.
+                    let copies = sockets.iter().map(TcpListener::try_clone);
+                    let copies = copies.collect::<io::Result<_>>().unwrap_or_default();
+                    let bound = Bound { wanted, actual, sockets: copies };
                     self.bound.insert(Arc::clone(name), bound);
-                    opened.push((Arc::clone(name), sockets.into_iter().map(Some).collect()));
+                    opened.push((Arc::clone(name), shared_out(sockets, count)));
                 }
                 Err(error) => failed.push((Arc::clone(name), wanted, error)),
             }
@@ -238,7 +294,19 @@ impl Proxy {
     }
 }
 
-type NewSockets = Vec<(Arc<str>, Vec<Option<std::net::TcpListener>>)>;
+/// Sockets by listener and worker.
+type NewSockets = Vec<(Arc<str>, Vec<Vec<TcpListener>>)>;
+
+/// Shares sockets out among workers. There may be more of them than workers, if they are inherited.
+fn shared_out(sockets: Vec<TcpListener>, workers: usize) -> Vec<Vec<TcpListener>> {
+    let mut shares: Vec<Vec<TcpListener>> = (0..workers).map(|_| Vec::new()).collect();
+    for (number, socket) in sockets.into_iter().enumerate() {
+        if let Some(share) = shares.get_mut(number % workers.max(1)) {
+            share.push(socket);
+        }
+    }
+    shares
+}
 
 impl Drop for Proxy {
     fn drop(&mut self) {

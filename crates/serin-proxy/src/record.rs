@@ -5,6 +5,7 @@ use std::time::Duration;
 use serin_routing::response::{Failure, Flag, Flags};
 use serin_routing::time::Instant;
 use serin_telemetry::DestinationId;
+use serin_telemetry::trace::Context;
 
 use crate::telemetry::Detail;
 
@@ -18,6 +19,8 @@ pub(crate) struct Record {
     pub(crate) destination: DestinationId,
     /// It is kept to be looked at.
     pub(crate) is_sampled: bool,
+    /// Its place in a trace that is reported, and the span it belongs to.
+    pub(crate) span: Option<(Context, Option<u64>)>,
     /// What the client asked to be told.
     pub(crate) explanation: Option<Box<str>>,
     /// What only logs and samples want to know; `None` if neither will.
@@ -46,6 +49,7 @@ impl Record {
             started_at: Duration::ZERO,
             destination: DestinationId::default(),
             is_sampled: false,
+            span: None,
             explanation: None,
             detail: None,
             status: 0,

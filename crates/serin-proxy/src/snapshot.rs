@@ -11,6 +11,7 @@ use serin_routing::model::{
     ByName, Cluster, ClusterTls, EndpointTls, Endpoints, FilterChain, Listener, NetworkFilter,
 };
 use serin_telemetry::access_log::AccessLog;
+use serin_telemetry::trace::Tracing;
 
 use crate::tls::{Certificates, ClientTls, ServerTls, TlsError};
 
@@ -21,6 +22,8 @@ pub(crate) struct Snapshot {
     pub(crate) version: u64,
     /// Listeners, route tables and clusters.
     pub(crate) compiled: CompiledModel,
+    /// How requests are traced.
+    pub(crate) tracing: Option<Arc<Tracing>>,
     /// Where requests are logged.
     pub(crate) access_log: Option<Arc<AccessLog>>,
     /// What the cores share of each cluster.
@@ -94,8 +97,8 @@ impl Snapshot {
         });
         let server_tls = server_tls.collect();
         let listeners = model.listeners.clone();
-        let access_log = None;
-        (Self { version, compiled, access_log, clusters, listeners, server_tls }, problems)
+        let (access_log, tracing) = (None, None);
+        (Self { version, compiled, access_log, tracing, clusters, listeners, server_tls }, problems)
     }
 
     /// Whether a listener of the name has a place in this version.

@@ -10,18 +10,25 @@ const BACKLOG: i32 = 4096;
 
 /// Binds `count` sockets to one address. The first is bound alone to learn whether somebody else has the port: with
 /// SO_REUSEPORT a second process of the same user would silently share it. Not so if the port is `shared` with sockets of ours.
+/// Sockets that are `inherited` are used first, all of them.
 pub(crate) fn bind(
     address: SocketAddr,
     count: usize,
     shared: bool,
+    mut inherited: Vec<TcpListener>,
 ) -> io::Result<Vec<TcpListener>> {
     let mut address = address;
-    if !shared || address.port() == 0 {
+    if let Some(first) = inherited.first() {
+        address = first.local_addr()?;
+    } else if !shared || address.port() == 0 {
         let probe = open(address)?;
         probe.bind(&address.into())?;
         address = probe.local_addr()?.as_socket().unwrap_or(address);
     }
-    (0..count).map(|_| listen(address)).collect()
+    for _ in inherited.len()..count {
+        inherited.push(listen(address)?);
+    }
+    Ok(inherited)
 }
 
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {

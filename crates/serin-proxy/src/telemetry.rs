@@ -2,16 +2,19 @@
 
 mod facts;
 mod sample;
+mod span;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rand_core::Rng;
 use serin_routing::decide::Decision;
 use serin_routing::model::{EndpointAddress, Origin};
 use serin_routing::time::Instant;
 use serin_telemetry::access_log::{AccessLog, Buffer};
+use serin_telemetry::trace::Tracing;
 use serin_telemetry::{Metrics, Protocol, Request as Counted};
 
 use crate::clock::wall_time;
@@ -33,6 +36,7 @@ const SAMPLE_EVERY: Duration = Duration::from_millis(10);
 pub(crate) struct Telemetry {
     pub(crate) metrics: Rc<RefCell<Metrics>>,
     log: RefCell<Option<Log>>,
+    tracing: RefCell<Option<Arc<Tracing>>>,
     sample: RefCell<Sample>,
     sample_due: Cell<Instant>,
     pub(crate) mirrors_dropped: Cell<u64>,
@@ -72,6 +76,7 @@ impl Telemetry {
         Self {
             metrics: Rc::default(),
             log: RefCell::default(),
+            tracing: RefCell::default(),
             sample: RefCell::default(),
             sample_due: Cell::new(Instant::ZERO),
             mirrors_dropped: Cell::new(0),
@@ -90,6 +95,25 @@ impl Telemetry {
         if !is_same {
             *log = settings
                 .map(|settings| Log { buffer: settings.buffer(), settings: Arc::clone(settings) });
+        }
+    }
+
+    /// How requests are traced from here on.
+    pub(crate) fn set_tracing(&self, tracing: Option<Arc<Tracing>>) {
+        *self.tracing.borrow_mut() = tracing;
+    }
+
+    /// Gives a request its place in a trace, and tells the upstream of it.
+    pub(crate) fn trace(&self, request: &mut Request, record: &mut Record, random: &mut impl Rng) {
+        let tracing = self.tracing.borrow();
+        let Some(tracing) = &*tracing else { return };
+        let (context, parent) = span::begin(&mut request.headers, tracing.share, random);
+        if context.sampled == Some(true) {
+            record.span = Some((context, parent));
+            if record.detail.is_none() {
+                record.started_at = wall_time();
+                record.detail = Some(Box::default());
+            }
         }
     }
 
@@ -128,6 +152,9 @@ impl Telemetry {
         if let Some(Log { settings, buffer }) = &mut *self.log.borrow_mut() {
             let facts = LogFacts { request, record, detail, version, duration };
             settings.log(record.status, &facts, buffer);
+        }
+        if let (Some(place), Some(tracing)) = (record.span, &*self.tracing.borrow()) {
+            tracing.report(span::of(request, record, detail, (place, duration)));
         }
         if record.is_sampled {
             self.sample.borrow_mut().add(Seen::new(request, record, detail, duration));

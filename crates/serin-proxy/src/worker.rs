@@ -33,7 +33,7 @@ pub(crate) enum Command {
     Publish {
         snapshot: Arc<Snapshot>,
         /// Sockets of listeners that are new.
-        sockets: Vec<(Arc<str>, std::net::TcpListener)>,
+        sockets: Vec<(Arc<str>, Vec<std::net::TcpListener>)>,
         done: oneshot::Sender<()>,
     },
     /// No more connections, and on those there are no more requests than are under way.
@@ -172,11 +172,14 @@ pub(crate) async fn run(
                 listeners.retain(|name, served| keep_or_drain(snapshot.has_listener(name), served));
                 worker.upstreams.update(&snapshot, clock, &mut worker.random.borrow_mut());
                 worker.telemetry.set_log(snapshot.access_log.as_ref());
+                worker.telemetry.set_tracing(snapshot.tracing.clone());
                 *worker.snapshot.borrow_mut() = Rc::new(snapshot);
-                for (name, socket) in sockets {
+                for (name, sockets) in sockets {
                     let draining = Drain::default();
                     let served = Rc::new(Served { name: Arc::clone(&name), draining });
-                    spawn_local(accept(Rc::clone(&worker), Rc::clone(&served), socket));
+                    for socket in sockets {
+                        spawn_local(accept(Rc::clone(&worker), Rc::clone(&served), socket));
+                    }
                     if let Some(before) = listeners.insert(name, served) {
                         before.draining.start();
                     }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread;
+use std::time::Duration;
 
 use serin_routing::format::Facts;
 
@@ -47,6 +48,11 @@ impl AccessLog {
         if self.filter.as_ref().is_none_or(|filter| filter(status, facts)) {
             buffer.line(|out| self.layout.append(facts, out));
         }
+    }
+
+    /// Waits until all lines that have left the cores are written, but no longer than `limit`.
+    pub fn finish(&self, limit: Duration) {
+        self.writer.finish(limit);
     }
 
     /// Lines that were dropped because the target was too slow or failed.
@@ -108,10 +114,17 @@ impl Output {
     }
 }
 
+/// What the thread that writes is told.
+enum Job {
+    Write(Vec<u8>),
+    /// Say when everything before is written.
+    Finish(SyncSender<()>),
+}
+
 /// Takes lines from all cores.
 #[derive(Clone, Debug)]
 pub struct Writer {
-    queue: SyncSender<Vec<u8>>,
+    queue: SyncSender<Job>,
     dropped: Arc<AtomicU64>,
 }
 
@@ -122,12 +135,12 @@ impl Writer {
     /// The file cannot be opened, or the thread cannot be made.
     pub fn start(target: Target) -> io::Result<Self> {
         let output = target.open()?;
-        let (queue, lines) = sync_channel(QUEUE);
+        let (queue, jobs) = sync_channel(QUEUE);
         let dropped = Arc::new(AtomicU64::new(0));
         let count = Arc::clone(&dropped);
         thread::Builder::new()
             .name("access-log".into())
-            .spawn(move || write_all(&target, output, &lines, &count))?;
+            .spawn(move || write_all(&target, output, &jobs, &count))?;
         Ok(Self { queue, dropped })
     }
 
@@ -136,14 +149,31 @@ impl Writer {
         self.dropped.load(Ordering::Relaxed)
     }
 
+    /// Waits until everything that was handed over is written, but no longer than `limit`.
+    pub fn finish(&self, limit: Duration) {
+        let (done, waiting) = sync_channel(1);
+        if self.queue.try_send(Job::Finish(done)).is_ok() {
+            // Whatever is not written by then is lost.
+            let _ = waiting.recv_timeout(limit);
+        }
+    }
+
     /// A buffer for one core.
     pub fn buffer(&self) -> Buffer {
         Buffer { writer: self.clone(), lines: Vec::new(), count: 0 }
     }
 }
 
-fn write_all(target: &Target, mut output: Output, lines: &Receiver<Vec<u8>>, dropped: &AtomicU64) {
-    while let Ok(lines) = lines.recv() {
+fn write_all(target: &Target, mut output: Output, jobs: &Receiver<Job>, dropped: &AtomicU64) {
+    while let Ok(job) = jobs.recv() {
+        let lines = match job {
+            Job::Write(lines) => lines,
+            Job::Finish(done) => {
+                // Whoever asked may have stopped waiting.
+                let _ = done.send(());
+                continue;
+            }
+        };
         if has_moved(target, &output)
             && let Ok(new) = target.open()
         {
@@ -193,7 +223,7 @@ impl Buffer {
         }
         let lines = std::mem::replace(&mut self.lines, Vec::with_capacity(FULL));
         let count = std::mem::take(&mut self.count);
-        match self.writer.queue.try_send(lines) {
+        match self.writer.queue.try_send(Job::Write(lines)) {
             Ok(()) => {}
             Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
                 self.writer.dropped.fetch_add(count, Ordering::Relaxed);

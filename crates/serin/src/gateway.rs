@@ -11,6 +11,7 @@ mod log;
 mod manifests;
 mod names;
 mod serve;
+mod take_over;
 mod watch;
 
 use std::io::Write;

@@ -84,6 +84,18 @@ pub(crate) struct GatewayArgs {
     #[arg(long, value_enum, value_name = "ENCODING", requires = "access_log")]
     pub(crate) access_log_encoding: Option<LogEncoding>,
 
+    /// Report spans to this OpenTelemetry collector (OTLP over HTTP): http://localhost:4318/v1/traces
+    #[arg(long, value_name = "URL")]
+    pub(crate) traces: Option<String>,
+
+    /// Percent of traces that begin here and are reported [default: a Telemetry's randomSamplingPercentage, or 1]
+    #[arg(long, value_name = "PERCENT", requires = "traces")]
+    pub(crate) trace_sampling: Option<f64>,
+
+    /// Take the listening sockets over from the gateway that waits at this Unix socket, which then drains; wait there for the next
+    #[arg(long, value_name = "SOCKET")]
+    pub(crate) take_over: Option<PathBuf>,
+
     /// What is logged to standard error: error, warn, info, debug, trace, or per module as in info,serin_proxy=debug
     #[arg(long, value_name = "LEVEL", default_value = "info")]
     pub(crate) log_level: String,

@@ -1,4 +1,4 @@
-//! Which access log the manifests ask for: the command line's, a Telemetry's, or the mesh configuration's.
+//! Which access log the manifests ask for: the command line's, a Telemetry's, or the mesh configuration's; and how much is traced.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -106,8 +106,29 @@ fn plain(value: &serde_json::Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-/// The settings for a proxy: those of its workload before those of its namespace before those of the mesh (Istio's order).
 fn settings<'s>(snapshot: &'s Snapshot, proxy: &Proxy) -> Option<&'s AccessLogging> {
+    of_telemetries(snapshot, proxy, |telemetry| {
+        telemetry.access_logging.iter().rfind(|it| {
+            let mode = it.condition.as_ref().map(|it| &it.mode);
+            mode.is_none_or(|mode| *mode != WorkloadMode::Server)
+        })
+    })
+}
+
+/// The percentage of traces that Telemetries ask for.
+pub(super) fn sampling(snapshot: &Snapshot, proxy: &Proxy) -> Option<f64> {
+    of_telemetries(snapshot, proxy, |telemetry| {
+        telemetry.tracing.iter().find_map(|it| it.random_sampling_percentage.as_ref())
+    })
+    .copied()
+}
+
+/// What Telemetries say for a proxy: those of its workload before those of its namespace before those of the mesh (Istio's order).
+fn of_telemetries<'s, T>(
+    snapshot: &'s Snapshot,
+    proxy: &Proxy,
+    part: impl Fn(&'s Telemetry) -> Option<&'s T>,
+) -> Option<&'s T> {
     let root = &snapshot.settings().mesh.root_namespace;
     let rank = |object: &Object<Telemetry>| {
         let spec = &object.spec;
@@ -125,14 +146,11 @@ fn settings<'s>(snapshot: &'s Snapshot, proxy: &Proxy) -> Option<&'s AccessLoggi
         }
     };
     let candidates = snapshot.objects().telemetries.iter().filter_map(|object| {
-        let logging = object.spec.access_logging.iter().rfind(|it| {
-            let mode = it.condition.as_ref().map(|it| &it.mode);
-            mode.is_none_or(|mode| *mode != WorkloadMode::Server)
-        })?;
-        Some((rank(object)?, logging))
+        let found = part(&object.spec)?;
+        Some((rank(object)?, found))
     });
     // Of several of the same rank the oldest counts.
-    candidates.rev().max_by_key(|(rank, _)| *rank).map(|(_, logging)| logging)
+    candidates.rev().max_by_key(|(rank, _)| *rank).map(|(_, found)| found)
 }
 
 fn of_telemetry(logging: &AccessLogging, mesh: &MeshConfig) -> Option<Wanted> {

@@ -9,9 +9,10 @@ mod stats;
 
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
+use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
 use bytes::Bytes;
@@ -29,9 +30,11 @@ use tokio::sync::mpsc;
 use super::log::Level;
 use crate::cli::GatewayArgs;
 
-/// What the admin interface asks of the gateway.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What others ask of the gateway.
+#[derive(Debug)]
 pub(super) enum Order {
+    /// Give the listening sockets to the next process, and end once it serves.
+    HandOver(UnixStream),
     /// Stop accepting connections.
     DrainListeners,
     /// End, as by SIGTERM.
@@ -87,6 +90,9 @@ impl Shared {
     }
 }
 
+/// How often an address that is taken is tried again.
+const AGAIN: Duration = Duration::from_secs(1);
+
 /// What serves the admin interface.
 struct Admin {
     observer: Observer,
@@ -110,9 +116,9 @@ pub(super) fn start(
     let admin = Arc::new(Admin { observer, shared, level, orders });
     let address = address(&args.admin)?;
     let status = args.status_port.map(|port| SocketAddr::new(args.address, port));
-    let admin_socket = address.and_then(|address| bind(address, "the admin interface"));
-    let status_socket = status.and_then(|address| bind(address, "the status port"));
-    let bound = admin_socket.as_ref().and_then(|socket| socket.local_addr().ok());
+    let admin_socket = address.map(|address| Place::new(address, "the admin interface"));
+    let status_socket = status.map(|address| Place::new(address, "the status port"));
+    let bound = admin_socket.as_ref().and_then(|place| place.socket.as_ref()?.local_addr().ok());
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -144,23 +150,52 @@ fn address(written: &str) -> anyhow::Result<Option<SocketAddr>> {
     Ok(Some(address))
 }
 
-fn bind(address: SocketAddr, what: &str) -> Option<std::net::TcpListener> {
-    let bound = std::net::TcpListener::bind(address)
-        .and_then(|socket| socket.set_nonblocking(true).map(|()| socket));
-    match bound {
-        Ok(socket) => Some(socket),
-        Err(error) => {
-            tracing::warn!(%address, %error, "{what} cannot listen; the gateway goes on without it");
-            None
+/// An address to listen on.
+struct Place {
+    address: SocketAddr,
+    what: &'static str,
+    socket: Option<std::net::TcpListener>,
+}
+
+impl Place {
+    /// Listens at an address; what is taken is tried again as long as it takes, for the process before may be ending.
+    fn new(address: SocketAddr, what: &'static str) -> Self {
+        let socket = match bind(address) {
+            Ok(socket) => Some(socket),
+            Err(error) => {
+                tracing::warn!(%address, %error, "{what} cannot listen yet; the gateway goes on without it");
+                None
+            }
+        };
+        Self { address, what, socket }
+    }
+
+    async fn socket(self) -> Option<TcpListener> {
+        if let Some(socket) = self.socket {
+            return TcpListener::from_std(socket).ok();
+        }
+        loop {
+            tokio::time::sleep(AGAIN).await;
+            if let Ok(socket) = bind(self.address) {
+                tracing::info!(address = %self.address, "{} listens now", self.what);
+                return TcpListener::from_std(socket).ok();
+            }
         }
     }
 }
 
-async fn serve(socket: Option<std::net::TcpListener>, admin: Arc<Admin>, only_health: bool) {
-    let Some(socket) = socket.and_then(|socket| TcpListener::from_std(socket).ok()) else { return };
+fn bind(address: SocketAddr) -> std::io::Result<std::net::TcpListener> {
+    let socket = std::net::TcpListener::bind(address)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}
+
+async fn serve(place: Option<Place>, admin: Arc<Admin>, only_health: bool) {
+    let Some(place) = place else { return };
+    let Some(socket) = place.socket().await else { return };
     loop {
         let Ok((stream, _)) = socket.accept().await else {
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            tokio::time::sleep(Duration::from_millis(20)).await;
             continue;
         };
         let admin = Arc::clone(&admin);

@@ -15,6 +15,7 @@ use serin_proxy::{Proxy, Published, Settings, TlsProblem};
 use serin_routing::Model;
 use serin_routing::model::WorkloadIdentity;
 use serin_telemetry::Workload;
+use serin_telemetry::trace::Tracing;
 use serin_translate::{ProxyKind, Snapshot, SnapshotBuilder, Translator};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
@@ -27,6 +28,7 @@ use super::certificates;
 use super::log::Level;
 use super::manifests::Manifests;
 use super::names::{self, Answers, Names};
+use super::take_over;
 use super::watch::Watch;
 use crate::check::text;
 use crate::cli::GatewayArgs;
@@ -39,6 +41,12 @@ const FIRST_NAMES: Duration = Duration::from_secs(5);
 
 /// How often files of certificates are read again.
 const CERTIFICATE_FILES: Duration = Duration::from_secs(10);
+
+/// How long the last lines of the access log may take.
+const LAST_LINES: Duration = Duration::from_secs(2);
+
+/// Percent of traces that are reported where nobody says how many (Istio's default).
+const TRACED: f64 = 1.0;
 
 /// What metrics call a gateway that is no workload of the manifests.
 const OWN_NAME: &str = "serin-gateway";
@@ -63,13 +71,22 @@ pub(super) async fn serve(
     let mut signals = Signals::new()?;
     let mut gateway = Gateway::start(args)?;
     let (send, mut orders) = mpsc::unbounded_channel();
+    let orders_in = send.clone();
     let (observer, shared) = (gateway.proxy.observer(), Arc::clone(&gateway.shared));
-    let admin = admin::start(args, observer, shared, level, send)?;
+    let admin = admin::start(args, observer, shared, level, send.clone())?;
+    let before = args.take_over.as_deref().map(take_over::connect).transpose()?.flatten();
+    let before = before.map(take_over::take).transpose()?;
+    if let Some((sockets, _)) = &before {
+        tracing::info!(listeners = sockets.len(), "taking over from the process before");
+    }
+    let (inherited, before) = before.unzip();
+    gateway.proxy.inherit(inherited.unwrap_or_default());
     let watch = watch(&gateway.manifests);
     gateway.first_names().await;
     let published = gateway.publish().await;
     gateway.shared.set_stage(Stage::Serving);
     let admin = admin.map(|address| format!("; admin on {address}")).unwrap_or_default();
+    take_over::finish(args.take_over.as_deref(), before, send)?;
     writeln!(out, "ready {}{admin}", addresses(&published))?;
     out.flush()?;
     let mut certificates = interval(CERTIFICATE_FILES);
@@ -85,6 +102,9 @@ pub(super) async fn serve(
         };
         match event {
             Event::Order(Order::DrainListeners) => gateway.stop_accepting().await,
+            Event::Order(Order::HandOver(next)) => {
+                take_over::give(next, gateway.proxy.sockets(), orders_in.clone());
+            }
             Event::Order(Order::Quit) => return gateway.drain("/quitquitquit", &mut signals).await,
             Event::Stop(signal) => return gateway.drain(signal, &mut signals).await,
             Event::Files => gateway.reload(false).await,
@@ -158,6 +178,7 @@ struct Gateway<'a> {
     /// What the admin interface shows.
     shared: Arc<Shared>,
     access_log: access_log::Current,
+    tracing: Option<Tracing>,
     /// The errors that were told last.
     told: String,
 }
@@ -175,6 +196,9 @@ impl<'a> Gateway<'a> {
         let labels = args.labels.as_deref().map(labels).transpose().context("--labels")?;
         let identity = serin_translate::Proxy::new(ProxyKind::Gateway, "", BTreeMap::new());
         let proxy = Proxy::start(settings(args)).context("cannot start the proxy's threads")?;
+        let traces = args.traces.as_deref();
+        let tracing = traces.map(|url| Tracing::start(url, OWN_NAME, 0.0)).transpose();
+        let tracing = tracing.context("--traces")?;
         let mut gateway = Self {
             args,
             labels,
@@ -188,6 +212,7 @@ impl<'a> Gateway<'a> {
             proxy,
             shared: Shared::new(),
             access_log: access_log::Current::default(),
+            tracing,
             told: String::new(),
         };
         gateway.translate();
@@ -208,6 +233,9 @@ impl<'a> Gateway<'a> {
         tokio::select! {
             () = self.proxy.drain() => tracing::info!("drained"),
             () = signals.stopped() => tracing::warn!("ended by a second signal"),
+        }
+        if let Some(log) = self.access_log.log() {
+            log.finish(LAST_LINES);
         }
         Ok(())
     }
@@ -260,6 +288,12 @@ impl<'a> Gateway<'a> {
         self.lookup.every = snapshot.settings().mesh.dns_refresh_rate.to_std();
         let log = access_log::wanted(self.args, &snapshot, &self.identity);
         self.proxy.set_access_log(self.access_log.follow(log).cloned());
+        if let Some(tracing) = &self.tracing {
+            let asked = self.args.trace_sampling;
+            let percent = asked.or_else(|| access_log::sampling(&snapshot, &self.identity));
+            let share = percent.unwrap_or(TRACED).clamp(0.0, 100.0) / 100.0;
+            self.proxy.set_tracing(Some(Arc::new(tracing.with_share(share))));
+        }
         self.shared.tell(self.own(&snapshot), self.access_log.log());
         let translation = self.translator.translate(&snapshot);
         self.tell(&snapshot, &translation.findings);

@@ -4,6 +4,7 @@
 
 mod observe;
 mod reload;
+mod restart;
 mod support;
 mod tls;
 mod traffic;

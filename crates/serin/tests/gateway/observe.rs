@@ -269,3 +269,43 @@ fn the_admin_interface_is_for_this_machine() {
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&output.stderr).contains("loopback"));
 }
+
+#[test]
+fn spans_reach_a_collector_and_contexts_the_upstream() {
+    let (arrived, is_there) = std::sync::mpsc::channel();
+    let upstream = serve(move |head| {
+        arrived.send(head.to_ascii_lowercase()).unwrap();
+        "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n".to_owned()
+    });
+    let (sent, spans) = std::sync::mpsc::channel();
+    let collector = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/v1/traces", collector.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in collector.incoming() {
+            let (head, body) = Client::over(stream.unwrap()).request();
+            sent.send((head, body)).unwrap();
+        }
+    });
+    let folder = Folder::with(&[
+        ("gateway.yaml", GATEWAY),
+        ("services.yaml", &service("one", upstream)),
+        ("routes.yaml", &all_to("one")),
+    ]);
+    let gateway = Gateway::start(&folder, &["--traces", &url]);
+    let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+    let parent = format!("00-{trace}-00f067aa0ba902b7-01");
+    let request =
+        format!("GET /x?secret=1 HTTP/1.1\r\nHost: a.example\r\ntraceparent: {parent}\r\n\r\n");
+    assert_eq!(Client::connect(gateway.address()).ask(&request).status, 200);
+    let head = is_there.recv().unwrap();
+    let context = head.split("traceparent: ").nth(1).unwrap().lines().next().unwrap();
+    assert!(context.starts_with(&format!("00-{trace}-")) && context != parent, "{context}");
+    let (head, body) = spans.recv().unwrap();
+    assert!(head.starts_with("POST /v1/traces "), "{head}");
+    let body: Value = serde_json::from_str(&body).unwrap();
+    let span = &body["resourceSpans"][0]["scopeSpans"][0]["spans"][0];
+    assert_eq!(span["traceId"], trace);
+    assert_eq!(span["parentSpanId"], "00f067aa0ba902b7");
+    assert_eq!(span["spanId"].as_str(), context.split('-').nth(2));
+    assert!(!body.to_string().contains("secret"), "{body}");
+}

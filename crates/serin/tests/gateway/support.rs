@@ -287,7 +287,7 @@ impl Client {
         Self::over(TcpStream::connect(address).unwrap())
     }
 
-    fn over(stream: TcpStream) -> Self {
+    pub(crate) fn over(stream: TcpStream) -> Self {
         stream.set_read_timeout(Some(LIMIT)).unwrap();
         stream.set_nodelay(true).unwrap();
         Self { stream, seen: Vec::new() }
@@ -314,6 +314,14 @@ impl Client {
         let chunked = head.to_ascii_lowercase().contains("transfer-encoding: chunked");
         let body = if chunked { self.chunks() } else { self.body(length(&head)) };
         Some(Answer { status, head, body: String::from_utf8_lossy(&body).into_owned() })
+    }
+
+    /// Reads a request as its server, and answers it.
+    pub(crate) fn request(&mut self) -> (String, String) {
+        let head = self.head().unwrap();
+        let body = self.body(length(&head));
+        self.stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").unwrap();
+        (head, String::from_utf8(body).unwrap())
     }
 
     fn fill(&mut self) -> bool {
