@@ -196,14 +196,16 @@ fn owners_of(resource: &Resource, old: &Value, zero: &Value, options: &Options<'
 /// The merged object without what the applier had applied the last time, has not applied now, and nobody else owns.
 fn prune(resource: &Resource, merged: &Value, owners: &[Owner], last: &Owner) -> Value {
     let node = managed::node_in(resource, &last.api_version);
-    let named = |value: &Value| typed::to_set(node, value).with_named_fields();
+    let named = |value: &Value| typed::to_set(node, value).with_named_fields(node);
     let without = |set: &Set| typed::remove(node, merged, set).unwrap_or_else(|| json!({}));
-    let last_set = last.set.with_named_fields();
+    let last_set = last.set.with_named_fields(node);
     let merged_set = named(merged);
 
     let pruned = without(&last_set);
-    let owned =
-        owners.iter().fold(Set::default(), |all, owner| all.union(&owner.set)).with_named_fields();
+    let owned = owners
+        .iter()
+        .fold(Set::default(), |all, owner| all.union(&owner.set))
+        .with_named_fields(node);
     let pruned = without(&merged_set.difference(&named(&pruned).union(&owned)));
     // What nobody owned before stays too, for example where a removed parent held it.
     let dangling = merged_set.difference(&named(&pruned)).intersection(&last_set);

@@ -8,6 +8,8 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
+use crate::schema::Node;
+
 /// A step from a value to a part of it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Element(String);
@@ -155,12 +157,19 @@ impl Set {
         }
     }
 
-    /// The set in which every field on the way to a member is a member too.
-    pub(crate) fn with_named_fields(&self) -> Self {
+    /// The set in which every field on the way to a member is a member too, if its record lists it. Keys of maps and
+    /// elements of lists are not: they may hold what others own.
+    pub(crate) fn with_named_fields(&self, node: &Node) -> Self {
+        let listed = |element: &&Element| match (node, element.name()) {
+            (Node::Struct(record), Some(name)) => record.fields.contains_key(name),
+            _ => false,
+        };
         let mut members = self.members.clone();
-        members.extend(self.children.keys().filter(|it| it.name().is_some()).cloned());
-        let child =
-            |(element, child): (&Element, &Self)| (element.clone(), child.with_named_fields());
+        members.extend(self.children.keys().filter(listed).cloned());
+        let child = |(element, child): (&Element, &Self)| {
+            let below = element.name().map_or_else(|| node.element(), |name| node.field(name));
+            (element.clone(), child.with_named_fields(below))
+        };
         Self { members, children: self.children.iter().map(child).collect() }
     }
 
@@ -268,9 +277,22 @@ mod tests {
             a.union(&b).to_value(),
             json!({"f:a": {}, "f:b": {".": {}, "f:c": {}, "f:d": {}}, "f:e": {}})
         );
+    }
+
+    #[test]
+    fn records_on_the_way_to_a_member_are_members_and_maps_are_not() {
+        let node = crate::schema::builtin::of_kind("apps", "v1", "Deployment");
+        let labels = json!({"f:metadata": {"f:labels": {"f:app": {}}}});
         assert_eq!(
-            b.with_named_fields().to_value(),
-            json!({"f:b": {".": {}, "f:c": {}}, "f:e": {}})
+            set(labels).with_named_fields(node).to_value(),
+            json!({"f:metadata": {".": {}, "f:labels": {".": {}, "f:app": {}}}})
+        );
+        let limits = json!({"f:spec": {"f:template": {"f:spec": {"f:containers": {
+            "k:{\"name\":\"a\"}": {"f:resources": {"f:limits": {"f:cpu": {}}}}}}}}});
+        assert_eq!(
+            set(limits).with_named_fields(node).to_value(),
+            json!({"f:spec": {".": {}, "f:template": {".": {}, "f:spec": {".": {}, "f:containers": {".": {},
+                "k:{\"name\":\"a\"}": {"f:resources": {".": {}, "f:limits": {".": {}, "f:cpu": {}}}}}}}}})
         );
     }
 }

@@ -154,6 +154,8 @@ fn ordinary_writers_lose_what_others_apply() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
     /// Applying the same twice changes nothing, and what was applied is there.
     #[test]
     fn apply_is_idempotent(
