@@ -12,7 +12,7 @@ use std::time::Duration;
 use serin_routing::Scratch;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
-use tokio::task::spawn_local;
+use tokio::task::{JoinHandle, spawn_local};
 use tokio::time::timeout;
 
 use crate::clock::Clock;
@@ -165,29 +165,26 @@ pub(crate) async fn run(
         idle: Notify::new(),
     });
     let sweeper = spawn_local(sweep(Rc::clone(&worker)));
-    let mut listeners: BTreeMap<Arc<str>, Rc<Served>> = BTreeMap::new();
+    let mut listeners: BTreeMap<Arc<str>, Listening> = BTreeMap::new();
     while let Some(command) = commands.recv().await {
         match command {
             Command::Publish { snapshot, sockets, done } => {
-                listeners.retain(|name, served| keep_or_drain(snapshot.has_listener(name), served));
+                let is_gone = |name: &Arc<str>, _: &mut Listening| !snapshot.has_listener(name);
+                let mut gone: Vec<_> =
+                    listeners.extract_if(.., is_gone).map(|(_, listening)| listening).collect();
                 worker.upstreams.update(&snapshot, clock, &mut worker.random.borrow_mut());
                 worker.telemetry.set_log(snapshot.access_log.as_ref());
                 worker.telemetry.set_tracing(snapshot.tracing.clone());
                 *worker.snapshot.borrow_mut() = Rc::new(snapshot);
                 for (name, sockets) in sockets {
-                    let draining = Drain::default();
-                    let served = Rc::new(Served { name: Arc::clone(&name), draining });
-                    for socket in sockets {
-                        spawn_local(accept(Rc::clone(&worker), Rc::clone(&served), socket));
-                    }
-                    if let Some(before) = listeners.insert(name, served) {
-                        before.draining.start();
-                    }
+                    let listening = Listening::start(&worker, &name, sockets);
+                    gone.extend(listeners.insert(name, listening));
                 }
+                close(gone).await;
                 let _ = done.send(());
             }
             Command::Drain { done } => {
-                listeners.retain(|_, served| keep_or_drain(false, served));
+                close(std::mem::take(&mut listeners).into_values()).await;
                 let _ = done.send(());
             }
             Command::Stats { answer } => {
@@ -219,11 +216,32 @@ async fn sweep(worker: Rc<Worker>) {
     }
 }
 
-fn keep_or_drain(keep: bool, served: &Served) -> bool {
-    if !keep {
-        served.draining.start();
+/// A listener, and the tasks that accept its connections.
+struct Listening {
+    served: Rc<Served>,
+    acceptors: Vec<JoinHandle<()>>,
+}
+
+impl Listening {
+    fn start(worker: &Rc<Worker>, name: &Arc<str>, sockets: Vec<std::net::TcpListener>) -> Self {
+        let served = Rc::new(Served { name: Arc::clone(name), draining: Drain::default() });
+        let start = |socket| spawn_local(accept(Rc::clone(worker), Rc::clone(&served), socket));
+        let acceptors = sockets.into_iter().map(start).collect();
+        Self { served, acceptors }
     }
-    keep
+}
+
+/// Lets listeners drain, and waits until their sockets are closed.
+async fn close(listeners: impl IntoIterator<Item = Listening>) {
+    let mut acceptors = Vec::new();
+    for listening in listeners {
+        listening.served.draining.start();
+        acceptors.extend(listening.acceptors);
+    }
+    for acceptor in acceptors {
+        // One that has ended is what is waited for.
+        let _ = acceptor.await;
+    }
 }
 
 async fn all_closed(worker: &Worker) {
