@@ -26,6 +26,18 @@ pub fn v2(catalog: &Catalog) -> Value {
     })
 }
 
+/// The document of OpenAPI v2 in protocol buffers (`application/com.github.proto-openapi.spec.v2@v1.0+protobuf`), the only
+/// form in which `kubectl` reads it: for kinds that no document of v3 has. It lists none, so that such kinds are not
+/// validated by the client and the answer is that there is no such kind.
+pub fn v2_protobuf() -> Vec<u8> {
+    let field = |number: u8, bytes: &[u8]| {
+        let length = u8::try_from(bytes.len()).unwrap_or(u8::MAX);
+        [&[number << 3 | 2, length], bytes].concat()
+    };
+    let info = [field(1, b"Kubernetes"), field(2, VERSION.as_bytes())].concat();
+    [field(1, b"2.0"), field(2, &info), field(8, &[]), field(9, &[])].concat()
+}
+
 /// The index of OpenAPI v3 documents: a path with a hash for each group and version.
 pub fn v3_index(catalog: &Catalog) -> Value {
     let mut paths = Map::new();

@@ -142,6 +142,7 @@ pub fn update(
             metadata.insert(name.to_owned(), value.clone());
         }
     }
+    same_name(old, &object)?;
     let (uid, wanted) = (meta(&object, "uid"), meta(old, "uid"));
     if uid != wanted {
         let why = format!(
@@ -159,6 +160,23 @@ pub fn update(
     strategy::count(resource, old, &mut object);
     check(resource, Some(old), &object, context.subresource)?;
     Ok(Prepared { warnings: validate::warnings(resource, Some(old), &object), object })
+}
+
+/// An object keeps its name and namespace, which are those of the path.
+fn same_name(old: &Value, object: &Value) -> Result<(), Status> {
+    let (name, wanted) = (meta(object, "name"), meta(old, "name"));
+    if name != wanted {
+        return Err(Status::bad_request(format!(
+            "the name of the object ({name}) does not match the name on the URL ({wanted})"
+        )));
+    }
+    let (namespace, wanted) = (meta(object, "namespace"), meta(old, "namespace"));
+    if namespace != wanted {
+        return Err(Status::bad_request(format!(
+            "the namespace of the object ({namespace}) does not match the namespace on the request ({wanted})"
+        )));
+    }
+    Ok(())
 }
 
 fn check(
