@@ -12,11 +12,14 @@ use std::process::Stdio;
 use anyhow::{Context, bail, ensure};
 use serde::{Deserialize, Serialize};
 
+use crate::tools;
 use crate::workspace::Workspace;
 
 /// The benchmarks, with the packages and bench targets that they are made of.
-const BENCHES: &[(&str, &[(&str, &str)])] =
-    &[("routing", &[("serin-routing", "routing"), ("serin-translate", "change")])];
+const BENCHES: &[(&str, &[(&str, &str)])] = &[
+    ("proxy", &[("serin", "proxy")]),
+    ("routing", &[("serin-routing", "routing"), ("serin-translate", "change")]),
+];
 
 /// One measurement of one round.
 #[derive(Deserialize)]
@@ -57,6 +60,9 @@ pub(crate) fn run(
         let names: Vec<&str> = BENCHES.iter().map(|(known, _)| *known).collect();
         bail!("there is no benchmark {name}; there are: {}", names.join(", "));
     };
+    if name == "proxy" {
+        tools::ensure(workspace)?;
+    }
     let mut command = workspace.cargo(&["bench", "--locked"]);
     for (package, target) in *targets {
         command.args(["--package", package, "--bench", target]);
