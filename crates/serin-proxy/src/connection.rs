@@ -64,7 +64,7 @@ pub(crate) async fn serve(
     match opened {
         Ok((chain, stream, ends)) => match &chain.filter {
             NetworkFilter::Http(http) => http::serve(&worker, http, stream, ends).await,
-            NetworkFilter::Tcp(proxy) => tcp::serve(&worker, proxy, stream, ends).await,
+            NetworkFilter::Tcp(proxy) => Box::pin(tcp::serve(&worker, proxy, stream, ends)).await,
         },
         Err(refusal) => {
             let error = &refusal as &dyn std::error::Error;

@@ -17,7 +17,8 @@ pub(crate) async fn serve(worker: &Rc<Worker>, http: &HttpConnection, stream: St
         Codec::Auto => ends.tls.as_ref().is_some_and(|tls| tls.is_http2()),
     };
     if is_http2 {
-        http2::serve(worker, http, stream, ends).await;
+        // It is large, and connections that are idle should be small.
+        Box::pin(http2::serve(worker, http, stream, ends)).await;
     } else {
         http1::serve(worker, http, stream, ends).await;
     }

@@ -1,7 +1,7 @@
 //! HTTP/1 from clients: one request after the other on a connection.
 
 use std::io::IoSlice;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use serin_http1::{
     Error, FieldName, Framing, Head, Kind, request_framing, status_line, write_field,
 };
 use serin_routing::model::{Codec, HttpConnection};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, Sleep, sleep, timeout};
 
 use crate::body::{Http1Source, Source};
 use crate::connection::Ends;
@@ -19,7 +19,7 @@ use crate::io::{Buffer, Io, Rewound, Stream};
 use crate::request::{Request, Upgrade};
 use crate::response::{Http1Reply, Reply, Responder, http_date};
 use crate::upstream::{Version, has_token, keeps_alive};
-use crate::worker::Worker;
+use crate::worker::{Drain, Worker};
 
 /// How HTTP/2 begins: a request that no HTTP/1 client sends (RFC 9113 §3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\n";
@@ -41,48 +41,68 @@ enum Next {
 pub(crate) async fn serve(worker: &Rc<Worker>, http: &HttpConnection, stream: Stream, ends: Ends) {
     let io = Io::new(stream);
     let mut may_change = http.codec == Codec::Auto;
-    let idle_timeout = http.idle_timeout.unwrap_or(worker.settings.idle_timeout);
-    while next_request(worker, &io, &ends, idle_timeout).await {
+    let draining = &ends.listener.draining;
+    let limit = http.idle_timeout.unwrap_or(worker.settings.idle_timeout);
+    let (timer, drained) = (pin!(sleep(limit)), pin!(draining.started()));
+    let mut waiting = Waiting { limit, timer, draining, drained };
+    while waiting.next_request(worker, &io).await {
         match Box::pin(serve_requests(worker, http, &io, &ends, may_change)).await {
             Next::Idle => {}
             Next::Close => break,
             Next::Http2(first) => {
                 let stream = Rewound::new(first, io.into_inner());
-                return http2::serve(worker, http, stream, ends).await;
+                return Box::pin(http2::serve(worker, http, stream, ends.clone())).await;
             }
         }
         may_change = false;
     }
     // The peer may be gone already.
     if io.shutdown().await.is_ok() {
-        let mut rest = Buffer::new(&worker.buffers);
-        let read = async {
-            while let Ok(1..) = rest.fill(&io).await {
-                rest.consume(rest.data().len());
-            }
-        };
-        let _ = timeout(LINGER, read).await;
+        let _ = timeout(LINGER, Box::pin(read_rest(worker, &io))).await;
     }
 }
 
-/// Waits for a request; false if none comes in time. A client of a listener that drains may already be sending its next one,
-/// which is answered still.
-async fn next_request(worker: &Worker, io: &Io, ends: &Ends, idle_timeout: Duration) -> bool {
-    let draining = &ends.listener.draining;
-    let mut idle = pin!(sleep(idle_timeout));
-    if !draining.has_started() {
+/// Reads and forgets what a client still sends.
+async fn read_rest(worker: &Worker, io: &Io) {
+    let mut rest = Buffer::new(&worker.buffers);
+    while let Ok(1..) = rest.fill(io).await {
+        rest.consume(rest.data().len());
+    }
+}
+
+/// What a connection waits for beside a request. It stays registered from request to request.
+struct Waiting<'w, D> {
+    /// Longest time without a request.
+    limit: Duration,
+    timer: Pin<&'w mut Sleep>,
+    draining: &'w Drain,
+    drained: Pin<&'w mut D>,
+}
+
+impl<D: Future<Output = ()>> Waiting<'_, D> {
+    /// Waits for a request; false if none comes in time. A client of a listener that drains may already be sending its next
+    /// one, which is answered still.
+    async fn next_request(&mut self, worker: &Worker, io: &Io) -> bool {
+        let due = Instant::now() + self.limit;
+        while !self.draining.has_started() {
+            tokio::select! {
+                biased;
+                ready = io.readable() => return ready.is_ok(),
+                () = &mut self.drained => {}
+                () = &mut self.timer => {
+                    // It was set for an earlier request: setting it for each would cost more than this.
+                    if Instant::now() >= due {
+                        return false;
+                    }
+                    self.timer.as_mut().reset(due);
+                }
+            }
+        }
         tokio::select! {
             biased;
-            ready = io.readable() => return ready.is_ok(),
-            () = draining.started() => {}
-            () = &mut idle => return false,
+            ready = io.readable() => ready.is_ok(),
+            () = sleep(worker.settings.last_request_time.min(self.limit)) => false,
         }
-    }
-    idle.as_mut().reset(Instant::now() + worker.settings.last_request_time.min(idle_timeout));
-    tokio::select! {
-        biased;
-        ready = io.readable() => ready.is_ok(),
-        () = idle => false,
     }
 }
 

@@ -49,7 +49,19 @@ pub(crate) struct Upstream {
 }
 
 /// Pools by endpoint, and by the manner of opening connections: one opened for another server name is for others' requests.
-type Pools = HashMap<EndpointAddress, HashMap<Manner, Rc<Pool>>>;
+type Pools = HashMap<EndpointAddress, EndpointPools>;
+
+struct EndpointPools {
+    /// Of connections that are opened in no special manner.
+    plain: Rc<Pool>,
+    others: HashMap<Manner, Rc<Pool>>,
+}
+
+impl EndpointPools {
+    fn all(&self) -> impl Iterator<Item = &Rc<Pool>> {
+        std::iter::once(&self.plain).chain(self.others.values())
+    }
+}
 
 /// The endpoint that was chosen.
 pub(crate) struct Target {
@@ -169,8 +181,15 @@ impl Upstreams {
                 state.sweep(now);
             }
             let cluster = &upstream.shared.cluster;
-            let pools = upstream.pools.borrow();
-            pools.values().flat_map(HashMap::values).for_each(|pool| pool.close_idle(now, cluster));
+            let mut pools = upstream.pools.borrow_mut();
+            for pools in pools.values_mut() {
+                pools.plain.close_idle(now, cluster);
+                // Manners go by what clients say, of which there is no end: what is not used is forgotten.
+                pools.others.retain(|_, pool| {
+                    pool.close_idle(now, cluster);
+                    !pool.is_unused()
+                });
+            }
         }
     }
 }
@@ -218,7 +237,7 @@ impl Upstream {
         });
         let pools = self.pools.borrow();
         ClusterStats {
-            connections: pools.values().flat_map(HashMap::values).map(|pool| pool.open()).sum(),
+            connections: pools.values().flat_map(EndpointPools::all).map(|pool| pool.open()).sum(),
             requests: self.counters.requests.get(),
             overflows: self.counters.overflows.get(),
             endpoints: endpoints.collect(),
@@ -248,12 +267,20 @@ impl Upstream {
     /// The connections to an endpoint that were opened in a certain manner.
     fn pool(&self, address: &EndpointAddress, manner: &Manner) -> Rc<Pool> {
         let mut pools = self.pools.borrow_mut();
-        if let Some(pool) = pools.get(address).and_then(|pools| pools.get(manner)) {
-            return Rc::clone(pool);
+        let new = || Rc::new(Pool::new(self.clock));
+        let of_endpoint = match pools.get_mut(address) {
+            Some(pools) => pools,
+            None => pools
+                .entry(address.clone())
+                .or_insert_with(|| EndpointPools { plain: new(), others: HashMap::new() }),
+        };
+        if *manner == Manner::default() {
+            return Rc::clone(&of_endpoint.plain);
         }
-        let of_endpoint = pools.entry(address.clone()).or_default();
-        let pool = of_endpoint.entry(manner.clone());
-        Rc::clone(pool.or_insert_with(|| Rc::new(Pool::new(self.clock))))
+        match of_endpoint.others.get(manner) {
+            Some(pool) => Rc::clone(pool),
+            None => Rc::clone(of_endpoint.others.entry(manner.clone()).or_insert_with(new)),
+        }
     }
 
     /// How a connection for a request is opened.

@@ -226,6 +226,14 @@ impl Pool {
         }
     }
 
+    /// Whether nothing is lost if the pool is.
+    pub(super) fn is_unused(self: &Rc<Self>) -> bool {
+        Rc::strong_count(self) == 1
+            && self.occupancy.open.get() == 0
+            && self.idle.borrow().is_empty()
+            && self.shared.borrow().is_empty()
+    }
+
     /// Closes connections that have been idle or open for longer than the cluster lets them, and those that have ended.
     pub(super) fn close_idle(&self, now: Instant, cluster: &Cluster) {
         let limit = cluster.idle_timeout;

@@ -191,7 +191,7 @@ impl Bench<'_> {
         let connections = if path == "/10m" { "8" } else { "64" };
         let mut command = pinned(LOAD_CORE, &program("wrk")?);
         command.args(["-t1", "-c", connections, "-d", &format!("{}s", self.seconds)]);
-        command.args(["-H", "host: bench.test"]);
+        command.args(["-H", "Host: bench.test"]);
         if is_new {
             command.args(["-H", "connection: close"]);
         }

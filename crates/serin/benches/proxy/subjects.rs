@@ -46,10 +46,12 @@ impl Drop for Subject {
     }
 }
 
-/// A command on a core, with room for many connections.
+/// A command on a core, with room for as many connections as the system gives.
 pub(crate) fn pinned(core: &str, program: &Path) -> Command {
-    let mut command = Command::new("prlimit");
-    command.arg("--nofile=65536").args(["taskset", "-c", core]).arg(program);
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", "ulimit -n $(ulimit -H -n); exec taskset -c \"$@\"", "sh", core])
+        .arg(program);
     command
 }
 
@@ -95,11 +97,9 @@ fn launch(name: &'static str, mut command: Command, ports: [u16; 3]) -> anyhow::
 fn serin(folder: &Path, backends: Backends) -> anyhow::Result<Subject> {
     let manifests = folder.join("serin");
     fs::create_dir_all(&manifests)?;
-    let indented = |file: &str| -> anyhow::Result<String> {
-        let text = fs::read_to_string(folder.join(file))?;
-        Ok(text.lines().map(|line| format!("    {line}\n")).collect())
-    };
-    let (certificate, key) = (indented("tls.crt")?, indented("tls.key")?);
+    let read = |file: &str| fs::read_to_string(folder.join(file));
+    let (certificate, key) =
+        (indented(&read("tls.crt")?, "    "), indented(&read("tls.key")?, "    "));
     let Backends { one, two, grpc } = backends;
     let text = include_str!("serin.yaml")
         .replace("CERTIFICATE\n", &certificate)
@@ -109,7 +109,10 @@ fn serin(folder: &Path, backends: Backends) -> anyhow::Result<Subject> {
         .replace("PORT_GRPC", &grpc.to_string());
     fs::write(manifests.join("all.yaml"), text)?;
     let (plain, tls) = (free_port()?, free_port()?);
-    let mut command = pinned(SUBJECT_CORE, Path::new(env!("CARGO_BIN_EXE_serin")));
+    // Another build can be named to compare.
+    let own = env!("CARGO_BIN_EXE_serin").into();
+    let program = std::env::var_os("SERIN_BINARY").map_or(own, PathBuf::from);
+    let mut command = pinned(SUBJECT_CORE, &program);
     command.arg("gateway").arg("-f").arg(&manifests);
     command.args(["--workers", "1", "--address", "127.0.0.1"]);
     command.args(["--port-map", &format!("80={plain}"), "--port-map", &format!("443={tls}")]);
@@ -123,9 +126,9 @@ fn nginx(program: &Path, folder: &Path, backends: Backends) -> anyhow::Result<Su
     let at = folder.display();
     let text = format!(
         "\
-daemon off; master_process off; worker_processes 1; worker_rlimit_nofile 65536;
+daemon off; master_process off; worker_processes 1;
 pid {at}/nginx.pid; error_log stderr error;
-events {{ worker_connections 30000; }}
+events {{ worker_connections 12000; }}
 http {{
   access_log off; server_tokens off; keepalive_timeout 3600; keepalive_requests 100000000; tcp_nodelay on;
   client_body_temp_path {at}/body; proxy_temp_path {at}/proxy; fastcgi_temp_path {at}/f; uwsgi_temp_path {at}/u; scgi_temp_path {at}/s;
@@ -166,8 +169,7 @@ fn haproxy(program: &Path, folder: &Path, backends: Backends) -> anyhow::Result<
         "\
 global
   nbthread 1
-  maxconn 30000
-  ulimit-n 65000
+  maxconn 9900
 defaults
   mode http
   timeout connect 5s
@@ -229,7 +231,7 @@ fn envoy(program: &Path, folder: &Path, backends: Backends) -> anyhow::Result<Su
     - name: envoy.filters.http.router
       typed_config: {'@type': type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}
 ";
-        text.lines().map(|line| format!("{indent}{line}\n")).collect::<String>()
+        indented(text, indent)
     };
     let listener = |name: &str, port: u16, transport: &str| {
         format!(
@@ -239,15 +241,16 @@ fn envoy(program: &Path, folder: &Path, backends: Backends) -> anyhow::Result<Su
     };
     let transport = format!(
         "\
-      transport_socket:
-        name: envoy.transport_sockets.tls
-        typed_config:
-          '@type': type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext
-          common_tls_context:
-            alpn_protocols: [h2, http/1.1]
-            tls_certificates: [{{certificate_chain: {{filename: {at}/tls.crt}}, private_key: {{filename: {at}/tls.key}}}}]
+transport_socket:
+  name: envoy.transport_sockets.tls
+  typed_config:
+    '@type': type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext
+    common_tls_context:
+      alpn_protocols: [h2, http/1.1]
+      tls_certificates: [{{certificate_chain: {{filename: {at}/tls.crt}}, private_key: {{filename: {at}/tls.key}}}}]
 "
     );
+    let transport = indented(&transport, "      ");
     let cluster = |name: &str, port: u16, options: &str| {
         format!(
             "  - name: {name}\n    type: STATIC\n    lb_policy: LEAST_REQUEST\n    connect_timeout: 10s\n    circuit_breakers: {{thresholds: [{{max_connections: 100000, max_requests: 100000, max_pending_requests: 100000}}]}}\n{options}    load_assignment: {{cluster_name: {name}, endpoints: [{{lb_endpoints: [{{endpoint: {{address: {{socket_address: {{address: 127.0.0.1, port_value: {port}}}}}}}}}]}}]}}\n"
@@ -271,6 +274,10 @@ fn envoy(program: &Path, folder: &Path, backends: Backends) -> anyhow::Result<Su
     command.arg("-c").arg(file);
     command.args(["--concurrency", "1", "--disable-hot-restart", "--log-level", "error"]);
     launch("envoy", command, ports)
+}
+
+fn indented(text: &str, indent: &str) -> String {
+    text.lines().map(|line| format!("{indent}{line}\n")).collect()
 }
 
 /// The backends' process; killed when this is dropped.
