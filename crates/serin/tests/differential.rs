@@ -90,7 +90,7 @@ fn start_serin(folder: &Path, ports: (u16, u16)) -> (Process, SocketAddr) {
         .arg(&manifests);
     let process = Process::start(&mut command);
     let ready = process.wait_for(|line| line.starts_with("ready"));
-    let address = ready.split([' ', ',']).find_map(|word| word.parse().ok());
+    let address = ready.split([' ', ',', ';']).find_map(|word| word.parse().ok());
     (process, address.expect("the line names the address"))
 }
 
