@@ -260,6 +260,16 @@ fn listeners_can_be_drained_and_the_gateway_ended_from_the_admin_interface() {
 }
 
 #[test]
+fn a_status_port_answers_health_checks_and_nothing_else() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap();
+    drop(taken);
+    let _gateway = Gateway::start(&folder(), &["--status-port", &port.port().to_string()]);
+    assert_eq!(get(port, "any.example", "/healthz/ready").status, 200);
+    assert_eq!(get(port, "any.example", "/config_dump").status, 404);
+}
+
+#[test]
 fn the_admin_interface_is_for_this_machine() {
     let folder = Folder::with(&[("gateway.yaml", GATEWAY), ("routes.yaml", &all_to("one"))]);
     let output = std::process::Command::new(env!("CARGO_BIN_EXE_serin"))
