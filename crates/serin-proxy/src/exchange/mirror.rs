@@ -136,7 +136,7 @@ impl Mirror {
                     },
                 }
             };
-            is_reusable && is_read && progress.whole.get()
+            is_reusable && is_read && progress.sent.get()
         };
         if is_reusable {
             connection.give_back(worker.clock.now(), &upstream);

@@ -77,6 +77,7 @@ impl<'b> Outgoing<'b> {
     /// Sends the whole body: what was kept, then what comes; and then watches whether the client is still there. Given up in the
     /// middle, it can be called again if the progress says that the body can be replayed.
     pub(super) async fn send(&mut self, sink: &mut Sink<'_>) -> Result<Infallible, Broken> {
+        self.progress.sent.set(false);
         if self.is_tunnel {
             sink.flush().await.map_err(|_| Broken::Sink)?;
             self.progress.until_switched().await;
@@ -101,6 +102,7 @@ impl<'b> Outgoing<'b> {
         self.progress.whole.set(true);
         self.copies.drain(..).for_each(|copy| copy.finish(self.source.trailers()));
         sink.finish(self.source.trailers()).await.map_err(|_| Broken::Sink)?;
+        self.progress.sent.set(true);
         if self.is_tunnel {
             return std::future::pending().await;
         }

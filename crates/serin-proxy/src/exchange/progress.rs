@@ -15,6 +15,8 @@ pub(super) struct Progress {
     pub(super) replayable: Cell<bool>,
     /// The whole request was received.
     pub(super) whole: Cell<bool>,
+    /// The whole request was written, so that another one can follow on the upstream's connection.
+    pub(super) sent: Cell<bool>,
     /// The connection has become a tunnel.
     pub(super) switched: Cell<bool>,
     /// Bytes of the body that were received.
@@ -30,6 +32,7 @@ impl Progress {
         Self {
             replayable: Cell::new(true),
             whole: Cell::new(false),
+            sent: Cell::new(false),
             switched: Cell::new(false),
             bytes: Cell::new(0),
             messages: Cell::new(0),

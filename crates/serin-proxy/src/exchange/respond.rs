@@ -46,7 +46,7 @@ impl Delivery<'_> {
         self.progress.moved();
         let relayed = self.relay(&mut source, &mut sink, responder).await;
         match relayed {
-            Ok(()) => (Ended::Complete, is_reusable && self.progress.whole.get() && !is_switch),
+            Ok(()) => (Ended::Complete, is_reusable && self.progress.sent.get() && !is_switch),
             Err(Broken::Sink) => {
                 responder.record.abandoned();
                 (Ended::Broken, false)

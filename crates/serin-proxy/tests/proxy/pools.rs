@@ -156,3 +156,24 @@ fn requests_go_elsewhere_after_a_goodbye() {
     ask_often(&Setup::http2(address).start(), 3);
     assert_eq!(connections.try_iter().count(), 3);
 }
+
+#[test]
+fn a_connection_with_an_unfinished_request_is_not_used_again() {
+    // It answers as soon as the head is there, and reads no body.
+    let (tell, told) = channel();
+    let address = upstream(move |mut stream| {
+        crate::support::read_until(&mut stream, "\r\n\r\n");
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").unwrap();
+        tell.send(()).unwrap();
+        std::thread::park();
+    });
+    let running = Setup::new(address).start();
+    for _ in 0..2 {
+        let mut stream = crate::support::connect(running.address);
+        let head = "POST / HTTP/1.1\r\nHost: echo.example\r\nContent-Length: 100000000\r\n\r\n";
+        stream.write_all(head.as_bytes()).unwrap();
+        let answer = crate::support::read_until(&mut stream, "\r\n\r\n");
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+        told.recv().unwrap();
+    }
+}
