@@ -136,7 +136,7 @@ fn action(number: usize) -> Action {
     }
 }
 
-fn model() -> Model {
+fn model(conditions: Vec<RouteMatch>) -> Model {
     let route = |(number, condition): (usize, RouteMatch)| {
         Arc::new(Route {
             name: number.to_string().into(),
@@ -153,7 +153,7 @@ fn model() -> Model {
         })
     };
     let domains = ["a", "*.b", "c.*", "*"].map(Arc::from).into();
-    let routes = conditions().into_iter().enumerate().map(route).collect();
+    let routes = conditions.into_iter().enumerate().map(route).collect();
     let host = VirtualHost { name: "host".into(), domains, routes, require_tls: false };
     let table = RouteTable { name: "80".into(), virtual_hosts: vec![Arc::new(host)] };
     let balancer = Policy::RingHash { minimum_ring_size: 1024 };
@@ -210,7 +210,7 @@ fn check(model: &CompiledModel, scratch: &mut Scratch, bytes: &[u8]) {
 
 #[test]
 fn decisions_survive_any_bytes_and_agree_with_explanations() {
-    let model = CompiledModel::new(Arc::new(model()));
+    let model = CompiledModel::new(Arc::new(model(conditions())));
     bolero::check!().for_each(|bytes: &[u8]| check(&model, &mut Scratch::default(), bytes));
 }
 
@@ -259,11 +259,49 @@ fn decisions_survive_requests_that_nearly_match() {
         b"\xc3\xa9",
         b"\naccess-control-request-method\n",
     ];
-    let model = CompiledModel::new(Arc::new(model()));
+    let model = CompiledModel::new(Arc::new(model(conditions())));
     bolero::check!().with_type::<Vec<u8>>().for_each(|choice| {
         let piece = |choice: &u8| PIECES[usize::from(*choice) % PIECES.len()];
         let bytes: Vec<u8> = choice.iter().flat_map(piece).copied().collect();
         check(&model, &mut Scratch::default(), &bytes);
+    });
+}
+
+/// Conditions on headers and parameters, of any texts, and requests that have some of them.
+#[test]
+fn conditions_of_any_text_hold_for_any_value_as_they_mean() {
+    const NAMES: [&str; 4] = ["x", "cookie", "host", ":method"];
+    let condition = |(how, text): &(u8, String)| {
+        let value = match (how % 5, Regex::new(text)) {
+            (0, _) => ValueMatch::Present,
+            (1, _) => ValueMatch::Exact(text.as_str().into()),
+            (2, _) => ValueMatch::Prefix(text.as_str().into()),
+            (3, Ok(regex)) => ValueMatch::Regex(regex),
+            _ => ValueMatch::Suffix(text.as_str().into()),
+        };
+        let (invert, missing_is_empty) = (how & 32 != 0, how & 64 != 0);
+        let name = NAMES[usize::from(how >> 3 & 3)];
+        if how & 128 == 0 {
+            let header = HeaderMatch { name: name.into(), value, invert, missing_is_empty };
+            RouteMatch { headers: vec![header], ..RouteMatch::default() }
+        } else {
+            let name = if invert { text.as_str() } else { "k" };
+            let query = vec![QueryMatch { name: name.into(), value }];
+            RouteMatch { query, ..RouteMatch::default() }
+        }
+    };
+    type Input = (Vec<(u8, String)>, Vec<(u8, String)>);
+    bolero::check!().with_type::<Input>().for_each(|(conditions, requests)| {
+        let model = model(conditions.iter().map(condition).collect());
+        let model = CompiledModel::new(Arc::new(model));
+        let texts = conditions.iter().map(|(_, text)| text).chain(requests.iter().map(|it| &it.1));
+        let texts: Vec<&String> = texts.collect();
+        for (choice, own) in requests {
+            let text = texts[usize::from(*choice) % texts.len()];
+            let request =
+                format!("{own}\na\n/?{text}={own}&k={text}\nx\n{text}\ncookie\n{text}{own}");
+            check(&model, &mut Scratch::default(), request.as_bytes());
+        }
     });
 }
 
