@@ -196,10 +196,15 @@ fn time_compiling() {
     let print = |case: &str, elapsed: Duration| {
         print_sample(case, "compile", "time", "ms", elapsed.as_secs_f64() * 1000.0)
     };
+    // The quickest of three, which other processes have disturbed least.
     let timed = |work: &mut dyn FnMut() -> CompiledTable| {
-        let start = Instant::now();
-        let table = work();
-        (start.elapsed(), table)
+        let runs = [(); 3].map(|()| {
+            let start = Instant::now();
+            let table = work();
+            (start.elapsed(), table)
+        });
+        let [first, others @ ..] = runs;
+        others.into_iter().fold(first, |best, run| if run.0 < best.0 { run } else { best })
     };
     for mix in Mix::ALL {
         let table = rules::table(mix, 10_000);

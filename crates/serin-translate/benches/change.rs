@@ -23,8 +23,8 @@ const NAMESPACES: usize = 100;
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let rounds = match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-        ["--bench"] => 21,
-        ["--quick", "--bench"] | ["--bench", "--quick"] => 7,
+        ["--bench"] => 51,
+        ["--quick", "--bench"] | ["--bench", "--quick"] => 15,
         // As a test, all there is to find out is that it builds.
         [] => return ExitCode::SUCCESS,
         other => {
