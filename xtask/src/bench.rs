@@ -19,6 +19,7 @@ use crate::workspace::Workspace;
 const BENCHES: &[(&str, &[(&str, &str)])] = &[
     ("proxy", &[("serin", "proxy")]),
     ("routing", &[("serin-routing", "routing"), ("serin-translate", "change")]),
+    ("verdict", &[("serin-rollout", "verdict")]),
 ];
 
 /// One measurement of one round.

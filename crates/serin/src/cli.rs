@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use serin_api::Severity;
 
+use crate::rehearse::RehearseArgs;
+
 pub(crate) use gateway::{GatewayArgs, LogEncoding};
 
 /// Serin releases new versions of HTTP and gRPC services safely.
@@ -34,6 +36,7 @@ impl Cli {
             Command::Check(args) => args.view.color,
             Command::Explain(args) => args.view.color,
             Command::Gateway(args) => args.view.color,
+            Command::Rehearse(args) => args.view.color,
         }
     }
 }
@@ -46,6 +49,8 @@ pub(crate) enum Command {
     Explain(ExplainArgs),
     /// Serve the Gateways of manifests
     Gateway(Box<GatewayArgs>),
+    /// Tell what a release plan would do
+    Rehearse(RehearseArgs),
 }
 
 const CHECK_ABOUT: &str = "\

@@ -8,6 +8,7 @@ mod cli;
 mod explain;
 mod gateway;
 mod input;
+mod rehearse;
 mod terminal;
 mod world;
 
@@ -26,6 +27,7 @@ fn main() -> ExitCode {
         Command::Check(args) => check::run(args, &mut out),
         Command::Explain(args) => explain::run(args, &mut out),
         Command::Gateway(args) => gateway::run(args, &mut out),
+        Command::Rehearse(args) => rehearse::run(args, &mut out),
     };
     match result.and_then(|code| Ok(out.flush().map(|()| code)?)) {
         Ok(code) => code,

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serin_api::delivery::{CanaryMetric, HookType, OnInconclusive, ThresholdRange};
 
-use super::traffic::{Service, Simulation};
+use super::traffic::{Latencies, Service, Simulation};
 use super::world::World;
 use crate::observation::{About, Answer, Question};
 use crate::plan::{Evidence, Plan, Strategy};
@@ -114,13 +114,16 @@ impl Rule {
                 }
             }
             Self::Sequential => {
-                let mirrored = plan.mirror.is_some();
-                plan.evidence.get_or_insert_with(|| Evidence {
-                    policy: Policy { mirrored, ..Policy::default() },
-                    unit: Unit::Session,
-                    patience: Span(plan.interval.0 * 10),
-                    on_inconclusive: OnInconclusive::Hold,
-                });
+                if plan.evidence.is_none() {
+                    // In the place of the thresholds, not beside them.
+                    plan.metrics.clear();
+                    plan.evidence = Some(Evidence {
+                        policy: Policy { mirrored: plan.mirror.is_some(), ..Policy::default() },
+                        unit: Unit::Session,
+                        patience: Span(plan.interval.0 * 10),
+                        on_inconclusive: OnInconclusive::Hold,
+                    });
+                }
             }
         }
         plan
@@ -129,13 +132,18 @@ impl Rule {
 
 /// One run of a plan: the real steps, once a second, in a simulated world.
 pub fn run(plan: &Plan, service: Service, random: &mut Random) -> Run {
+    run_with(plan, service, &service.latencies(), random)
+}
+
+fn run_with(plan: &Plan, service: Service, latencies: &[Latencies; 2], random: &mut Random) -> Run {
     let start = Time(0);
     let (mut world, mut state) = World::initialised(plan, start);
     world.keeps_log = false;
     let unit = plan.evidence.as_ref().map_or(Unit::Request, |it| it.unit);
     let by_evidence = plan.evidence.as_ref().is_some_and(|it| !it.policy.quantiles.is_empty());
     let by_metric = plan.metrics.iter().any(|metric| metric.name == "request-duration");
-    let mut simulation = Simulation::new(service, unit, by_evidence || by_metric, random);
+    let mut simulation =
+        Simulation::new(service, latencies, unit, by_evidence || by_metric, random);
     if plan.versions.is_none() {
         world.target.revision = "v2".to_owned();
     }
@@ -167,7 +175,8 @@ pub fn run(plan: &Plan, service: Service, random: &mut Random) -> Run {
 fn ended(plan: &Plan, state: &State, second: i64) -> Option<Outcome> {
     let steps = match plan.strategy {
         Strategy::Weighted { mirror_ticks } => {
-            mirror_ticks + 100_u32.checked_div(plan.step_weight).unwrap_or(100)
+            let listed = u32::try_from(plan.step_weights.len()).unwrap_or(100);
+            mirror_ticks + 100_u32.checked_div(plan.step_weight).unwrap_or(listed)
         }
         Strategy::AbTesting | Strategy::BlueGreen => plan.iterations,
     };
@@ -210,11 +219,12 @@ fn answer(plan: &Plan, question: &Question, simulation: &Simulation<'_>) -> Answ
 /// Many runs by a rule. `progress` is told after each how many are done.
 pub fn rehearse(setting: &Setting, rule: Rule, mut progress: impl FnMut(u64)) -> Report {
     let plan = rule.plan(&setting.plan);
+    let latencies = setting.service.latencies();
     let runs: Vec<Run> = (0..setting.runs)
         .map(|index| {
             // Both rules see the same seeds.
             let mut random = Random::new(setting.seed.wrapping_add(index));
-            let run = run(&plan, setting.service, &mut random);
+            let run = run_with(&plan, setting.service, &latencies, &mut random);
             progress(index + 1);
             run
         })

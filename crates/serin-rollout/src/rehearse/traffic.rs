@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use statrs::function::erf::{erfc, erfc_inv};
+
 use crate::observation::Traffic;
 use crate::random::Random;
 use crate::state::Routes;
@@ -29,6 +31,11 @@ pub struct Service {
 }
 
 impl Service {
+    /// What the latencies of the canary and of the primary are drawn from.
+    pub(super) fn latencies(&self) -> [Latencies; 2] {
+        [Latencies::new(MEDIAN * self.slower), Latencies::new(MEDIAN)]
+    }
+
     /// The same with a canary that is as good as the primary.
     #[must_use]
     pub const fn alike(mut self) -> Self {
@@ -67,6 +74,28 @@ impl Window {
     }
 }
 
+/// Latencies to draw from: the buckets of evenly spread quantiles.
+#[derive(Clone, Debug)]
+pub(super) struct Latencies(Vec<u8>);
+
+impl Latencies {
+    const QUANTILES: u32 = 1 << 14;
+
+    fn new(median: f64) -> Self {
+        let bucket = |index: u32| {
+            let quantile = (f64::from(index) + 0.5) / f64::from(Self::QUANTILES);
+            let deviation = -std::f64::consts::SQRT_2 * erfc_inv(2.0 * quantile);
+            Histogram::bucket(median * (SIGMA * deviation).exp()) as u8
+        };
+        Self((0..Self::QUANTILES).map(bucket).collect())
+    }
+
+    fn draw(&self, random: &mut Random) -> usize {
+        let index = random.next() >> (64 - Self::QUANTILES.trailing_zeros());
+        self.0.get(index as usize).copied().map_or(0, usize::from)
+    }
+}
+
 /// A service that runs.
 pub(super) struct Simulation<'r> {
     service: Service,
@@ -74,6 +103,7 @@ pub(super) struct Simulation<'r> {
     /// Whether latency is looked at, by evidence or by a metric.
     has_latency: bool,
     random: &'r mut Random,
+    latencies: &'r [Latencies; 2],
     sessions: u64,
     pub(super) window: Window,
     /// Requests of users that reached the canary, and those that failed.
@@ -83,11 +113,13 @@ pub(super) struct Simulation<'r> {
 impl<'r> Simulation<'r> {
     pub(super) fn new(
         service: Service,
+        latencies: &'r [Latencies; 2],
         unit: Unit,
         has_latency: bool,
         random: &'r mut Random,
     ) -> Self {
         Self {
+            latencies,
             service,
             unit,
             has_latency,
@@ -117,24 +149,24 @@ impl<'r> Simulation<'r> {
         told
     }
 
-    fn arm(&mut self, mean: f64, errors: f64, median: f64) -> Arm {
+    fn arm(&mut self, mean: f64, errors: f64, side: usize) -> Arm {
         let total = self.random.poisson(mean);
         let bad = self.random.binomial(total, errors);
-        Arm { counts: Counts::new(total, bad), latency: self.latency(total - bad, median) }
+        Arm { counts: Counts::new(total, bad), latency: self.latency(total - bad, side) }
     }
 
-    fn latency(&mut self, answers: u64, median: f64) -> Histogram {
+    fn latency(&mut self, answers: u64, side: usize) -> Histogram {
         let mut latency = Histogram::default();
         if self.has_latency {
-            (0..answers).for_each(|_| latency.record(self.random.log_normal(median, SIGMA)));
+            (0..answers).for_each(|_| latency.record_in(self.latencies[side].draw(self.random), 1));
         }
         latency
     }
 
     fn by_request(&mut self, share: f64) -> (Arm, Traffic) {
-        let Service { rate, primary_errors, canary_errors, slower, .. } = self.service;
-        let canary = self.arm(rate * share, canary_errors, MEDIAN * slower);
-        let primary = self.arm(rate * (1.0 - share), primary_errors, MEDIAN);
+        let Service { rate, primary_errors, canary_errors, .. } = self.service;
+        let canary = self.arm(rate * share, canary_errors, 0);
+        let primary = self.arm(rate * (1.0 - share), primary_errors, 1);
         (canary.clone(), Traffic::Counts(Interval { canary, primary }))
     }
 
@@ -170,7 +202,7 @@ impl<'r> Simulation<'r> {
 
     fn mirrored(&mut self, share: f64) -> (Arm, MirrorInterval) {
         let Service { rate, primary_errors: p0, canary_errors: p1, slower, .. } = self.service;
-        let canary = self.arm(rate * share, p1, MEDIAN * slower);
+        let canary = self.arm(rate * share, p1, 0);
         let pairs = canary.counts.total;
         // Of two independent latencies one is longer by a quarter.
         let longer =
@@ -190,5 +222,5 @@ impl<'r> Simulation<'r> {
 
 /// The probability that a standard normal draw is below `x`.
 fn normal_below(x: f64) -> f64 {
-    0.5 * statrs::function::erf::erfc(-x / std::f64::consts::SQRT_2)
+    0.5 * erfc(-x / std::f64::consts::SQRT_2)
 }

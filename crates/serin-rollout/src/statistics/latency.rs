@@ -30,7 +30,7 @@ pub struct Histogram {
 
 impl Histogram {
     /// The bucket of a latency.
-    fn bucket(milliseconds: f64) -> usize {
+    pub(crate) fn bucket(milliseconds: f64) -> usize {
         let position = ((milliseconds / LEAST).log2() * PER_DOUBLING).floor();
         // Also for what is no number: the first bucket.
         position.clamp(0.0, (BUCKETS - 1) as f64) as usize
@@ -46,7 +46,8 @@ impl Histogram {
         self.record_in(Self::bucket(milliseconds), 1);
     }
 
-    fn record_in(&mut self, bucket: usize, count: u32) {
+    /// Counts answers of a bucket.
+    pub(crate) fn record_in(&mut self, bucket: usize, count: u32) {
         if self.buckets.len() <= bucket {
             self.buckets.resize(bucket + 1, 0);
         }

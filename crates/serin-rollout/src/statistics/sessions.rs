@@ -4,7 +4,7 @@
 //! ledger counts, per interval, the sessions that were active and had not failed before, and of these the ones that failed:
 //! the sessions at risk, as in a log-rank test. A session's latency counts once.
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -13,6 +13,8 @@ use super::latency::Histogram;
 
 /// So many sessions are remembered. When more come, all are forgotten and counting begins anew.
 const CAPACITY: usize = 100_000;
+/// So many of them apart from the others, so that a copy of the ledger costs little.
+const RECENT: usize = 512;
 
 /// What one session did with one version in an interval.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -28,14 +30,27 @@ pub struct Session {
 /// The sessions that were seen with one version.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ledger {
-    /// By hash: whether the session failed, whether its latency was counted.
-    seen: BTreeMap<u64, Seen>,
+    /// Sessions that were seen before, sorted. Shared by copies of the ledger.
+    old: Arc<Vec<Seen>>,
+    /// Sessions since then, sorted; they go before those in `old`.
+    recent: Vec<Seen>,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Seen {
-    failed: bool,
-    timed: bool,
+/// The hash of a session but for its two lowest bits, which say whether it failed and whether its latency was counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Seen(u64);
+
+impl Seen {
+    const FAILED: u64 = 1;
+    const TIMED: u64 = 2;
+
+    const fn id(self) -> u64 {
+        self.0 & !(Self::FAILED | Self::TIMED)
+    }
+
+    const fn has(self, flag: u64) -> bool {
+        self.0 & flag != 0
+    }
 }
 
 impl Ledger {
@@ -44,20 +59,43 @@ impl Ledger {
         let mut counts = Counts::default();
         let mut latency = Histogram::default();
         for session in sessions {
-            if self.seen.len() >= CAPACITY && !self.seen.contains_key(&session.id) {
-                self.seen.clear();
-            }
-            let seen = self.seen.entry(session.id).or_default();
-            if !seen.failed {
+            // Spread over all bits, of which two are given up.
+            let id = Seen(session.id.wrapping_mul(0x9E37_79B9_7F4A_7C15)).id();
+            let mut seen = self.find(id).unwrap_or(Seen(id));
+            if !seen.has(Seen::FAILED) {
                 counts.add(Counts::new(1, u64::from(session.failed)));
-                seen.failed = session.failed;
+                seen.0 |= u64::from(session.failed) * Seen::FAILED;
             }
-            if let Some(milliseconds) = session.latency.filter(|_| !seen.timed) {
+            if let Some(milliseconds) = session.latency.filter(|_| !seen.has(Seen::TIMED)) {
                 latency.record(milliseconds);
-                seen.timed = true;
+                seen.0 |= Seen::TIMED;
             }
+            self.remember(seen);
         }
         (counts, latency)
+    }
+
+    fn find(&self, id: u64) -> Option<Seen> {
+        let in_list = |list: &[Seen]| {
+            let found = list.binary_search_by_key(&id, |seen| seen.id()).ok()?;
+            list.get(found).copied()
+        };
+        in_list(&self.recent).or_else(|| in_list(&self.old))
+    }
+
+    fn remember(&mut self, seen: Seen) {
+        match self.recent.binary_search_by_key(&seen.id(), |it| it.id()) {
+            Ok(at) => self.recent[at] = seen,
+            Err(at) => self.recent.insert(at, seen),
+        }
+        if self.recent.len() >= RECENT {
+            let recent = std::mem::take(&mut self.recent);
+            let mut all: Vec<Seen> = recent.iter().chain(self.old.iter()).copied().collect();
+            // Stable: of two entries of a session the recent one comes first and is kept.
+            all.sort_by_key(|it| it.id());
+            all.dedup_by_key(|it| it.id());
+            self.old = Arc::new(if all.len() > CAPACITY { recent } else { all });
+        }
     }
 }
 
@@ -79,9 +117,10 @@ mod tests {
     #[test]
     fn the_memory_is_bounded() {
         let mut ledger = Ledger::default();
-        for id in 0..(CAPACITY as u64 + 10) {
+        for id in 0..(CAPACITY as u64 + 600) {
             ledger.count(&[Session { id, failed: true, latency: None }]);
         }
-        assert_eq!(ledger.seen.len(), 10);
+        assert!(ledger.old.len() + ledger.recent.len() < CAPACITY + RECENT);
+        assert!(ledger.old.len() < 2 * RECENT, "all were forgotten: {}", ledger.old.len());
     }
 }

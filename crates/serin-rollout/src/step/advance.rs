@@ -130,6 +130,9 @@ impl Run<'_> {
         if self.is_decided() {
             return GO_ON;
         }
+        if weight >= 100 && self.state.evidence.is_some() {
+            return self.undecided("the next step leaves nothing to compare with");
+        }
         let over_users = limit
             .users
             .and_then(|users| u32::try_from(users).ok())
