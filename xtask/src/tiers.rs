@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cargo_metadata::{DependencyKind, PackageId};
+use cargo_metadata::{DependencyKind, FeatureName, Package, PackageId};
 
 use crate::workspace::Workspace;
 
@@ -118,9 +118,14 @@ struct Graph<'w> {
 impl<'w> Graph<'w> {
     fn new(workspace: &'w Workspace) -> Self {
         let nodes = workspace.metadata.resolve.iter().flat_map(|resolve| &resolve.nodes);
+        let packages: BTreeMap<&PackageId, &Package> =
+            workspace.metadata.packages.iter().map(|package| (&package.id, package)).collect();
         let edges = nodes.map(|node| {
-            let normal = node.deps.iter().filter(|dependency| {
+            let package = packages.get(&node.id);
+            let normal = node.deps.iter().filter(move |dependency| {
                 dependency.dep_kinds.iter().any(|kind| kind.kind == DependencyKind::Normal)
+                    && package
+                        .is_none_or(|package| is_enabled(package, &node.features, &dependency.name))
             });
             (&node.id, normal.map(|dependency| &dependency.pkg).collect())
         });
@@ -152,6 +157,29 @@ impl<'w> Graph<'w> {
         found.sort();
         found
     }
+}
+
+/// Whether the features of a package bring in one of its dependencies. Cargo's graph also has those that a feature names with
+/// `?`, which are only used where something else brings them in.
+fn is_enabled(package: &Package, features: &[FeatureName], dependency: &str) -> bool {
+    let name = |name: &str| name.replace('-', "_");
+    let mut declared = package
+        .dependencies
+        .iter()
+        .filter(|it| name(it.rename.as_deref().unwrap_or(&it.name)) == dependency);
+    if declared.clone().next().is_none() || declared.any(|it| !it.optional) {
+        return true;
+    }
+    let brings = |part: &String| {
+        let part = part.strip_prefix("dep:").unwrap_or(part);
+        let part = part.split_once('/').map_or(part, |(part, _)| part);
+        name(part) == dependency
+    };
+    let parts = |feature: &FeatureName| package.features.get(feature.as_str());
+    features.iter().any(|feature| {
+        name(feature.as_str()) == dependency
+            || parts(feature).is_some_and(|it| it.iter().any(brings))
+    })
 }
 
 #[cfg(test)]
