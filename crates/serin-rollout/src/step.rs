@@ -10,8 +10,6 @@ mod analyse;
 mod begin;
 mod ending;
 mod react;
-#[cfg(test)]
-mod tests;
 mod waits;
 
 use std::ops::ControlFlow::{self, Break, Continue};
@@ -315,3 +313,6 @@ impl State {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
