@@ -1,0 +1,233 @@
+//! All current objects and the recent changes, in memory.
+//!
+//! Readers take a short shared lock and clone pointers. History is kept as one window over all resources, bounded in bytes;
+//! what falls out of it is remembered per resource, so that a busy resource does not end the watches of a quiet one.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::{Arc, OnceLock};
+
+use tokio::sync::watch;
+
+use super::{Object, TooOld};
+
+/// What one event of history costs besides the object's bytes; an estimate.
+const EVENT_COST: usize = 160;
+
+/// What a change did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// The object was not there before.
+    Created,
+    /// The object was there before.
+    Updated,
+    /// The object is gone.
+    Deleted,
+}
+
+/// One change of one object.
+#[derive(Debug)]
+pub struct Event {
+    /// The revision the change made.
+    pub revision: u64,
+    /// `namespace/name`, or the name alone.
+    pub name: Arc<str>,
+    /// The object before the change.
+    pub before: Option<Object>,
+    /// The object after the change; for a deletion, its last state under the revision of the deletion.
+    pub object: Object,
+    /// What happened.
+    pub change: Change,
+    /// The change as a watcher is told it in the stored version, made once for all watchers.
+    pub encoded: OnceLock<Arc<[u8]>>,
+}
+
+/// The objects of one resource, and its part of the window.
+struct Collection {
+    objects: BTreeMap<Arc<str>, Object>,
+    window: VecDeque<Arc<Event>>,
+    /// The revision of the newest event that fell out of the window: history is whole from here on.
+    forgotten: u64,
+    changed: watch::Sender<u64>,
+}
+
+impl Collection {
+    fn new(forgotten: u64) -> Self {
+        Self {
+            objects: BTreeMap::new(),
+            window: VecDeque::new(),
+            forgotten,
+            changed: watch::Sender::new(0),
+        }
+    }
+}
+
+/// The state of the store at one revision.
+pub(super) struct Memory {
+    revision: u64,
+    /// The revision with which the process began: older history is on no one's mind.
+    start: u64,
+    collections: HashMap<Arc<str>, Collection>,
+    /// The resources of all events in the windows, oldest first, with their costs.
+    order: VecDeque<(Arc<str>, usize)>,
+    cost: usize,
+    budget: usize,
+}
+
+impl Memory {
+    /// An empty state whose history begins at `revision`.
+    pub(super) fn new(revision: u64, budget: usize) -> Self {
+        Self {
+            revision,
+            start: revision,
+            collections: HashMap::new(),
+            order: VecDeque::new(),
+            cost: 0,
+            budget,
+        }
+    }
+
+    pub(super) const fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// Puts an object that was there before the process began.
+    pub(super) fn load(&mut self, resource: &str, name: &str, object: Object) {
+        self.collection(resource).objects.insert(name.into(), object);
+    }
+
+    pub(super) fn object(&self, resource: &str, name: &str) -> Option<Object> {
+        self.collections.get(resource)?.objects.get(name).cloned()
+    }
+
+    pub(super) fn resources(&self) -> Vec<(Arc<str>, usize)> {
+        self.collections.iter().map(|(name, c)| (Arc::clone(name), c.objects.len())).collect()
+    }
+
+    /// The objects of a resource in order of their names, whose names begin with `prefix` and come after `after`.
+    pub(super) fn range(&self, resource: &str, prefix: &str, after: Option<&str>) -> Vec<(Arc<str>, Object)> {
+        let Some(collection) = self.collections.get(resource) else { return Vec::new() };
+        between(&collection.objects, prefix, after)
+            .map(|(name, object)| (Arc::clone(name), object.clone()))
+            .collect()
+    }
+
+    /// The same as they were at an earlier revision: the changes since are taken back.
+    pub(super) fn range_at(
+        &self,
+        resource: &str,
+        prefix: &str,
+        after: Option<&str>,
+        revision: u64,
+    ) -> Result<Vec<(Arc<str>, Object)>, TooOld> {
+        let Some(collection) = self.collections.get(resource) else {
+            return if revision < self.start { Err(TooOld { oldest: self.start }) } else { Ok(Vec::new()) };
+        };
+        if revision < collection.forgotten {
+            return Err(TooOld { oldest: collection.forgotten });
+        }
+        let mut objects: BTreeMap<Arc<str>, Object> =
+            self.range(resource, prefix, after).into_iter().collect();
+        for event in collection.window.iter().rev().take_while(|event| event.revision > revision) {
+            match &event.before {
+                Some(before) => objects.insert(Arc::clone(&event.name), before.clone()),
+                None => objects.remove(&event.name),
+            };
+        }
+        Ok(between(&objects, prefix, after).map(|(n, o)| (Arc::clone(n), o.clone())).collect())
+    }
+
+    /// The changes of a resource after `revision`, oldest first, at most `limit`; with the revision up to which they tell
+    /// everything.
+    pub(super) fn events(
+        &self,
+        resource: &str,
+        revision: u64,
+        limit: usize,
+    ) -> Result<(Vec<Arc<Event>>, u64), TooOld> {
+        let Some(collection) = self.collections.get(resource) else {
+            return if revision < self.start {
+                Err(TooOld { oldest: self.start })
+            } else {
+                Ok((Vec::new(), self.revision))
+            };
+        };
+        if revision < collection.forgotten {
+            return Err(TooOld { oldest: collection.forgotten });
+        }
+        let first = collection.window.partition_point(|event| event.revision <= revision);
+        let events: Vec<_> = collection.window.range(first..).take(limit).cloned().collect();
+        let whole = first + events.len() == collection.window.len();
+        let upto = match events.last() {
+            Some(last) if !whole => last.revision,
+            _ => self.revision,
+        };
+        Ok((events, upto))
+    }
+
+    /// Wakes when the resource changes.
+    pub(super) fn subscribe(&mut self, resource: &str) -> watch::Receiver<u64> {
+        self.collection(resource).changed.subscribe()
+    }
+
+    /// Makes changes that are durable visible. Their revisions follow the present one.
+    pub(super) fn publish(&mut self, changes: Vec<(Arc<str>, Event)>) -> Vec<Arc<Event>> {
+        let mut events = Vec::with_capacity(changes.len());
+        for (resource, event) in changes {
+            debug_assert!(event.revision > self.revision, "revisions grow");
+            self.revision = event.revision;
+            let cost = EVENT_COST + event.object.bytes().len();
+            let event = Arc::new(event);
+            let collection = self.collection(&resource);
+            match event.change {
+                Change::Deleted => collection.objects.remove(&event.name),
+                Change::Created | Change::Updated => {
+                    collection.objects.insert(Arc::clone(&event.name), event.object.clone())
+                }
+            };
+            collection.window.push_back(Arc::clone(&event));
+            collection.changed.send_replace(event.revision);
+            self.order.push_back((resource, cost));
+            self.cost += cost;
+            events.push(event);
+        }
+        self.forget();
+        events
+    }
+
+    /// Drops the oldest history until the window fits.
+    fn forget(&mut self) {
+        while self.cost > self.budget {
+            let Some((resource, cost)) = self.order.pop_front() else { break };
+            self.cost -= cost;
+            if let Some(collection) = self.collections.get_mut(&resource)
+                && let Some(event) = collection.window.pop_front()
+            {
+                collection.forgotten = event.revision;
+            }
+        }
+    }
+
+    fn collection(&mut self, resource: &str) -> &mut Collection {
+        if !self.collections.contains_key(resource) {
+            self.collections.insert(resource.into(), Collection::new(self.start));
+        }
+        #[expect(clippy::expect_used, reason = "inserted above where it was missing")]
+        self.collections.get_mut(resource).expect("the collection was just made")
+    }
+}
+
+/// The objects whose names begin with `prefix` and come after `after`.
+fn between<'m>(
+    objects: &'m BTreeMap<Arc<str>, Object>,
+    prefix: &'m str,
+    after: Option<&'m str>,
+) -> impl Iterator<Item = (&'m Arc<str>, &'m Object)> {
+    use std::ops::Bound;
+    let lower = match after {
+        Some(after) if after >= prefix => Bound::Excluded(after),
+        _ => Bound::Included(prefix),
+    };
+    objects
+        .range::<str, _>((lower, Bound::Unbounded))
+        .take_while(move |(name, _)| name.starts_with(prefix))
+}

@@ -1,0 +1,182 @@
+//! One stored object: its JSON with the revision inside, and the form it has before the revision is known.
+//!
+//! Objects are kept as the bytes that clients get. The revision stands at a known place, `metadata.resourceVersion`, which is
+//! always the first field of the metadata, so the writer can fill it in without reading JSON again.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+/// What stands before the revision in every stored object.
+const MARK: &str = "\"metadata\":{\"resourceVersion\":\"";
+
+/// An object as it is stored: JSON bytes and the revision of its last change.
+#[derive(Clone)]
+pub struct Object {
+    bytes: Arc<[u8]>,
+    revision: u64,
+}
+
+impl Object {
+    /// The revision at which the object was last written.
+    pub const fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// The object as compact JSON.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The object as JSON, shared.
+    pub fn shared(&self) -> Arc<[u8]> {
+        Arc::clone(&self.bytes)
+    }
+
+    /// The object, parsed.
+    pub fn value(&self) -> Value {
+        // What is stored was serialised by `Draft`; reading it back cannot fail unless memory is damaged.
+        serde_json::from_slice(&self.bytes).unwrap_or(Value::Null)
+    }
+
+    /// The same object under another revision, as watchers are told of its deletion.
+    pub(crate) fn at(&self, revision: u64) -> Self {
+        match Draft::from_bytes(self.bytes.to_vec()) {
+            Some(draft) => draft.at(revision),
+            None => Self { bytes: self.shared(), revision },
+        }
+    }
+
+    /// An object read from disk. The revision is taken from its JSON; `None` where there is none.
+    pub(crate) fn from_disk(bytes: &[u8]) -> Option<Self> {
+        let start = find_mark(bytes)?;
+        let digits: String =
+            bytes.get(start..)?.iter().take_while(|b| b.is_ascii_digit()).map(|&b| b as char).collect();
+        Some(Self { bytes: bytes.into(), revision: digits.parse().ok()? })
+    }
+}
+
+impl fmt::Debug for Object {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Object({} @ {})", String::from_utf8_lossy(&self.bytes), self.revision)
+    }
+}
+
+/// An object that waits for its revision.
+#[derive(Clone, Debug)]
+pub struct Draft {
+    bytes: Vec<u8>,
+    /// Where the revision goes.
+    at: usize,
+}
+
+impl Draft {
+    /// Serialises `object`, whatever revision it says it has. Kind and apiVersion come first, then the metadata.
+    pub fn new(object: &Value) -> Self {
+        let empty = Map::new();
+        let fields = object.as_object().unwrap_or(&empty);
+        let mut bytes = Vec::with_capacity(512);
+        bytes.push(b'{');
+        for name in ["kind", "apiVersion"] {
+            if let Some(value) = fields.get(name) {
+                field(&mut bytes, name, value);
+                bytes.push(b',');
+            }
+        }
+        bytes.extend_from_slice(MARK.as_bytes());
+        let at = bytes.len();
+        bytes.push(b'"');
+        let metadata = fields.get("metadata").and_then(Value::as_object).unwrap_or(&empty);
+        for (name, value) in metadata.iter().filter(|(name, _)| *name != "resourceVersion") {
+            bytes.push(b',');
+            field(&mut bytes, name, value);
+        }
+        bytes.push(b'}');
+        for (name, value) in fields {
+            if !matches!(name.as_str(), "kind" | "apiVersion" | "metadata") {
+                bytes.push(b',');
+                field(&mut bytes, name, value);
+            }
+        }
+        bytes.push(b'}');
+        Self { bytes, at }
+    }
+
+    /// A draft from bytes that were stored before; their revision is cut out.
+    fn from_bytes(mut bytes: Vec<u8>) -> Option<Self> {
+        let at = find_mark(&bytes)?;
+        let digits = bytes.get(at..)?.iter().take_while(|b| b.is_ascii_digit()).count();
+        bytes.drain(at..at + digits);
+        Some(Self { bytes, at })
+    }
+
+    /// The object at its revision.
+    pub(crate) fn at(&self, revision: u64) -> Object {
+        let digits = revision.to_string();
+        let mut bytes = Vec::with_capacity(self.bytes.len() + digits.len());
+        let (head, tail) = self.bytes.split_at(self.at);
+        bytes.extend_from_slice(head);
+        bytes.extend_from_slice(digits.as_bytes());
+        bytes.extend_from_slice(tail);
+        Object { bytes: bytes.into(), revision }
+    }
+
+    /// How long the object is, in bytes, without its revision.
+    pub fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Whether there is nothing in it; never, in practice.
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+}
+
+fn field(bytes: &mut Vec<u8>, name: &str, value: &Value) {
+    // Serialising a string or a value into memory cannot fail.
+    let _ = serde_json::to_writer(&mut *bytes, name);
+    bytes.push(b':');
+    let _ = serde_json::to_writer(&mut *bytes, value);
+}
+
+/// The position after the mark. It is the first place in the bytes where the mark can stand: kind and apiVersion before it
+/// contain no quotes.
+fn find_mark(bytes: &[u8]) -> Option<usize> {
+    let mark = MARK.as_bytes();
+    bytes.windows(mark.len()).position(|window| window == mark).map(|at| at + mark.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_revision_is_the_first_field_of_the_metadata() {
+        let value = json!({"data": {"a": "1"}, "metadata": {"name": "c", "resourceVersion": "7"},
+            "apiVersion": "v1", "kind": "ConfigMap"});
+        let object = Draft::new(&value).at(42);
+        assert_eq!(
+            String::from_utf8_lossy(object.bytes()),
+            r#"{"kind":"ConfigMap","apiVersion":"v1","metadata":{"resourceVersion":"42","name":"c"},"data":{"a":"1"}}"#
+        );
+        assert_eq!(Object::from_disk(object.bytes()).map(|o| o.revision()), Some(42));
+        assert!(String::from_utf8_lossy(object.at(1000).bytes()).contains(r#""resourceVersion":"1000""#));
+    }
+
+    #[test]
+    fn a_mark_inside_the_data_is_not_taken_for_the_revision() {
+        let value = json!({"kind": "C", "apiVersion": "v1", "metadata": {"name": MARK}, "x": MARK});
+        let object = Draft::new(&value).at(5).at(6);
+        assert_eq!(object.value()["metadata"]["resourceVersion"], "6");
+        assert_eq!(object.value()["x"], MARK);
+    }
+
+    #[test]
+    fn bytes_without_a_revision_are_not_an_object() {
+        assert!(Object::from_disk(b"{}").is_none());
+        assert!(Object::from_disk(br#"{"metadata":{"resourceVersion":"x"}}"#).is_none());
+    }
+}
