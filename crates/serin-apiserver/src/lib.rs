@@ -1,5 +1,18 @@
 //! The embedded Kubernetes API.
 //!
-//! It is a [`store`] of objects, durable and with history, and the verbs of the Kubernetes API over it.
+//! It is a [`store`] of objects, durable and with history, and the verbs of the Kubernetes API over it. What objects mean is
+//! decided by `serin-objects`; this crate keeps, serves and watches them, and says who may come in.
 
+mod access;
+mod discovery;
+mod documents;
+mod http;
+mod listen;
+mod server;
 pub mod store;
+mod verbs;
+
+pub use self::access::{Access, KubeconfigError, PkiError, User, write_kubeconfig};
+pub use self::http::Body;
+pub use self::listen::{ListenError, Listener};
+pub use self::server::{ApiServer, Connection, Settings, StartError};

@@ -57,7 +57,9 @@ impl Settings {
     }
 
     /// A store over a backend of redb's, for tests that make it fail. It is made anew each time the store opens.
-    pub fn backend(make: impl Fn() -> Box<dyn redb::StorageBackend> + Send + Sync + 'static) -> Self {
+    pub fn backend(
+        make: impl Fn() -> Box<dyn redb::StorageBackend> + Send + Sync + 'static,
+    ) -> Self {
         Self { place: Some(Place::Backend(Arc::new(make))), window: WINDOW }
     }
 
@@ -141,7 +143,12 @@ impl Store {
 
     /// The objects of a resource whose names begin with `prefix` and come after `after`, in order, and the revision they
     /// were read at.
-    pub fn list(&self, resource: &str, prefix: &str, after: Option<&str>) -> (Vec<(Arc<str>, Object)>, u64) {
+    pub fn list(
+        &self,
+        resource: &str,
+        prefix: &str,
+        after: Option<&str>,
+    ) -> (Vec<(Arc<str>, Object)>, u64) {
         let memory = self.shared.read();
         (memory.range(resource, prefix, after), memory.revision())
     }
@@ -181,6 +188,11 @@ impl Store {
         self.shared.read().events(resource, revision, limit)
     }
 
+    /// The revision of the last change of a resource; where it has not changed since the start, that of the start.
+    pub fn last_change(&self, resource: &str) -> u64 {
+        self.shared.read().last_change(resource)
+    }
+
     /// Wakes when a resource changes.
     pub fn subscribe(&self, resource: &str) -> watch::Receiver<u64> {
         self.shared.write().subscribe(resource)
@@ -204,7 +216,12 @@ impl Store {
     ///
     /// # Errors
     /// Fails where the object is gone or has changed, or the store cannot write.
-    pub async fn delete(&self, resource: &str, name: &str, revision: u64) -> Result<Object, WriteError> {
+    pub async fn delete(
+        &self,
+        resource: &str,
+        name: &str,
+        revision: u64,
+    ) -> Result<Object, WriteError> {
         self.send(resource, name, Expect::Revision(revision), None).await
     }
 

@@ -1,5 +1,6 @@
 //! The command line: names, defaults and help. Says what was typed, not what it means.
 
+mod apiserver;
 mod gateway;
 
 use std::path::PathBuf;
@@ -9,6 +10,7 @@ use serin_api::Severity;
 
 use crate::rehearse::RehearseArgs;
 
+pub(crate) use apiserver::ApiServerArgs;
 pub(crate) use gateway::{GatewayArgs, LogEncoding};
 
 /// Serin releases new versions of HTTP and gRPC services safely.
@@ -35,6 +37,7 @@ impl Cli {
         match &self.command {
             Command::Check(args) => args.view.color,
             Command::Explain(args) => args.view.color,
+            Command::Apiserver(args) => args.view.color,
             Command::Gateway(args) => args.view.color,
             Command::Rehearse(args) => args.view.color,
         }
@@ -51,6 +54,8 @@ pub(crate) enum Command {
     Gateway(Box<GatewayArgs>),
     /// Tell what a release plan would do
     Rehearse(RehearseArgs),
+    /// Serve a Kubernetes API without a cluster
+    Apiserver(ApiServerArgs),
 }
 
 const CHECK_ABOUT: &str = "\

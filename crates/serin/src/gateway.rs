@@ -7,7 +7,7 @@
 mod access_log;
 mod admin;
 mod certificates;
-mod log;
+pub(crate) mod log;
 mod manifests;
 mod names;
 mod serve;

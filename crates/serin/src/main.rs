@@ -3,6 +3,7 @@
 //! Nothing here decides. A command is a function from its arguments to an exit code; it writes to the output it is given.
 //! Exit codes: 0 in order, 1 the command found what it was told to look for, 2 it could not run.
 
+mod apiserver;
 mod check;
 mod cli;
 mod explain;
@@ -26,6 +27,7 @@ fn main() -> ExitCode {
     let result = match &cli.command {
         Command::Check(args) => check::run(args, &mut out),
         Command::Explain(args) => explain::run(args, &mut out),
+        Command::Apiserver(args) => apiserver::run(args, &mut out),
         Command::Gateway(args) => gateway::run(args, &mut out),
         Command::Rehearse(args) => rehearse::run(args, &mut out),
     };

@@ -95,7 +95,9 @@ impl Disk {
         let format = self.meta("format")?;
         match format {
             Some(FORMAT) => Ok(()),
-            Some(found) => Err(StoreError::Format { path: self.path.clone(), found, known: FORMAT }),
+            Some(found) => {
+                Err(StoreError::Format { path: self.path.clone(), found, known: FORMAT })
+            }
             None => self.run("prepare", || {
                 let write = self.database.begin_write()?;
                 write.open_table(OBJECTS)?;
@@ -215,7 +217,10 @@ fn open_file(folder: &Path, path: &Path) -> Result<Database, StoreError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => make_file(folder, path)?,
         Err(error) => return Err(io_failed(error)),
         Ok(metadata) if metadata.len() == 0 => {
-            return Err(StoreError::Damaged { path: path.to_owned(), problem: "the file is empty".into() });
+            return Err(StoreError::Damaged {
+                path: path.to_owned(),
+                problem: "the file is empty".into(),
+            });
         }
         Ok(_) => {}
     }
@@ -234,7 +239,11 @@ fn make_file(folder: &Path, path: &Path) -> Result<(), StoreError> {
         .mode(0o600)
         .open(&new)
         .map_err(io_failed)?;
-    drop(builder().create_file(file).map_err(|error| StoreError::from_redb("make", path, error.into()))?);
+    drop(
+        builder()
+            .create_file(file)
+            .map_err(|error| StoreError::from_redb("make", path, error.into()))?,
+    );
     fs::rename(&new, path).map_err(io_failed)?;
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(io_failed)
 }

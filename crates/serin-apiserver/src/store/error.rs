@@ -10,7 +10,9 @@ use super::Object;
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
     /// Another process holds the store.
-    #[error("the store {path} is in use by another server: stop that one, or choose another data folder")]
+    #[error(
+        "the store {path} is in use by another server: stop that one, or choose another data folder"
+    )]
     InUse {
         /// The file.
         path: PathBuf,
@@ -27,7 +29,9 @@ pub enum StoreError {
         problem: String,
     },
     /// The file was written by another version of Serin.
-    #[error("the store {path} has format {found}, this version reads format {known}: use the version that wrote it")]
+    #[error(
+        "the store {path} has format {found}, this version reads format {known}: use the version that wrote it"
+    )]
     Format {
         /// The file.
         path: PathBuf,
@@ -37,7 +41,9 @@ pub enum StoreError {
         known: u64,
     },
     /// There is no room left; the write was not made.
-    #[error("no space left for the store {path}: the write was refused and nothing was lost; free space and try again")]
+    #[error(
+        "no space left for the store {path}: the write was refused and nothing was lost; free space and try again"
+    )]
     Full {
         /// The file.
         path: PathBuf,
@@ -69,7 +75,11 @@ pub enum StoreError {
 
 impl StoreError {
     /// Tells apart what an operator has to treat differently.
-    pub(super) fn from_redb(action: &'static str, path: &std::path::Path, error: redb::Error) -> Self {
+    pub(super) fn from_redb(
+        action: &'static str,
+        path: &std::path::Path,
+        error: redb::Error,
+    ) -> Self {
         let path = path.to_owned();
         match error {
             redb::Error::DatabaseAlreadyOpen => Self::InUse { path },
@@ -85,9 +95,9 @@ impl StoreError {
     /// A full disk is told by its name; a file that ends too early is damaged.
     pub(super) fn from_io(action: &'static str, path: PathBuf, error: io::Error) -> Self {
         match error.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
-                Self::Full { path }
-            }
+            io::ErrorKind::StorageFull
+            | io::ErrorKind::QuotaExceeded
+            | io::ErrorKind::FileTooLarge => Self::Full { path },
             io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => {
                 Self::Damaged { path, problem: error.to_string() }
             }

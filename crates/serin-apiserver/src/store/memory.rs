@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, OnceLock};
 
+use serde_json::Value;
 use tokio::sync::watch;
 
 use super::{Object, TooOld};
@@ -37,8 +38,24 @@ pub struct Event {
     pub object: Object,
     /// What happened.
     pub change: Change,
-    /// The change as a watcher is told it in the stored version, made once for all watchers.
-    pub encoded: OnceLock<Arc<[u8]>>,
+    parsed: OnceLock<(Option<Value>, Value)>,
+}
+
+impl Event {
+    pub(super) fn new(
+        revision: u64,
+        name: Arc<str>,
+        change: Change,
+        before: Option<Object>,
+        object: Object,
+    ) -> Self {
+        Self { revision, name, before, object, change, parsed: OnceLock::new() }
+    }
+
+    /// The object before and after the change, parsed once for all watchers.
+    pub fn parsed(&self) -> &(Option<Value>, Value) {
+        self.parsed.get_or_init(|| (self.before.as_ref().map(Object::value), self.object.value()))
+    }
 }
 
 /// The objects of one resource, and its part of the window.
@@ -104,7 +121,12 @@ impl Memory {
     }
 
     /// The objects of a resource in order of their names, whose names begin with `prefix` and come after `after`.
-    pub(super) fn range(&self, resource: &str, prefix: &str, after: Option<&str>) -> Vec<(Arc<str>, Object)> {
+    pub(super) fn range(
+        &self,
+        resource: &str,
+        prefix: &str,
+        after: Option<&str>,
+    ) -> Vec<(Arc<str>, Object)> {
         let Some(collection) = self.collections.get(resource) else { return Vec::new() };
         between(&collection.objects, prefix, after)
             .map(|(name, object)| (Arc::clone(name), object.clone()))
@@ -120,7 +142,11 @@ impl Memory {
         revision: u64,
     ) -> Result<Vec<(Arc<str>, Object)>, TooOld> {
         let Some(collection) = self.collections.get(resource) else {
-            return if revision < self.start { Err(TooOld { oldest: self.start }) } else { Ok(Vec::new()) };
+            return if revision < self.start {
+                Err(TooOld { oldest: self.start })
+            } else {
+                Ok(Vec::new())
+            };
         };
         if revision < collection.forgotten {
             return Err(TooOld { oldest: collection.forgotten });
@@ -162,6 +188,11 @@ impl Memory {
             _ => self.revision,
         };
         Ok((events, upto))
+    }
+
+    /// The revision of the last change of a resource; where it has not changed since the start, that of the start.
+    pub(super) fn last_change(&self, resource: &str) -> u64 {
+        self.collections.get(resource).map_or(self.start, |c| (*c.changed.borrow()).max(self.start))
     }
 
     /// Wakes when the resource changes.

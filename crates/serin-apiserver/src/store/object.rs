@@ -51,8 +51,12 @@ impl Object {
     /// An object read from disk. The revision is taken from its JSON; `None` where there is none.
     pub(crate) fn from_disk(bytes: &[u8]) -> Option<Self> {
         let start = find_mark(bytes)?;
-        let digits: String =
-            bytes.get(start..)?.iter().take_while(|b| b.is_ascii_digit()).map(|&b| b as char).collect();
+        let digits: String = bytes
+            .get(start..)?
+            .iter()
+            .take_while(|b| b.is_ascii_digit())
+            .map(|&b| b as char)
+            .collect();
         Some(Self { bytes: bytes.into(), revision: digits.parse().ok()? })
     }
 }
@@ -163,7 +167,10 @@ mod tests {
             r#"{"kind":"ConfigMap","apiVersion":"v1","metadata":{"resourceVersion":"42","name":"c"},"data":{"a":"1"}}"#
         );
         assert_eq!(Object::from_disk(object.bytes()).map(|o| o.revision()), Some(42));
-        assert!(String::from_utf8_lossy(object.at(1000).bytes()).contains(r#""resourceVersion":"1000""#));
+        assert!(
+            String::from_utf8_lossy(object.at(1000).bytes())
+                .contains(r#""resourceVersion":"1000""#)
+        );
     }
 
     #[test]

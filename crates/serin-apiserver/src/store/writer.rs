@@ -120,14 +120,7 @@ impl Plan<'_> {
         let key_on_disk = super::disk_key(&write.resource, &write.name);
         self.batch.rows.push(Row { key: key_on_disk, value: stored.clone() });
         self.pending.insert(key, stored);
-        let event = Event {
-            revision: self.revision,
-            name: write.name,
-            before,
-            object: object.clone(),
-            change,
-            encoded: std::sync::OnceLock::new(),
-        };
+        let event = Event::new(self.revision, write.name, change, before, object.clone());
         self.events.push((write.resource, event));
         self.replies.push((write.reply, object));
     }

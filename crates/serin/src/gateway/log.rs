@@ -12,7 +12,7 @@ use crate::terminal;
 
 /// Changes what is logged.
 #[derive(Clone, Debug)]
-pub(super) struct Level(Handle<EnvFilter, Registry>);
+pub(crate) struct Level(Handle<EnvFilter, Registry>);
 
 impl Level {
     /// What is logged now.
@@ -27,7 +27,7 @@ impl Level {
 }
 
 /// Starts logging.
-pub(super) fn start(level: &str, color: When) -> anyhow::Result<Level> {
+pub(crate) fn start(level: &str, color: When) -> anyhow::Result<Level> {
     let filter = parse(level).context("--log-level")?;
     let (filter, handle) = reload::Layer::new(filter);
     let lines = fmt::layer()

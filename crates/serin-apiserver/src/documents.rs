@@ -1,0 +1,77 @@
+//! Documents about all resources, which are made once for each state of the catalog.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use serde_json::Value;
+use serin_objects::{Catalog, openapi};
+use sha2::{Digest as _, Sha256};
+
+use crate::discovery;
+
+/// What was made of the present catalog.
+#[derive(Default)]
+pub(crate) struct Documents(Mutex<Made>);
+
+#[derive(Default)]
+struct Made {
+    /// The catalog that the documents tell of. It is held, so that its address stands for it.
+    of: Option<Arc<Catalog>>,
+    documents: BTreeMap<String, (Bytes, String)>,
+}
+
+impl Documents {
+    /// Aggregated discovery.
+    pub(crate) fn discovery(
+        &self,
+        catalog: &Arc<Catalog>,
+        version: &str,
+        core: bool,
+    ) -> (Bytes, String) {
+        let key = format!("discovery {version} {core}");
+        self.document(catalog, key, || discovery::aggregated(catalog, version, core))
+    }
+
+    /// OpenAPI v2.
+    pub(crate) fn v2(&self, catalog: &Arc<Catalog>) -> (Bytes, String) {
+        self.document(catalog, "v2".into(), || openapi::v2(catalog))
+    }
+
+    /// The index of OpenAPI v3.
+    pub(crate) fn v3_index(&self, catalog: &Arc<Catalog>) -> (Bytes, String) {
+        self.document(catalog, "v3".into(), || openapi::v3_index(catalog))
+    }
+
+    /// OpenAPI v3 of `api/VERSION` or `apis/GROUP/VERSION`.
+    pub(crate) fn v3(&self, catalog: &Arc<Catalog>, path: &str) -> Option<(Bytes, String)> {
+        let (group, version) = match path.split('/').collect::<Vec<_>>().as_slice() {
+            ["api", version] => (String::new(), (*version).to_owned()),
+            ["apis", group, version] => ((*group).to_owned(), (*version).to_owned()),
+            _ => return None,
+        };
+        catalog.version(&group, &version)?;
+        let make = || openapi::v3(catalog, &group, &version).unwrap_or_default();
+        Some(self.document(catalog, format!("v3 {path}"), make))
+    }
+
+    fn document(
+        &self,
+        catalog: &Arc<Catalog>,
+        key: String,
+        make: impl FnOnce() -> Value,
+    ) -> (Bytes, String) {
+        let mut made = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if !made.of.as_ref().is_some_and(|of| Arc::ptr_eq(of, catalog)) {
+            *made = Made { of: Some(Arc::clone(catalog)), documents: BTreeMap::new() };
+        }
+        if let Some(document) = made.documents.get(&key) {
+            return document.clone();
+        }
+        let bytes = Bytes::from(make().to_string());
+        let hash: String =
+            Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02X}")).collect();
+        made.documents.insert(key, (bytes.clone(), hash.clone()));
+        (bytes, hash)
+    }
+}

@@ -1,0 +1,204 @@
+//! The server: what it is made of, how it starts, and the way of a request through it.
+//!
+//! A request is read (`request`), its maker is identified and checked, it is carried out by a verb, and the answer is
+//! written in the form that the client takes. Sockets are no concern of this module: [`crate::listen`] brings requests from
+//! outside, [`ApiServer::client`] those of the same process.
+
+mod keys;
+pub(crate) mod request;
+mod start;
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use http::{Method, Request, Response};
+use http_body_util::BodyExt as _;
+use serde_json::Value;
+use serin_objects::{Catalog, Resource, Status};
+use tokio::sync::watch;
+
+use crate::access::authn::Authenticator;
+use crate::access::pki::{Authority, PkiError};
+use crate::access::{Access, User};
+use crate::documents::Documents;
+use crate::http::Body;
+use crate::store::{self, Store, StoreError};
+
+/// What a server is started with.
+#[derive(Clone, Default)]
+pub struct Settings {
+    /// The folder of the store; without one everything is in memory and ends with the process.
+    pub data_dir: Option<PathBuf>,
+    /// CustomResourceDefinitions that are there from the start.
+    pub definitions: Vec<Value>,
+}
+
+/// Why a server could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Certificates.
+    #[error(transparent)]
+    Pki(#[from] PkiError),
+    /// An object that has to be there could not be made.
+    #[error("cannot make {what}: {}", .status.message)]
+    Bootstrap {
+        /// Which.
+        what: String,
+        /// What the API said.
+        status: Box<Status>,
+    },
+}
+
+/// The API server. Clones are the same server.
+#[derive(Clone)]
+pub struct ApiServer {
+    pub(crate) inner: Arc<Inner>,
+}
+
+/// The parts of the server.
+pub(crate) struct Inner {
+    pub(crate) store: Store,
+    pub(crate) catalog: ArcSwap<Catalog>,
+    pub(crate) authn: Authenticator,
+    pub(crate) authority: Authority,
+    pub(crate) documents: Documents,
+    /// Held while what is given out, or what exists, is read and then written: Services and definitions.
+    pub(crate) exclusive: tokio::sync::Mutex<()>,
+    /// Turns true when the server stops: watches end then.
+    pub(crate) stopping: watch::Sender<bool>,
+}
+
+impl ApiServer {
+    /// Opens the store, makes what has to be there, and starts the controllers inside. Needs a tokio runtime.
+    ///
+    /// # Errors
+    /// Fails where the store cannot be used or holds something that cannot be read.
+    pub async fn start(settings: Settings) -> Result<Self, StartError> {
+        start::start(settings).await
+    }
+
+    /// A client in this process: a service that takes requests as `user`, without a socket.
+    pub fn client(&self, user: User) -> Connection {
+        Connection { server: self.clone(), user: Some(user) }
+    }
+
+    /// How a user's tools reach the server as its administrator when it listens at `address`.
+    pub fn access(&self, address: SocketAddr) -> Access {
+        Access {
+            url: format!("https://{address}"),
+            authority: self.inner.authority.pem().to_owned(),
+            token: self.inner.authn.administrator().to_owned(),
+        }
+    }
+
+    /// A certificate and key, as PEM, that say a client is `user` in `groups`.
+    ///
+    /// # Errors
+    /// Fails where none can be made.
+    pub fn client_certificate(
+        &self,
+        user: &str,
+        groups: &[&str],
+    ) -> Result<(String, String), PkiError> {
+        let pair = self.inner.authority.client(user, groups)?;
+        Ok((pair.certificate, pair.key))
+    }
+
+    /// Ends all watches; requests that are under way are finished.
+    pub fn stop(&self) {
+        self.inner.stopping.send_replace(true);
+    }
+
+    /// One request of a part of the server itself, through the same door as all others.
+    pub(crate) async fn ask(
+        &self,
+        user: &User,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Value, Status> {
+        let mut request = Request::builder().method(method).uri(path);
+        if body.is_some() {
+            request = request.header(http::header::CONTENT_TYPE, "application/json");
+        }
+        let bytes = body.map(|body| Bytes::from(body.to_string())).unwrap_or_default();
+        let request = request.body(Body::from(bytes)).map_err(Status::internal)?;
+        let response = self.handle(Some(user.clone()), request).await;
+        let code = response.status();
+        let bytes = match response.into_body().collect().await {
+            Ok(body) => body.to_bytes(),
+            Err(never) => match never {},
+        };
+        let value: Value = serde_json::from_slice(&bytes).map_err(Status::internal)?;
+        if code.is_success() { Ok(value) } else { Err(status_of(&value)) }
+    }
+
+    /// The resource at a path, if it is served.
+    pub(crate) fn resource(
+        &self,
+        group: &str,
+        version: &str,
+        plural: &str,
+    ) -> Option<Arc<Resource>> {
+        self.inner.catalog.load().find(group, version, plural).cloned()
+    }
+}
+
+/// A failure that came back as an object.
+fn status_of(value: &Value) -> Status {
+    let text = |name: &str| value.get(name).and_then(Value::as_str).unwrap_or_default();
+    let code = value.get("code").and_then(Value::as_u64).and_then(|code| u16::try_from(code).ok());
+    Status::new(code.unwrap_or(500), text("reason"), text("message"))
+}
+
+/// Requests of one client whose certificate, or whose place in this process, may have told who it is.
+#[derive(Clone)]
+pub struct Connection {
+    server: ApiServer,
+    user: Option<User>,
+}
+
+impl Connection {
+    pub(crate) const fn new(server: ApiServer, user: Option<User>) -> Self {
+        Self { server, user }
+    }
+}
+
+impl<B> tower::Service<Request<B>> for Connection
+where
+    B: http_body::Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let server = self.server.clone();
+        let user = self.user.clone();
+        Box::pin(async move { Ok(server.handle(user, request).await) })
+    }
+}
+
+/// Settings of the store.
+fn store_settings(settings: &Settings) -> store::Settings {
+    match &settings.data_dir {
+        Some(folder) => store::Settings::folder(folder),
+        None => store::Settings::in_memory(),
+    }
+}

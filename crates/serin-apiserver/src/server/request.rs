@@ -1,0 +1,429 @@
+//! The way of a request: read, identify, permit, carry out, answer, record.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, ETAG, IF_NONE_MATCH, USER_AGENT};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use serde_json::Value;
+use serin_objects::{Resource, Status};
+
+use super::ApiServer;
+use crate::access::User;
+use crate::access::attributes::Attributes;
+use crate::access::user::{ANONYMOUS, MASTERS};
+use crate::discovery;
+use crate::http::Body;
+use crate::http::accept::{Accept, Answer, Encoding, Shape, aggregated};
+use crate::http::query::Query;
+use crate::http::target::{ResourcePath, Target};
+use crate::verbs;
+
+/// How long a body may be.
+pub(crate) const BODY_LIMIT: usize = 3 << 20;
+
+/// A request on a resource, read and permitted.
+#[derive(Clone)]
+pub(crate) struct Call {
+    pub(crate) user: User,
+    pub(crate) verb: &'static str,
+    pub(crate) resource: Arc<Resource>,
+    /// Empty outside of namespaces and for all of them.
+    pub(crate) namespace: String,
+    pub(crate) name: Option<String>,
+    pub(crate) subresource: Option<String>,
+    pub(crate) query: Query,
+    pub(crate) headers: HeaderMap,
+    pub(crate) accept: Accept,
+    pub(crate) body: Bytes,
+}
+
+impl Call {
+    /// The name of the object; empty where the call is about many.
+    pub(crate) fn object_name(&self) -> &str {
+        self.name.as_deref().unwrap_or_default()
+    }
+
+    /// Where the object is kept.
+    pub(crate) fn storage(&self) -> String {
+        storage_of(&self.resource)
+    }
+
+    /// Under which name the object is kept.
+    pub(crate) fn key(&self) -> String {
+        key_of(&self.namespace, self.object_name())
+    }
+}
+
+/// Where the objects of a resource are kept: `apps/deployments`.
+pub(crate) fn storage_of(resource: &Resource) -> String {
+    format!("{}/{}", resource.storage.group, resource.storage.plural)
+}
+
+/// Under which name an object is kept: `namespace/name`, or the name alone.
+pub(crate) fn key_of(namespace: &str, name: &str) -> String {
+    if namespace.is_empty() { name.to_owned() } else { format!("{namespace}/{name}") }
+}
+
+/// What every answer is made with.
+struct Head {
+    method: Method,
+    path: String,
+    query: Query,
+    headers: HeaderMap,
+}
+
+impl Head {
+    fn header(&self, name: &http::HeaderName) -> &str {
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    }
+
+    /// Whether a person reads the answer.
+    fn is_pretty(&self) -> bool {
+        if self.query.has("pretty") {
+            return self.query.flag("pretty");
+        }
+        let agent = self.header(&USER_AGENT);
+        ["curl", "Wget", "Mozilla/5.0"].iter().any(|name| agent.starts_with(name))
+    }
+}
+
+impl ApiServer {
+    /// Answers one request. `user` is who the connection says it is.
+    pub(crate) async fn handle<B>(&self, user: Option<User>, request: Request<B>) -> Response<Body>
+    where
+        B: http_body::Body + Send + 'static,
+        B::Data: Send,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let (parts, body) = request.into_parts();
+        let head = Head {
+            method: parts.method,
+            path: parts.uri.path().to_owned(),
+            query: Query::parse(parts.uri.query().unwrap_or_default()),
+            headers: parts.headers,
+        };
+        let result = match self.identify(user, &head.headers) {
+            Ok(user) => self.route(user, &head, body).await,
+            Err(status) => Err(status),
+        };
+        result.unwrap_or_else(|status| failure(&status, &head))
+    }
+
+    /// Who makes the request. Acting in another's name is refused, because what that one may do is not known.
+    fn identify(&self, known: Option<User>, headers: &HeaderMap) -> Result<User, Status> {
+        let user = match known {
+            Some(user) => user,
+            None => self
+                .inner
+                .authn
+                .authenticate(headers)
+                .map_err(|_| Status::unauthorized())?
+                .unwrap_or_else(User::anonymous),
+        };
+        if headers.keys().any(|name| name.as_str().starts_with("impersonate-")) {
+            return Err(Status::new(403, "Forbidden", "impersonation is not served"));
+        }
+        Ok(user)
+    }
+
+    async fn route<B>(&self, user: User, head: &Head, body: B) -> Result<Response<Body>, Status>
+    where
+        B: http_body::Body + Send + 'static,
+        B::Data: Send,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        match Target::parse(&head.path) {
+            Target::Resource(path) => {
+                let mut call = self.call(&user, head, path)?;
+                if matches!(
+                    head.method,
+                    Method::POST | Method::PUT | Method::PATCH | Method::DELETE
+                ) {
+                    call.body = read(body, &head.headers).await?;
+                }
+                let response = verbs::carry_out(self, &call).await?;
+                Ok(if head.is_pretty() { prettier(response).await } else { response })
+            }
+            target => {
+                self.permit_path(&user, head)?;
+                if head.method != Method::GET && head.method != Method::HEAD {
+                    return Err(Status::new(
+                        405,
+                        "MethodNotAllowed",
+                        "the server does not allow this method on the requested resource",
+                    ));
+                }
+                self.other(&target, head)
+            }
+        }
+    }
+
+    /// Reads a request on a resource and checks that its maker may make it.
+    fn call(&self, user: &User, head: &Head, path: ResourcePath) -> Result<Call, Status> {
+        let found = self.resource(&path.group, &path.version, &path.resource);
+        let named = path.name.clone().unwrap_or_default();
+        let watches = path.watch || head.query.flag("watch");
+        let verb = verb_of(&head.method, path.name.is_some(), watches)?;
+        let fields = head.query.text("fieldSelector").unwrap_or_default();
+        // A selection of one name may be permitted by a role for that name.
+        let selected = fields
+            .strip_prefix("metadata.name=")
+            .filter(|name| !name.contains(','))
+            .unwrap_or_default();
+        let attributes = Attributes {
+            verb,
+            // A namespace is inside itself, for roles.
+            namespace: match (&path.namespace, path.resource.as_str()) {
+                (Some(namespace), _) => namespace,
+                (None, "namespaces") if path.group.is_empty() => &named,
+                (None, _) => "",
+            },
+            group: &path.group,
+            resource: &path.resource,
+            subresource: path.subresource.as_deref().unwrap_or_default(),
+            name: if named.is_empty() { selected } else { &named },
+            path: None,
+        };
+        self.permit(user, &attributes)?;
+        let resource = found.ok_or_else(Status::no_such_path)?;
+        let fits = match &path.namespace {
+            Some(_) => resource.namespaced,
+            // All namespaces can be listed and watched; one object always has its namespace.
+            None => {
+                !resource.namespaced
+                    || (path.name.is_none() && matches!(verb, "list" | "watch"))
+                    || !resource.is_stored()
+            }
+        };
+        if !fits {
+            return Err(Status::no_such_path());
+        }
+        let answer = if verb == "watch" { Answer::Watch } else { Answer::Objects };
+        let accept = Accept::parse(head.header(&ACCEPT), answer);
+        // Logs and upgrades are not written in a form of objects.
+        let plain = path.subresource.is_some();
+        let accept = match accept {
+            Err(_) if plain => Accept { encoding: Encoding::Json, shape: Shape::Whole },
+            other => other?,
+        };
+        Ok(Call {
+            user: user.clone(),
+            verb,
+            resource,
+            namespace: path.namespace.unwrap_or_default(),
+            name: path.name,
+            subresource: path.subresource,
+            query: head.query.clone(),
+            headers: head.headers.clone(),
+            accept,
+            body: Bytes::new(),
+        })
+    }
+
+    /// Refuses whoever is not an administrator.
+    pub(crate) fn permit(&self, user: &User, what: &Attributes<'_>) -> Result<(), Status> {
+        if user.is_in(MASTERS) {
+            return Ok(());
+        }
+        if user.name == ANONYMOUS {
+            return Err(Status::unauthorized());
+        }
+        let refusal = what.refusal(&user.name);
+        let group_resource = if what.group.is_empty() {
+            what.resource.to_owned()
+        } else {
+            format!("{}.{}", what.resource, what.group)
+        };
+        let message = if what.name.is_empty() {
+            format!("{group_resource} is forbidden: {refusal}")
+        } else {
+            format!("{group_resource} {:?} is forbidden: {refusal}", what.name)
+        };
+        let details = serin_objects::status::Details {
+            name: what.name.to_owned(),
+            group: what.group.to_owned(),
+            kind: what.resource.to_owned(),
+            ..Default::default()
+        };
+        Err(Status::new(403, "Forbidden", message).with(details))
+    }
+
+    fn permit_path(&self, user: &User, head: &Head) -> Result<(), Status> {
+        let verb = head.method.as_str().to_ascii_lowercase();
+        let what = Attributes { verb: &verb, path: Some(&head.path), ..Attributes::default() };
+        if user.is_in(MASTERS) {
+            return Ok(());
+        }
+        if user.name == ANONYMOUS {
+            return Err(Status::unauthorized());
+        }
+        let message = format!("forbidden: {}", what.refusal(&user.name));
+        Err(Status::new(403, "Forbidden", message).with(Default::default()))
+    }
+
+    /// Whatever is no resource.
+    fn other(&self, target: &Target, head: &Head) -> Result<Response<Body>, Status> {
+        let catalog = self.inner.catalog.load();
+        let accept = head.header(&ACCEPT);
+        let found = |value: Option<Value>| value.ok_or_else(Status::no_such_path);
+        let document = |bytes: Option<(Bytes, String)>| {
+            let (bytes, hash) = bytes.ok_or_else(Status::no_such_path)?;
+            Ok(cached(bytes, &hash, "application/json", head))
+        };
+        let value = match target {
+            Target::CoreVersions | Target::Groups => {
+                let core = *target == Target::CoreVersions;
+                if let Some(version) = aggregated(accept) {
+                    let (bytes, hash) = self.inner.documents.discovery(&catalog, version, core);
+                    let kind = format!(
+                        "application/json;g=apidiscovery.k8s.io;v={version};as=APIGroupDiscoveryList"
+                    );
+                    return Ok(cached(bytes, &hash, &kind, head));
+                }
+                if core {
+                    discovery::core_versions("127.0.0.1")
+                } else {
+                    discovery::groups(&catalog)
+                }
+            }
+            Target::Group(name) => found(discovery::group(&catalog, name))?,
+            Target::Resources { group, version } => {
+                found(discovery::resources(&catalog, group, version))?
+            }
+            Target::Version => discovery::version(),
+            Target::Root => discovery::paths(&catalog),
+            Target::OpenApiV2 => return document(Some(self.inner.documents.v2(&catalog))),
+            Target::OpenApiV3Index => {
+                return document(Some(self.inner.documents.v3_index(&catalog)));
+            }
+            Target::OpenApiV3(path) => return document(self.inner.documents.v3(&catalog, path)),
+            Target::Health { endpoint, check } => return health(endpoint, check.as_deref(), head),
+            Target::Resource(_) | Target::Unknown => return Err(Status::no_such_path()),
+        };
+        Accept::parse(accept, Answer::Other)?;
+        let text = if head.is_pretty() { format!("{value:#}") } else { value.to_string() };
+        Ok(answer(StatusCode::OK, "application/json", text.into()))
+    }
+}
+
+/// The verb of a request, as roles name it.
+fn verb_of(method: &Method, named: bool, watches: bool) -> Result<&'static str, Status> {
+    Ok(match (method.as_str(), named) {
+        ("GET" | "HEAD", _) if watches => "watch",
+        ("GET" | "HEAD", true) => "get",
+        ("GET" | "HEAD", false) => "list",
+        ("POST", _) => "create",
+        ("PUT", _) => "update",
+        ("PATCH", _) => "patch",
+        ("DELETE", true) => "delete",
+        ("DELETE", false) => "deletecollection",
+        _ => {
+            let message = "the server does not allow this method on the requested resource";
+            return Err(Status::new(405, "MethodNotAllowed", message).with(Default::default()));
+        }
+    })
+}
+
+/// Reads a body within the limit.
+async fn read<B>(body: B, headers: &HeaderMap) -> Result<Bytes, Status>
+where
+    B: http_body::Body + Send,
+    B::Data: Send,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let too_large = || {
+        let message = format!("Request entity too large: limit is {BODY_LIMIT}");
+        Status::new(413, "RequestEntityTooLarge", message).with(Default::default())
+    };
+    let announced =
+        headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    if announced.is_some_and(|length| length > BODY_LIMIT) {
+        return Err(too_large());
+    }
+    match Limited::new(body, BODY_LIMIT).collect().await {
+        Ok(body) => Ok(body.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(too_large()),
+        Err(error) => Err(Status::bad_request(format!("the body could not be read: {error}"))),
+    }
+}
+
+/// A response of one kind.
+pub(crate) fn answer(code: StatusCode, kind: &str, body: Body) -> Response<Body> {
+    let mut response = Response::new(body);
+    *response.status_mut() = code;
+    let headers = response.headers_mut();
+    if let Ok(kind) = HeaderValue::from_str(kind) {
+        headers.insert(CONTENT_TYPE, kind);
+    }
+    headers.insert(http::header::CACHE_CONTROL, HeaderValue::from_static("no-cache, private"));
+    response
+}
+
+/// A document that clients may have already.
+fn cached(bytes: Bytes, hash: &str, kind: &str, head: &Head) -> Response<Body> {
+    let tag = format!("\"{hash}\"");
+    let known = head.header(&IF_NONE_MATCH).split(',').any(|it| it.trim() == tag);
+    let mut response = if known {
+        answer(StatusCode::NOT_MODIFIED, kind, Body::empty())
+    } else {
+        answer(StatusCode::OK, kind, bytes.into())
+    };
+    if let Ok(tag) = HeaderValue::from_str(&tag) {
+        response.headers_mut().insert(ETAG, tag);
+    }
+    response.headers_mut().insert(http::header::VARY, HeaderValue::from_static("Accept"));
+    response
+}
+
+fn health(endpoint: &str, check: Option<&str>, head: &Head) -> Result<Response<Body>, Status> {
+    let checks = ["ping", "log", "etcd"];
+    let text = match check {
+        Some(check) if checks.contains(&check) => "ok".to_owned(),
+        Some(_) => return Err(Status::no_such_path()),
+        None if head.query.has("verbose") => {
+            let lines: String = checks.iter().map(|check| format!("[+]{check} ok\n")).collect();
+            format!("{lines}{endpoint} check passed\n")
+        }
+        None => "ok".to_owned(),
+    };
+    Ok(answer(StatusCode::OK, "text/plain; charset=utf-8", text.into()))
+}
+
+/// A failure, as an object.
+fn failure(status: &Status, head: &Head) -> Response<Body> {
+    // Where nothing is, clients of Kubernetes expect no object but a page, and name what they asked for themselves.
+    if *status == Status::no_such_path() {
+        let page = Body::from("404 page not found\n");
+        return answer(StatusCode::NOT_FOUND, "text/plain; charset=utf-8", page);
+    }
+    let value = status.to_value();
+    let text = if head.is_pretty() { format!("{value:#}") } else { value.to_string() };
+    let code = StatusCode::from_u16(status.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = answer(code, "application/json", text.into());
+    let after = status.details.as_ref().map_or(0, |details| details.retry_after_seconds);
+    if after > 0 {
+        response.headers_mut().insert(http::header::RETRY_AFTER, HeaderValue::from(after));
+    }
+    response
+}
+
+/// The same answer with line breaks, for people.
+async fn prettier(response: Response<Body>) -> Response<Body> {
+    let (mut parts, body) = response.into_parts();
+    let json = parts.headers.get(CONTENT_TYPE).is_some_and(|kind| kind == "application/json");
+    if !json || body.is_endless() {
+        return Response::from_parts(parts, body);
+    }
+    let bytes = match body.collect().await {
+        Ok(body) => body.to_bytes(),
+        Err(never) => match never {},
+    };
+    parts.headers.remove(CONTENT_LENGTH);
+    let body = match serde_json::from_slice::<Value>(&bytes) {
+        Ok(value) => Body::from(format!("{value:#}")),
+        Err(_) => Body::from(bytes),
+    };
+    Response::from_parts(parts, body)
+}

@@ -1,0 +1,60 @@
+//! What can be done with objects.
+//!
+//! [`carry_out`] chooses by verb and subresource. Reading is in `read` and `follow`, all writing goes through `write`, the
+//! end of objects through `remove` and `collect`; `answer` gives objects the form that the client takes.
+
+mod answer;
+pub(crate) mod collect;
+mod continuation;
+pub(crate) mod definitions;
+mod follow;
+mod input;
+mod patch;
+mod read;
+mod remove;
+mod reviews;
+mod select;
+pub(crate) mod services;
+mod write;
+
+use http::Response;
+use serin_objects::Status;
+
+use crate::http::Body;
+use crate::server::ApiServer;
+use crate::server::request::Call;
+
+/// Does what a request asks for.
+pub(crate) async fn carry_out(server: &ApiServer, call: &Call) -> Result<Response<Body>, Status> {
+    let resource = &call.resource;
+    match call.subresource.as_deref() {
+        None if !resource.has_verb(call.verb) => {
+            return Err(Status::method_not_allowed(resource, call.verb));
+        }
+        None => {}
+        Some(name) => {
+            let subresource = resource.subresource(name).ok_or_else(Status::no_such_path)?;
+            if !subresource.verbs.iter().any(|verb| verb == call.verb) {
+                return Err(Status::method_not_allowed(resource, call.verb));
+            }
+            if !matches!(name, "status" | "scale") {
+                let message = format!("{name} of {} is not served", resource.group_resource());
+                return Err(Status::new(501, "NotImplemented", message));
+            }
+        }
+    }
+    let gives_out = services::are(resource) || definitions::are(resource);
+    let writes = !matches!(call.verb, "get" | "list" | "watch");
+    let _alone = if gives_out && writes { Some(server.inner.exclusive.lock().await) } else { None };
+    match call.verb {
+        "get" => read::get(server, call),
+        "list" => read::list(server, call),
+        "watch" => follow::watch(server, call),
+        "create" if !resource.is_stored() => reviews::answer(call),
+        "create" => write::create(server, call).await,
+        "update" => write::update(server, call).await,
+        "patch" => patch::patch(server, call).await,
+        "delete" => remove::delete(server, call).await,
+        _ => remove::delete_collection(server, call).await,
+    }
+}

@@ -1,0 +1,90 @@
+//! What a request brings: its body in one of the forms the server reads, and the parameters of writes.
+
+use http::header::{CONTENT_TYPE, USER_AGENT};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use serin_objects::Status;
+use serin_objects::decode::{self, Body, FieldValidation};
+use serin_objects::prepare::{Context, Ownership};
+
+use crate::server::request::Call;
+
+/// The forms of a body.
+const FORMS: &[&str] =
+    &["application/json", "application/yaml", "application/vnd.kubernetes.protobuf"];
+
+/// The type of the body without its parameters.
+pub(super) fn media_type(call: &Call) -> &str {
+    let header = call.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    header.unwrap_or_default().split(';').next().unwrap_or_default().trim()
+}
+
+/// The body.
+pub(super) fn body(call: &Call) -> Result<Body, Status> {
+    let read = match media_type(call) {
+        "" | "application/json" => decode::json(&call.body),
+        "application/yaml" => decode::yaml(&call.body),
+        "application/vnd.kubernetes.protobuf" => decode::protobuf(&call.body),
+        _ => return Err(Status::unsupported_media_type(FORMS)),
+    };
+    read.map_err(Status::bad_request)
+}
+
+/// What happens to fields that the kind does not have.
+pub(super) fn validation(call: &Call) -> Result<FieldValidation, Status> {
+    FieldValidation::parse(call.query.text("fieldValidation"))
+}
+
+/// Whether nothing is to be stored.
+pub(super) fn is_dry_run(call: &Call) -> Result<bool, Status> {
+    match call.query.all("dryRun") {
+        [] => Ok(false),
+        [all] if all == "All" => Ok(true),
+        other => Err(Status::bad_request(format!(
+            "dryRun: Unsupported value: {other:?}: supported values: \"All\""
+        ))),
+    }
+}
+
+/// The circumstances of a write.
+pub(super) fn context(call: &Call, ownership: Ownership) -> Context<'_> {
+    let agent = call.headers.get(USER_AGENT).and_then(|value| value.to_str().ok());
+    let agent = agent.unwrap_or("unknown").split('/').next().unwrap_or_default();
+    Context {
+        now: Timestamp::now(),
+        manager: call.query.text("fieldManager").unwrap_or(agent),
+        ownership,
+        subresource: call.subresource.as_deref(),
+    }
+}
+
+/// How an object is to be deleted.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Deletion {
+    /// `Foreground`, `Background` or `Orphan`.
+    pub(super) propagation: Option<String>,
+    pub(super) uid: Option<String>,
+    pub(super) revision: Option<String>,
+    pub(super) dry_run: bool,
+}
+
+/// The options of a deletion, from the body or the parameters.
+pub(super) fn deletion(call: &Call) -> Result<Deletion, Status> {
+    let value = if call.body.is_empty() { json!({}) } else { body(call)?.value };
+    let text = |at: &str| value.pointer(at).and_then(Value::as_str).map(str::to_owned);
+    let propagation = text("/propagationPolicy")
+        .or_else(|| call.query.text("propagationPolicy").map(str::to_owned))
+        .or_else(|| (value["orphanDependents"] == json!(true)).then(|| "Orphan".to_owned()));
+    if let Some(other) =
+        propagation.as_deref().filter(|it| !matches!(*it, "Foreground" | "Background" | "Orphan"))
+    {
+        return Err(Status::bad_request(format!("invalid propagationPolicy {other:?}")));
+    }
+    let dry = value["dryRun"].as_array().is_some_and(|all| all.contains(&json!("All")));
+    Ok(Deletion {
+        propagation,
+        uid: text("/preconditions/uid"),
+        revision: text("/preconditions/resourceVersion"),
+        dry_run: dry || is_dry_run(call)?,
+    })
+}

@@ -1,0 +1,187 @@
+//! Deleting: an object goes at once, or is marked and goes when nothing holds it any more.
+
+use std::sync::Arc;
+
+use http::{Response, StatusCode};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use serin_objects::{Resource, Status, convert, status};
+
+use super::answer::{self, ListMeta, shown};
+use super::input::{self, Deletion};
+use super::select::Selection;
+use super::{collect, definitions};
+use crate::http::Body;
+use crate::server::ApiServer;
+use crate::server::request::{Call, storage_of};
+use crate::store::{Draft, Expect, Object, WriteError};
+
+pub(super) const FOREGROUND: &str = "foregroundDeletion";
+pub(super) const ORPHAN: &str = "orphan";
+const ATTEMPTS: usize = 32;
+
+/// What became of an object that was to go.
+pub(super) enum Removed {
+    /// It is gone; as it was.
+    Gone(Value),
+    /// It waits for its finalizers.
+    Marked(Value),
+}
+
+pub(super) async fn delete(server: &ApiServer, call: &Call) -> Result<Response<Body>, Status> {
+    if call.subresource.is_some() {
+        return Err(Status::method_not_allowed(&call.resource, call.verb));
+    }
+    let deletion = input::deletion(call)?;
+    Ok(match remove(server, &call.resource, &call.key(), &deletion).await? {
+        Removed::Marked(object) => answer::one(call, StatusCode::OK, &object),
+        // Clients of these kinds get the object, as from a real server.
+        Removed::Gone(object)
+            if matches!(call.resource.kind.as_str(), "Pod" | "Service" | "Namespace") =>
+        {
+            answer::one(call, StatusCode::OK, &object)
+        }
+        Removed::Gone(object) => {
+            let uid = object["metadata"]["uid"].as_str().unwrap_or_default();
+            let text = status::deleted(&call.resource, call.object_name(), uid).to_string();
+            crate::server::request::answer(StatusCode::OK, "application/json", text.into())
+        }
+    })
+}
+
+pub(super) async fn delete_collection(
+    server: &ApiServer,
+    call: &Call,
+) -> Result<Response<Body>, Status> {
+    let selection = Selection::read(&call.resource, &call.query, None)?;
+    let deletion = input::deletion(call)?;
+    let prefix = super::read::prefix(&call.namespace);
+    let (found, revision) = server.inner.store.list(&call.storage(), &prefix, None);
+    let mut removed: Vec<Object> = Vec::new();
+    for (key, object) in found {
+        if !selection.matches(&shown(&call.resource, &object)) {
+            continue;
+        }
+        match remove(server, &call.resource, &key, &deletion).await {
+            Ok(_) => removed.push(object),
+            Err(status) if status.code == 404 => {}
+            Err(status) => return Err(status),
+        }
+    }
+    Ok(answer::list(call, removed, &ListMeta { revision, more: None, remaining: None }))
+}
+
+/// Whether something has to happen before the object goes.
+pub(super) fn is_held(object: &Value) -> bool {
+    let some = |list: &Value| list.as_array().is_some_and(|list| !list.is_empty());
+    some(&object["metadata"]["finalizers"])
+        || (object["kind"] == "Namespace"
+            && object["apiVersion"] == "v1"
+            && some(&object["spec"]["finalizers"]))
+}
+
+/// Deletes an object or marks it.
+pub(super) async fn remove(
+    server: &ApiServer,
+    resource: &Arc<Resource>,
+    key: &str,
+    deletion: &Deletion,
+) -> Result<Removed, Status> {
+    let storage = storage_of(resource);
+    let name = key.rsplit('/').next().unwrap_or(key);
+    let store = &server.inner.store;
+    for _ in 0..ATTEMPTS {
+        let stored =
+            store.object(&storage, key).ok_or_else(|| Status::not_found(resource, name))?;
+        let old = shown(resource, &stored);
+        check(resource, name, &old, deletion)?;
+        let mut object = old.clone();
+        wish(&mut object, deletion.propagation.as_deref());
+        let held = is_held(&object);
+        if deletion.dry_run {
+            return Ok(if held { Removed::Marked(object) } else { Removed::Gone(object) });
+        }
+        let written = if held {
+            mark(&mut object);
+            if object == old {
+                return Ok(Removed::Marked(old));
+            }
+            let draft = Draft::new(&convert::to_storage(resource, object));
+            store.put(&storage, key, Expect::Revision(stored.revision()), draft).await
+        } else {
+            if definitions::are(resource) {
+                definitions::remove(server, &old).await?;
+            }
+            store.delete(&storage, key, stored.revision()).await
+        };
+        match written {
+            Ok(written) if held => {
+                collect::marked(server, resource, written.value());
+                return Ok(Removed::Marked(shown(resource, &written)));
+            }
+            Ok(gone) => {
+                collect::gone(server, resource, gone.value());
+                return Ok(Removed::Gone(shown(resource, &gone)));
+            }
+            Err(WriteError::Conflict(_)) => {}
+            Err(WriteError::Store(error)) => return Err(Status::internal(error)),
+        }
+    }
+    Err(Status::modified(resource, name))
+}
+
+/// What the client expects of the object.
+fn check(resource: &Resource, name: &str, old: &Value, deletion: &Deletion) -> Result<(), Status> {
+    for (wanted, field, what) in
+        [(&deletion.uid, "uid", "UID"), (&deletion.revision, "resourceVersion", "ResourceVersion")]
+    {
+        let have = old["metadata"][field].as_str().unwrap_or_default();
+        if let Some(wanted) = wanted.as_deref().filter(|wanted| *wanted != have) {
+            let why = format!(
+                "Precondition failed: {what} in precondition: {wanted}, {what} in object meta: {have}"
+            );
+            return Err(Status::conflict(resource, name, &why));
+        }
+    }
+    Ok(())
+}
+
+/// Sets the finalizers that say what happens to dependents.
+fn wish(object: &mut Value, propagation: Option<&str>) {
+    let wanted = match propagation {
+        Some("Foreground") => Some(FOREGROUND),
+        Some("Orphan") => Some(ORPHAN),
+        Some(_) => None,
+        None => return,
+    };
+    let mut finalizers = object["metadata"]["finalizers"].as_array().cloned().unwrap_or_default();
+    finalizers.retain(|it| it != FOREGROUND && it != ORPHAN);
+    finalizers.extend(wanted.map(Value::from));
+    put_finalizers(object, finalizers);
+}
+
+/// Sets the finalizers; none are no field.
+pub(super) fn put_finalizers(object: &mut Value, finalizers: Vec<Value>) {
+    if let Some(metadata) = object["metadata"].as_object_mut() {
+        if finalizers.is_empty() {
+            metadata.remove("finalizers");
+        } else {
+            metadata.insert("finalizers".into(), finalizers.into());
+        }
+    }
+}
+
+fn mark(object: &mut Value) {
+    if object["metadata"]["deletionTimestamp"].is_string() {
+        return;
+    }
+    let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    object["metadata"]["deletionTimestamp"] = now.into();
+    object["metadata"]["deletionGracePeriodSeconds"] = json!(0);
+    if let Some(generation) = object["metadata"]["generation"].as_i64() {
+        object["metadata"]["generation"] = json!(generation + 1);
+    }
+    if object["kind"] == "Namespace" && object["apiVersion"] == "v1" {
+        object["status"]["phase"] = json!("Terminating");
+    }
+}

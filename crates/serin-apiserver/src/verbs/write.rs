@@ -1,0 +1,279 @@
+//! Creating and changing objects: every write of an object that stays goes through here.
+
+use http::{Response, StatusCode};
+use serde_json::{Value, json};
+use serin_objects::prepare::{self, Identity, Ownership};
+use serin_objects::{FieldError, Path, Prepared, Status, admission, convert, decode, names, scale};
+
+use super::answer::{self, shown};
+use super::{collect, definitions, input, remove, services};
+use crate::http::Body;
+use crate::server::ApiServer;
+use crate::server::request::{Call, key_of};
+use crate::store::{Draft, Expect, Object, WriteError};
+
+/// How often a change is made again because the object changed meanwhile.
+const ATTEMPTS: usize = 32;
+/// How often another name is tried.
+const NAMES: usize = 8;
+
+pub(super) async fn create(server: &ApiServer, call: &Call) -> Result<Response<Body>, Status> {
+    let decoded = decode::object(&call.resource, input::body(call)?, input::validation(call)?)?;
+    create_object(server, call, decoded, Ownership::Update).await
+}
+
+/// Creates an object that was read.
+pub(super) async fn create_object(
+    server: &ApiServer,
+    call: &Call,
+    decoded: Prepared,
+    ownership: Ownership,
+) -> Result<Response<Body>, Status> {
+    let Prepared { object, mut warnings } = decoded;
+    let resource = &call.resource;
+    if resource.namespaced {
+        open_namespace(server, call, &object)?;
+    }
+    let dry_run = input::is_dry_run(call)?;
+    for _ in 0..NAMES {
+        let mut object = object.clone();
+        let generated = prepare::generated_name(&object, &mut random);
+        let is_generated = generated.is_some();
+        if let Some(name) = generated {
+            object["metadata"]["name"] = name.into();
+        }
+        admit(server, call, &mut object)?;
+        let uid = uuid::Uuid::new_v4().to_string();
+        let identity = Identity { namespace: &call.namespace, uid: &uid };
+        let prepared =
+            prepare::create(resource, object, &identity, &input::context(call, ownership))?;
+        let mut object = prepared.object;
+        let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+        settle(server, call, &mut object, None)?;
+        warnings.extend(prepared.warnings);
+        let key = key_of(if resource.namespaced { &call.namespace } else { "" }, &name);
+        let store = &server.inner.store;
+        let created = if store.object(&call.storage(), &key).is_some() {
+            Err(WriteError::Conflict(None))
+        } else if dry_run {
+            return Ok(answer::with_warnings(
+                answer::one(call, StatusCode::CREATED, &object),
+                &warnings,
+            ));
+        } else {
+            let draft = Draft::new(&convert::to_storage(resource, object));
+            store.put(&call.storage(), &key, Expect::Absent, draft).await
+        };
+        match created {
+            Ok(created) => {
+                let object = shown(resource, &created);
+                definitions::changed(server, call, &object);
+                if resource.group.is_empty() && resource.kind == "Namespace" {
+                    furnish(server.clone(), name).await;
+                }
+                let response = answer::one(call, StatusCode::CREATED, &object);
+                return Ok(answer::with_warnings(response, &warnings));
+            }
+            Err(WriteError::Conflict(_)) if is_generated => {}
+            Err(WriteError::Conflict(_)) => return Err(Status::already_exists(resource, &name)),
+            Err(WriteError::Store(error)) => return Err(Status::internal(error)),
+        }
+    }
+    let name = object["metadata"]["generateName"].as_str().unwrap_or_default();
+    Err(Status::already_exists(resource, name))
+}
+
+pub(super) async fn update(server: &ApiServer, call: &Call) -> Result<Response<Body>, Status> {
+    let body = input::body(call)?;
+    if call.subresource.as_deref() == Some("scale") {
+        return change(server, call, Ownership::Update, |old| {
+            let object = scale::put(&call.resource, old, &body.value)?;
+            Ok(Prepared { object, warnings: Vec::new() })
+        })
+        .await;
+    }
+    let decoded = decode::object(&call.resource, body, input::validation(call)?)?;
+    let name = decoded.object["metadata"]["name"].as_str().unwrap_or_default();
+    if name != call.object_name() {
+        return Err(Status::bad_request(format!(
+            "the name of the object ({name}) does not match the name on the URL ({})",
+            call.object_name()
+        )));
+    }
+    change(server, call, Ownership::Update, |_| Ok(decoded.clone())).await
+}
+
+/// Changes an object: `make` says what it becomes, and is asked again when it changed meanwhile.
+pub(super) async fn change(
+    server: &ApiServer,
+    call: &Call,
+    ownership: Ownership,
+    make: impl Fn(&Value) -> Result<Prepared, Status>,
+) -> Result<Response<Body>, Status> {
+    let resource = &call.resource;
+    let (storage, key) = (call.storage(), call.key());
+    let dry_run = input::is_dry_run(call)?;
+    for _ in 0..ATTEMPTS {
+        let stored = server.inner.store.object(&storage, &key);
+        let stored = stored.ok_or_else(|| Status::not_found(resource, call.object_name()))?;
+        let old = shown(resource, &stored);
+        let made = make(&old)?;
+        let expected = made.object["metadata"]["resourceVersion"].as_str().unwrap_or_default();
+        if !expected.is_empty() && expected != stored.revision().to_string() {
+            return Err(Status::modified(resource, call.object_name()));
+        }
+        let mut warnings = made.warnings;
+        let prepared =
+            prepare::update(resource, &old, made.object, &input::context(call, ownership))?;
+        warnings.extend(prepared.warnings);
+        let mut object = prepared.object;
+        object["metadata"]["resourceVersion"] = stored.revision().to_string().into();
+        settle(server, call, &mut object, Some(&old))?;
+        let answered = |object: &Value| {
+            let response = if call.subresource.as_deref() == Some("scale") {
+                answer::one(call, StatusCode::OK, &scale::get(resource, object)?)
+            } else {
+                answer::one(call, StatusCode::OK, object)
+            };
+            Ok(answer::with_warnings(response, &warnings))
+        };
+        if object == old || dry_run {
+            return answered(&object);
+        }
+        match keep(server, call, &stored, &object).await {
+            Ok(written) => {
+                let object = shown(resource, &written);
+                definitions::changed(server, call, &object);
+                return answered(&object);
+            }
+            Err(WriteError::Conflict(_)) => {}
+            Err(WriteError::Store(error)) => return Err(Status::internal(error)),
+        }
+    }
+    Err(Status::modified(resource, call.object_name()))
+}
+
+/// Stores what an object became; one that only waited for its last finalizer goes.
+async fn keep(
+    server: &ApiServer,
+    call: &Call,
+    old: &Object,
+    object: &Value,
+) -> Result<Object, WriteError> {
+    let (storage, key) = (call.storage(), call.key());
+    let store = &server.inner.store;
+    if object["metadata"]["deletionTimestamp"].is_string() && !remove::is_held(object) {
+        let gone = store.delete(&storage, &key, old.revision()).await?;
+        collect::gone(server, &call.resource, gone.value());
+        return Ok(gone);
+    }
+    let draft = Draft::new(&convert::to_storage(&call.resource, object.clone()));
+    store.put(&storage, &key, Expect::Revision(old.revision()), draft).await
+}
+
+/// Refuses objects in namespaces that are not there or go away.
+fn open_namespace(server: &ApiServer, call: &Call, object: &Value) -> Result<(), Status> {
+    let catalog = server.inner.catalog.load();
+    let Some(namespaces) = catalog.find("", "v1", "namespaces") else { return Ok(()) };
+    let Some(namespace) = server.inner.store.object("/namespaces", &call.namespace) else {
+        return Err(Status::not_found(namespaces, &call.namespace));
+    };
+    if namespace.value()["metadata"]["deletionTimestamp"].is_string() {
+        let why = format!(
+            "unable to create new content in namespace {} because it is being terminated",
+            call.namespace
+        );
+        let name = object["metadata"]["name"].as_str().unwrap_or_default();
+        return Err(Status::forbidden(&call.resource, name, &why));
+    }
+    Ok(())
+}
+
+/// What Kubernetes' own admission fills in.
+fn admit(server: &ApiServer, call: &Call, object: &mut Value) -> Result<(), Status> {
+    let store = &server.inner.store;
+    match (call.resource.group.as_str(), call.resource.kind.as_str()) {
+        ("", "Pod") => {
+            let name = object["spec"]["serviceAccountName"].as_str().filter(|it| !it.is_empty());
+            let name = name.unwrap_or("default").to_owned();
+            let account = store.object("/serviceaccounts", &key_of(&call.namespace, &name));
+            let Some(account) = account else {
+                let pod = object["metadata"]["name"].as_str().unwrap_or_default();
+                let namespace = &call.namespace;
+                let why = format!(
+                    "error looking up service account {namespace}/{name}: serviceaccount \"{name}\" not found"
+                );
+                return Err(Status::forbidden(&call.resource, pod, &why));
+            };
+            admission::service_account(object, &account.value(), &names::letters(5, &mut random));
+            admission::default_tolerations(object);
+            let class = object["spec"]["priorityClassName"].as_str().unwrap_or_default();
+            let class = store.object("scheduling.k8s.io/priorityclasses", class);
+            admission::priority(object, class.map(|it| it.value()).as_ref());
+        }
+        ("networking.k8s.io", "Ingress") => {
+            let (classes, _) = store.list("networking.k8s.io/ingressclasses", "", None);
+            let classes: Vec<Value> = classes.iter().map(|(_, it)| it.value()).collect();
+            admission::default_ingress_class(object, &classes);
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// What the server itself sets in a few kinds.
+fn settle(
+    server: &ApiServer,
+    call: &Call,
+    object: &mut Value,
+    old: Option<&Value>,
+) -> Result<(), Status> {
+    let resource = &call.resource;
+    if services::are(resource) {
+        let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+        services::allocate(&server.inner.store, object, old)
+            .map_err(|errors: Vec<FieldError>| Status::invalid(resource, &name, &errors))?;
+    }
+    if definitions::are(resource) {
+        definitions::settle(server, object);
+    }
+    if resource.kind == "Namespace" && resource.group.is_empty() && object["status"].is_null() {
+        object["status"] = json!({"phase": "Active"});
+    }
+    if object["metadata"]["namespace"].is_null() && resource.namespaced {
+        let error = FieldError::required(&Path::new("metadata.namespace"), "");
+        return Err(Status::invalid(resource, "", &[error]));
+    }
+    Ok(())
+}
+
+/// Makes what every namespace has: the account that pods use, and the certificate by which they know the server.
+fn furnish(
+    server: ApiServer,
+    namespace: String,
+) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>> {
+    Box::pin(async move {
+        let user = crate::User::component("namespaces");
+        let account =
+            json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default"}});
+        let authority = json!({
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": "kube-root-ca.crt"},
+            "data": {"ca.crt": server.inner.authority.pem()},
+        });
+        for (plural, object) in [("serviceaccounts", account), ("configmaps", authority)] {
+            let path = format!("/api/v1/namespaces/{namespace}/{plural}");
+            let made = server.ask(&user, http::Method::POST, &path, Some(&object)).await;
+            if let Err(status) = made {
+                tracing::warn!(namespace, plural, problem = %status.message, "a namespace is not complete");
+            }
+        }
+    })
+}
+
+/// A random number below `n`.
+fn random(n: usize) -> usize {
+    let bytes = uuid::Uuid::new_v4().as_u128();
+    usize::try_from((bytes >> 64) % n.max(1) as u128).unwrap_or(0)
+}
