@@ -20,7 +20,9 @@ Examples:
   serin apiserver --in-memory --kubeconfig /tmp/kubeconfig --listen 127.0.0.1:0
   kubectl --kubeconfig ./kubeconfig get namespaces
 
-Prints one line that begins with `ready` when it serves; ends on SIGTERM or SIGINT.";
+Prints one line that begins with `ready` when it serves; ends on SIGTERM or SIGINT.
+
+Exit codes: 0 stopped by a signal, 2 could not run.";
 
 #[derive(Debug, Args)]
 #[command(about = "Serve a Kubernetes API without a cluster", long_about = ABOUT, after_help = EXAMPLES)]
