@@ -42,7 +42,7 @@ pub struct Scratch {
     candidates: Vec<u32>,
 }
 
-/// A part of [`RuleIndex::order`]: rules in ascending order.
+/// A part of the order in which rules are asked: rules in ascending order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct List {
     start: u32,

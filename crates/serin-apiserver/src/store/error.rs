@@ -19,8 +19,8 @@ pub enum StoreError {
     },
     /// The file is damaged; nothing in it was changed.
     #[error(
-        "the store {path} is damaged: {problem}. It was left as it is. Move the file away and bring back a backup with \
-         `serin restore`, or move it away to begin with an empty store"
+        "the store {path} is damaged: {problem}. It was left as it is. Move the file away and put a copy in its place that was \
+         made while no server ran, or begin with an empty store"
     )]
     Damaged {
         /// The file.
