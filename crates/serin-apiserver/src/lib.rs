@@ -8,6 +8,7 @@ mod discovery;
 mod documents;
 mod http;
 mod listen;
+mod random;
 mod server;
 pub mod store;
 mod verbs;

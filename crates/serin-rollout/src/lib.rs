@@ -1,6 +1,6 @@
 //! Releases: what a canary does next, and whether it is any worse than what it replaces.
 //!
-//! The crate decides and does nothing. [`step`] takes what was, what is observed and the time, and answers with what is to
+//! The crate decides and does nothing. [`step()`] takes what was, what is observed and the time, and answers with what is to
 //! be done and what is now. What is to be done is safe to do twice: a crash between any two actions is made good by the
 //! next step, from the state that was stored. Where something must be unpredictable, the caller brings a number.
 

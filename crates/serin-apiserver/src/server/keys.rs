@@ -43,5 +43,5 @@ pub(super) async fn load(store: &Store) -> Result<(Authority, Authenticator), St
 
 /// A text that cannot be guessed: 244 random bits.
 fn secret() -> String {
-    format!("{}{}", uuid::Uuid::new_v4().simple(), uuid::Uuid::new_v4().simple())
+    format!("{}{}", crate::random::uuid().simple(), crate::random::uuid().simple())
 }

@@ -94,7 +94,7 @@ impl Allocator for Taken {
 
 /// A random number below `n`.
 fn below(n: u32) -> u32 {
-    let bytes = uuid::Uuid::new_v4().as_u128();
+    let bytes = crate::random::uuid().as_u128();
     u32::try_from((bytes >> 64) % u128::from(n)).unwrap_or(0)
 }
 

@@ -43,7 +43,7 @@ pub(super) async fn create_object(
             object["metadata"]["name"] = name.into();
         }
         admit(server, call, &mut object)?;
-        let uid = uuid::Uuid::new_v4().to_string();
+        let uid = crate::random::uuid().to_string();
         let identity = Identity { namespace: &call.namespace, uid: &uid };
         let prepared =
             prepare::create(resource, object, &identity, &input::context(call, ownership))?;
@@ -274,6 +274,6 @@ fn furnish(
 
 /// A random number below `n`.
 fn random(n: usize) -> usize {
-    let bytes = uuid::Uuid::new_v4().as_u128();
+    let bytes = crate::random::uuid().as_u128();
     usize::try_from((bytes >> 64) % n.max(1) as u128).unwrap_or(0)
 }
