@@ -22,6 +22,7 @@ const TIERS: &[(&str, Tier)] = &[
     ("serin-rollout", Tier::Pure),
     ("serin-proxy", Tier::Effects),
     ("serin-control", Tier::Effects),
+    ("serin-controllers", Tier::Effects),
     ("serin-operator", Tier::Effects),
     ("serin-apiserver", Tier::Effects),
     ("serin-node", Tier::Effects),
