@@ -2,6 +2,7 @@
 
 mod apiserver;
 mod gateway;
+mod up;
 
 use std::path::PathBuf;
 
@@ -12,6 +13,7 @@ use crate::rehearse::RehearseArgs;
 
 pub(crate) use apiserver::ApiServerArgs;
 pub(crate) use gateway::{GatewayArgs, LogEncoding};
+pub(crate) use up::{DownArgs, PlaceArgs, StatusArgs, StatusOutput, UpArgs};
 
 /// Serin releases new versions of HTTP and gRPC services safely.
 #[derive(Debug, Parser)]
@@ -40,12 +42,21 @@ impl Cli {
             Command::Apiserver(args) => args.view.color,
             Command::Gateway(args) => args.view.color,
             Command::Rehearse(args) => args.view.color,
+            Command::Up(args) => args.view.color,
+            Command::Down(args) => args.view.color,
+            Command::Status(args) => args.view.color,
         }
     }
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Make this machine a cluster with a mesh
+    Up(Box<UpArgs>),
+    /// End a cluster of `serin up`
+    Down(DownArgs),
+    /// Tell whether a cluster of `serin up` runs, and how its pods are
+    Status(StatusArgs),
     /// Tell what is wrong with manifests
     Check(CheckArgs),
     /// Tell which way a request goes, and why

@@ -6,11 +6,14 @@
 mod apiserver;
 mod check;
 mod cli;
+mod down;
 mod explain;
 mod gateway;
 mod input;
 mod rehearse;
+mod status;
 mod terminal;
+mod up;
 mod world;
 
 use std::io::{self, BufWriter, Write};
@@ -30,6 +33,9 @@ fn main() -> ExitCode {
         Command::Apiserver(args) => apiserver::run(args, &mut out),
         Command::Gateway(args) => gateway::run(args, &mut out),
         Command::Rehearse(args) => rehearse::run(args, &mut out),
+        Command::Up(args) => up::run(args, &mut out),
+        Command::Down(args) => down::run(args, &mut out),
+        Command::Status(args) => status::run(args, &mut out),
     };
     match result.and_then(|code| Ok(out.flush().map(|()| code)?)) {
         Ok(code) => code,

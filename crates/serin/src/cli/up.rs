@@ -1,0 +1,157 @@
+//! The arguments of `serin up`, `serin down` and `serin status`.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use serin_api::values::Duration;
+
+use super::ViewArgs;
+
+const UP_ABOUT: &str = "\
+Make this machine a cluster with a mesh.
+
+Starts a Kubernetes API, the controllers of workloads, this machine as the only node, the mesh's control plane, an ingress gateway and \
+the controller of releases, in one process and without a container engine. kubectl apply takes the manifests that people already \
+have. Pods are processes in namespaces of their own; the mesh is their network. Needs Linux, and root or user namespaces.";
+
+const UP_EXAMPLES: &str = "\
+Examples:
+  serin up                                  in the foreground; Ctrl-C ends the pods and the cluster
+  serin up --detach                         returns when the cluster is ready; `serin down` ends it
+  serin up -f manifests/                    applies them, and is ready when every pod is
+  serin up --image 'reviews:*=./target/debug/reviews --port 9080'
+                                            pods with this image run a program of yours
+  kubectl apply -f bookinfo.yaml            the context `serin` of the kubeconfig is selected
+  curl http://127.0.0.1/productpage         through the ingress gateway, once a Gateway is applied
+
+Prints one line that begins with `ready` when the API, the mesh and the gateway serve.
+What it keeps is in the data directory: objects, images and logs survive a restart.
+
+Exit codes: 0 ended by a signal or `serin down`, 2 could not run.";
+
+/// See [`UP_ABOUT`].
+#[derive(Debug, Args)]
+#[command(about = "Make this machine a cluster with a mesh", long_about = UP_ABOUT, after_help = UP_EXAMPLES)]
+pub(crate) struct UpArgs {
+    /// Apply these manifests once the cluster runs: files, folders, or - for standard input
+    #[arg(long = "file", short = 'f', value_name = "PATH", num_args = 1..)]
+    pub(crate) files: Vec<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
+
+    /// The kubeconfig to write the cluster's context to; what else is in it stays [default: $KUBECONFIG, or ~/.kube/config]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) kubeconfig: Option<PathBuf>,
+
+    /// The address that the ingress gateway and Services of type LoadBalancer and NodePort listen on
+    #[arg(long, value_name = "IP", default_value = "127.0.0.1")]
+    pub(crate) gateway_address: IpAddr,
+
+    /// The address that the API listens on; port 0 takes one that is free
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:0")]
+    pub(crate) listen: SocketAddr,
+
+    /// Run a program for images of this name: 'reviews:*=./reviews --port 9080'; may be repeated
+    #[arg(long, value_name = "IMAGE=COMMAND")]
+    pub(crate) image: Vec<String>,
+
+    /// A file with such lines
+    #[arg(long, value_name = "FILE")]
+    pub(crate) images: Option<PathBuf>,
+
+    /// Return when the cluster is ready, and leave it running
+    #[arg(long)]
+    pub(crate) detach: bool,
+
+    /// Threads that carry traffic [default: the cores this process may use]
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) workers: Option<u16>,
+
+    /// How long to wait for the pods of -f to be ready
+    #[arg(long, value_name = "DURATION", default_value = "300s")]
+    pub(crate) timeout: Duration,
+
+    /// What to log on standard error: off, error, warn, info, debug or trace, or per part
+    #[arg(long, default_value = "warn", value_name = "LEVEL")]
+    pub(crate) log_level: String,
+
+    #[command(flatten)]
+    pub(crate) view: ViewArgs,
+}
+
+/// Which cluster of this machine.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct PlaceArgs {
+    /// The folder of the cluster: its objects, images and logs [default: serin/cluster in $XDG_STATE_HOME or ~/.local/state]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+}
+
+const DOWN_EXAMPLES: &str = "\
+Examples:
+  serin down                        the cluster of the default data directory
+  serin down --data-dir ./shop      another one
+  serin down --delete-data          forget its objects, images and logs as well
+
+Exit codes: 0 it has ended, or was not running, 2 could not end it.";
+
+/// End a cluster of `serin up`: its pods, then the process. What it wrote to the kubeconfig goes, too.
+#[derive(Debug, Args)]
+#[command(after_help = DOWN_EXAMPLES)]
+pub(crate) struct DownArgs {
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
+
+    /// Delete the data directory once the cluster has ended
+    #[arg(long)]
+    pub(crate) delete_data: bool,
+
+    /// How long the pods may take to end before they are killed
+    #[arg(long, value_name = "DURATION", default_value = "60s")]
+    pub(crate) timeout: Duration,
+
+    #[command(flatten)]
+    pub(crate) view: ViewArgs,
+}
+
+const STATUS_EXAMPLES: &str = "\
+Examples:
+  serin status                      what runs where
+  serin status --wait               until every pod is ready
+  serin status --output json        for programs
+
+Exit codes: 0 it runs (with --wait: and every pod is ready), 1 it does not, 2 could not tell.";
+
+/// Tell whether a cluster of `serin up` runs, where, and how its pods are.
+#[derive(Debug, Args)]
+#[command(after_help = STATUS_EXAMPLES)]
+pub(crate) struct StatusArgs {
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
+
+    /// Wait until the cluster runs and every pod is ready
+    #[arg(long)]
+    pub(crate) wait: bool,
+
+    /// How long to wait
+    #[arg(long, value_name = "DURATION", default_value = "300s")]
+    pub(crate) timeout: Duration,
+
+    /// How to print it
+    #[arg(long, short, value_enum, default_value_t = StatusOutput::Text, value_name = "FORMAT")]
+    pub(crate) output: StatusOutput,
+
+    #[command(flatten)]
+    pub(crate) view: ViewArgs,
+}
+
+/// How the status is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum StatusOutput {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+}

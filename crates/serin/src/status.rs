@@ -1,0 +1,97 @@
+//! `serin status`: whether a cluster of `serin up` runs, where, and how its pods are.
+
+use std::io::Write;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use serde::Serialize;
+
+use crate::cli::{StatusArgs, StatusOutput};
+use crate::terminal;
+use crate::up::{self, Place, Run};
+
+/// How often to look whether a cluster that starts is ready.
+const AGAIN: Duration = Duration::from_millis(100);
+
+#[derive(Debug, Serialize)]
+struct Status {
+    running: bool,
+    #[serde(flatten)]
+    run: Option<Run>,
+    pods: Option<PodCount>,
+}
+
+#[derive(Debug, Serialize)]
+struct PodCount {
+    total: usize,
+    ready: usize,
+    /// What is not as it was asked for.
+    missing: Vec<String>,
+}
+
+/// Tells, and with `--wait` waits.
+pub(crate) fn run(args: &StatusArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
+    let place = Place::of(&args.place)?;
+    let until = Instant::now() + args.timeout.to_std();
+    let mut run = place.running()?;
+    while args.wait && !run.as_ref().is_some_and(|run| run.ready) && Instant::now() < until {
+        std::thread::sleep(AGAIN);
+        run = place.running()?;
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let mut is_well = run.as_ref().is_some_and(|run| run.ready);
+    let pods = match &run {
+        Some(run) if run.ready => {
+            let limit = until.saturating_duration_since(Instant::now());
+            let seen = runtime.block_on(pods(run, args.wait, limit));
+            let seen = seen.with_context(|| format!("the API at {} does not answer", run.api))?;
+            is_well &= !args.wait || seen.missing.is_empty();
+            Some(seen)
+        }
+        _ => None,
+    };
+    let status = Status { running: run.is_some(), run, pods };
+    match args.output {
+        StatusOutput::Json => terminal::json(&status, out)?,
+        StatusOutput::Text => text(&status, &place, out)?,
+    }
+    Ok(if is_well { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}
+
+async fn pods(run: &Run, wait: bool, limit: Duration) -> anyhow::Result<PodCount> {
+    let file = Kubeconfig::read_from(&run.kubeconfig)?;
+    let options = KubeConfigOptions { context: Some("serin".into()), ..Default::default() };
+    let config = kube::Config::from_custom_kubeconfig(file, &options).await?;
+    let client = kube::Client::try_from(config)?;
+    if wait {
+        // What is missing is told below.
+        let _ = up::wait_until_ready(&client, limit).await;
+    }
+    let seen = up::pods(&client).await?;
+    Ok(PodCount { total: seen.total, ready: seen.ready, missing: seen.missing })
+}
+
+fn text(status: &Status, place: &Place, out: &mut dyn Write) -> anyhow::Result<()> {
+    let argument = place.argument();
+    let Some(run) = &status.run else {
+        writeln!(out, "no cluster runs in {}", place.folder.display())?;
+        writeln!(out, "start one: serin up{argument}")?;
+        return Ok(());
+    };
+    let state = if run.ready { "runs" } else { "starts" };
+    writeln!(out, "the cluster in {} {state} (process {})", place.folder.display(), run.pid)?;
+    writeln!(out, "  API         {}", run.api)?;
+    writeln!(out, "  kubeconfig  {} (context serin)", run.kubeconfig.display())?;
+    for line in &run.gateway {
+        writeln!(out, "  gateway     {line}")?;
+    }
+    if let Some(pods) = &status.pods {
+        writeln!(out, "  pods        {} of {} ready", pods.ready, pods.total)?;
+        for missing in &pods.missing {
+            writeln!(out, "              {missing}")?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,62 @@
+//! `serin up`: this machine as a cluster with a mesh, in one process beside the pods.
+//!
+//! This module puts the parts together and knows none of their work: the API (`serin-apiserver`), the controllers of workloads
+//! (`serin-controllers`), the node (`serin-node`), the mesh (`serin-control`, `serin-proxy`) and releases (`serin-operator`). All of them
+//! meet in the API; what else passes between them goes through the few seams in `cluster`.
+
+mod apply;
+mod cluster;
+mod detach;
+mod images;
+mod place;
+mod privileges;
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+
+pub(crate) use self::apply::{pods, wait_until_ready};
+pub(crate) use self::place::{Place, Run};
+use crate::cli::UpArgs;
+use crate::gateway::log;
+
+/// Runs a cluster until a signal ends it, or starts one that goes on.
+pub(crate) fn run(args: &UpArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
+    privileges::check()?;
+    let place = Place::of(&args.place)?;
+    if args.detach {
+        detach::run(&place, out)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let hold = place.hold()?;
+    // Before any thread is started: namespaces are a thread's own.
+    privileges::obtain()?;
+    log::start(&args.log_level, args.view.color)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .context("cannot start")?;
+    let ended = runtime.block_on(cluster::run(args, &place, hold, out));
+    runtime.shutdown_background();
+    ended.map(|()| ExitCode::SUCCESS)
+}
+
+/// Ends what a cluster's process that was killed has left: pods, and what they had.
+pub(crate) fn clean(place: &Place) -> anyhow::Result<()> {
+    let _hold = place.hold()?;
+    Ok(())
+}
+
+/// The kubeconfig that kubectl would change.
+fn kubeconfig(args: &UpArgs) -> anyhow::Result<PathBuf> {
+    if let Some(path) = &args.kubeconfig {
+        return std::path::absolute(path).context("--kubeconfig");
+    }
+    let listed = std::env::var_os("KUBECONFIG").filter(|value| !value.is_empty());
+    let first = listed.and_then(|list| std::env::split_paths(&list).next());
+    let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".kube/config"));
+    first.or_else(home).context("neither KUBECONFIG nor HOME is set: name a file with --kubeconfig")
+}

@@ -1,0 +1,199 @@
+//! Applies manifests to a cluster, and waits until what they ask for is there.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use futures_util::StreamExt as _;
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams};
+use kube::core::GroupVersionKind;
+use kube::discovery::{self, Scope};
+use kube::runtime::{WatchStreamExt as _, watcher};
+use kube::{Client, ResourceExt as _};
+use serde_json::Value;
+use tokio::time::{Instant, timeout_at};
+
+use crate::input;
+
+/// Who owns the fields that manifests set.
+const MANAGER: &str = "serin-up";
+
+/// How long a kind may take to be served after its definition was applied.
+const DEFINED: Duration = Duration::from_secs(10);
+
+/// Reads manifests and applies their objects: definitions and namespaces first, then in the order of the files.
+///
+/// # Errors
+/// A manifest cannot be read, or the API refuses an object. What was applied before stays.
+pub(super) async fn apply(client: &Client, paths: &[PathBuf]) -> anyhow::Result<usize> {
+    let mut objects = read(paths)?;
+    objects.sort_by_key(|(_, object)| match object["kind"].as_str() {
+        Some("CustomResourceDefinition") => 0,
+        Some("Namespace") => 1,
+        _ => 2,
+    });
+    for (file, object) in &objects {
+        let name = object["metadata"]["name"].as_str().unwrap_or_default();
+        let kind = object["kind"].as_str().unwrap_or_default();
+        apply_one(client, object).await.with_context(|| format!("{file}: {kind} {name}"))?;
+    }
+    Ok(objects.len())
+}
+
+fn read(paths: &[PathBuf]) -> anyhow::Result<Vec<(String, Value)>> {
+    let mut objects = Vec::new();
+    for text in input::read(paths)? {
+        let content = std::str::from_utf8(&text.content)
+            .with_context(|| format!("{}: it is not UTF-8", text.file))?;
+        let stream = serin_api::yaml::read(content);
+        if let Some(problem) = stream.problems.first() {
+            bail!("{}: {} (`serin check` shows the place)", text.file, problem.message);
+        }
+        for document in &stream.documents {
+            add(&mut objects, &text.file, document.root.to_json());
+        }
+    }
+    Ok(objects)
+}
+
+/// Lists are taken apart; documents without content are nothing.
+fn add(objects: &mut Vec<(String, Value)>, file: &str, value: Value) {
+    let is_list = value["kind"].as_str().is_some_and(|kind| kind.ends_with("List"));
+    match value {
+        Value::Null => {}
+        Value::Object(mut fields) if is_list && fields.contains_key("items") => {
+            if let Some(Value::Array(items)) = fields.remove("items") {
+                items.into_iter().for_each(|item| add(objects, file, item));
+            }
+        }
+        object => objects.push((file.to_owned(), object)),
+    }
+}
+
+async fn apply_one(client: &Client, object: &Value) -> anyhow::Result<()> {
+    let field = |name: &str| object[name].as_str().with_context(|| format!("it has no {name}"));
+    let (version, kind) = (field("apiVersion")?, field("kind")?);
+    let (group, version) = version.rsplit_once('/').unwrap_or(("", version));
+    let kind = GroupVersionKind::gvk(group, version, kind);
+    let (resource, capabilities) = resource(client, &kind).await?;
+    let name = object["metadata"]["name"].as_str().context("it has no metadata.name")?;
+    let api: Api<DynamicObject> = match capabilities.scope {
+        Scope::Cluster => Api::all_with(client.clone(), &resource),
+        Scope::Namespaced => {
+            let namespace = object["metadata"]["namespace"].as_str().unwrap_or("default");
+            Api::namespaced_with(client.clone(), namespace, &resource)
+        }
+    };
+    api.patch(name, &PatchParams::apply(MANAGER).force(), &Patch::Apply(object)).await?;
+    Ok(())
+}
+
+/// The resource of a kind; waits for one that was defined a moment ago.
+async fn resource(
+    client: &Client,
+    kind: &GroupVersionKind,
+) -> anyhow::Result<(discovery::ApiResource, discovery::ApiCapabilities)> {
+    let until = Instant::now() + DEFINED;
+    loop {
+        match discovery::pinned_kind(client, kind).await {
+            Ok(found) => return Ok(found),
+            Err(_) if Instant::now() < until => {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            Err(error) => {
+                return Err(error).with_context(|| {
+                    format!("the API has no kind {} in {}", kind.kind, kind.api_version())
+                });
+            }
+        }
+    }
+}
+
+/// How the pods of a cluster are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Pods {
+    /// Pods that are there.
+    pub(crate) total: usize,
+    /// Those that are ready or have done their work.
+    pub(crate) ready: usize,
+    /// What is not yet as it was asked for, a sentence each.
+    pub(crate) missing: Vec<String>,
+}
+
+/// Looks at all Deployments and pods.
+pub(crate) async fn pods(client: &Client) -> anyhow::Result<Pods> {
+    let pods: Api<Pod> = Api::all(client.clone());
+    let deployments: Api<Deployment> = Api::all(client.clone());
+    let pods = pods.list(&ListParams::default()).await?;
+    let deployments = deployments.list(&ListParams::default()).await?;
+    let mut seen = Pods { total: pods.items.len(), ..Pods::default() };
+    for deployment in &deployments.items {
+        seen.missing.extend(unfinished(deployment));
+    }
+    for pod in &pods.items {
+        match waiting(pod) {
+            None => seen.ready += 1,
+            Some(reason) => seen.missing.push(reason),
+        }
+    }
+    Ok(seen)
+}
+
+/// Waits until every Deployment has the pods that it asks for, and every pod is ready.
+///
+/// # Errors
+/// It takes longer than `limit`: the error tells what is missing.
+pub(crate) async fn wait_until_ready(client: &Client, limit: Duration) -> anyhow::Result<Pods> {
+    let until = Instant::now() + limit;
+    let config = watcher::Config::default;
+    let changed_pods = watcher(Api::<Pod>::all(client.clone()), config()).touched_objects();
+    let changed = watcher(Api::<Deployment>::all(client.clone()), config()).touched_objects();
+    let mut changes = std::pin::pin!(futures_util::stream::select(
+        changed_pods.map(|change| change.map(drop)),
+        changed.map(|change| change.map(drop)),
+    ));
+    loop {
+        let seen = pods(client).await?;
+        if seen.missing.is_empty() {
+            return Ok(seen);
+        }
+        if timeout_at(until, changes.next()).await.is_err() {
+            bail!("not ready after {limit:?}: {}", seen.missing.join("; "));
+        }
+    }
+}
+
+fn unfinished(deployment: &Deployment) -> Option<String> {
+    let wanted = deployment.spec.as_ref()?.replicas.unwrap_or(1);
+    let status = deployment.status.clone().unwrap_or_default();
+    let is_seen = status.observed_generation >= deployment.metadata.generation;
+    let available = status.available_replicas.unwrap_or_default();
+    let updated = status.updated_replicas.unwrap_or_default();
+    if is_seen && updated >= wanted && available >= wanted {
+        return None;
+    }
+    let (name, namespace) = (deployment.name_any(), deployment.namespace().unwrap_or_default());
+    Some(format!("deployment {namespace}/{name} has {available} of {wanted} pods available"))
+}
+
+/// Why a pod is not ready; `None` if it is, or has ended well.
+fn waiting(pod: &Pod) -> Option<String> {
+    let status = pod.status.clone().unwrap_or_default();
+    let conditions = status.conditions.unwrap_or_default();
+    let is_ready = conditions.iter().any(|it| it.type_ == "Ready" && it.status == "True");
+    if is_ready || status.phase.as_deref() == Some("Succeeded") {
+        return None;
+    }
+    let containers = status.container_statuses.unwrap_or_default();
+    let waiting = containers.iter().find_map(|container| {
+        let waiting = container.state.as_ref()?.waiting.as_ref()?;
+        let message = waiting.message.as_deref().unwrap_or_default();
+        Some(format!("{}: {} {message}", container.name, waiting.reason.clone()?))
+    });
+    let phase = status.phase.unwrap_or_else(|| "Pending".to_owned());
+    let reason = waiting.unwrap_or(phase);
+    let (name, namespace) = (pod.name_any(), pod.namespace().unwrap_or_default());
+    Some(format!("pod {namespace}/{name} ({})", reason.trim_end()))
+}
