@@ -2,6 +2,7 @@
 
 mod apiserver;
 mod gateway;
+mod help;
 mod up;
 
 use std::path::PathBuf;
@@ -13,7 +14,8 @@ use crate::rehearse::RehearseArgs;
 
 pub(crate) use apiserver::ApiServerArgs;
 pub(crate) use gateway::{GatewayArgs, LogEncoding};
-pub(crate) use up::{DownArgs, PlaceArgs, StatusArgs, StatusOutput, UpArgs};
+pub(crate) use help::{CompletionArgs, ManArgs};
+pub(crate) use up::{DoctorArgs, DownArgs, PlaceArgs, StatusArgs, StatusOutput, UpArgs};
 
 /// Serin releases new versions of HTTP and gRPC services safely.
 #[derive(Debug, Parser)]
@@ -45,6 +47,8 @@ impl Cli {
             Command::Up(args) => args.view.color,
             Command::Down(args) => args.view.color,
             Command::Status(args) => args.view.color,
+            Command::Doctor(args) => args.view.color,
+            Command::Completion(_) | Command::Man(_) => When::Auto,
         }
     }
 }
@@ -57,6 +61,8 @@ pub(crate) enum Command {
     Down(DownArgs),
     /// Tell whether a cluster of `serin up` runs, and how its pods are
     Status(StatusArgs),
+    /// Tell what this machine lacks for `serin up`
+    Doctor(DoctorArgs),
     /// Tell what is wrong with manifests
     Check(CheckArgs),
     /// Tell which way a request goes, and why
@@ -67,6 +73,10 @@ pub(crate) enum Command {
     Rehearse(RehearseArgs),
     /// Serve a Kubernetes API without a cluster
     Apiserver(ApiServerArgs),
+    /// Print a script that completes commands in a shell
+    Completion(CompletionArgs),
+    /// Write the manual pages
+    Man(ManArgs),
 }
 
 const CHECK_ABOUT: &str = "\

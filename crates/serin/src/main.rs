@@ -6,9 +6,11 @@
 mod apiserver;
 mod check;
 mod cli;
+mod doctor;
 mod down;
 mod explain;
 mod gateway;
+mod help;
 mod input;
 mod rehearse;
 mod status;
@@ -35,6 +37,10 @@ fn main() -> ExitCode {
         Command::Rehearse(args) => rehearse::run(args, &mut out),
         Command::Up(args) => up::run(args, &mut out),
         Command::Down(args) => down::run(args, &mut out),
+        Command::Doctor(args) if args.try_namespaces => doctor::try_namespaces(),
+        Command::Doctor(args) => doctor::run(args, &mut out),
+        Command::Completion(args) => help::completion(args, &mut out),
+        Command::Man(args) => help::man(args, &mut out),
         Command::Status(args) => status::run(args, &mut out),
     };
     match result.and_then(|code| Ok(out.flush().map(|()| code)?)) {

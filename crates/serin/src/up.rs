@@ -50,6 +50,13 @@ pub(crate) fn clean(place: &Place) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Makes the namespaces of a pod in this process, which then ends.
+pub(crate) fn try_namespaces() -> anyhow::Result<()> {
+    privileges::check()?;
+    privileges::obtain()?;
+    privileges::make_pod_namespaces()
+}
+
 /// The kubeconfig that kubectl would change.
 fn kubeconfig(args: &UpArgs) -> anyhow::Result<PathBuf> {
     if let Some(path) = &args.kubeconfig {

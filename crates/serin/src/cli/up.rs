@@ -147,6 +147,36 @@ pub(crate) struct StatusArgs {
     pub(crate) view: ViewArgs,
 }
 
+const DOCTOR_EXAMPLES: &str = "\
+Examples:
+  serin doctor                      what is good, what is missing, and what to do
+  serin doctor --output json        for programs
+
+Exit codes: 0 `serin up` works here, 1 something is missing, 2 could not tell.";
+
+/// Tell what this machine lacks for `serin up`, each with its remedy. Nothing is changed.
+#[derive(Debug, Args)]
+#[command(after_help = DOCTOR_EXAMPLES)]
+pub(crate) struct DoctorArgs {
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
+
+    /// The address that the ingress gateway is to listen on
+    #[arg(long, value_name = "IP", default_value = "127.0.0.1")]
+    pub(crate) gateway_address: IpAddr,
+
+    /// How to print it
+    #[arg(long, short, value_enum, default_value_t = StatusOutput::Text, value_name = "FORMAT")]
+    pub(crate) output: StatusOutput,
+
+    /// Make the namespaces of a pod, and end
+    #[arg(long, hide = true)]
+    pub(crate) try_namespaces: bool,
+
+    #[command(flatten)]
+    pub(crate) view: ViewArgs,
+}
+
 /// How the status is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum StatusOutput {

@@ -8,8 +8,11 @@ use crate::cli::UpArgs;
 
 /// Mappings from image patterns to command lines, in the order in which they are tried: the command line's before the file's.
 pub(super) fn mappings(args: &UpArgs) -> anyhow::Result<Vec<(String, String)>> {
-    let mut mappings =
-        args.image.iter().map(|line| mapping(line).context("--image")).collect::<Result<Vec<_>, _>>()?;
+    let mut mappings = args
+        .image
+        .iter()
+        .map(|line| mapping(line).context("--image"))
+        .collect::<Result<Vec<_>, _>>()?;
     if let Some(path) = &args.images {
         let shown = path.display();
         let text = fs::read_to_string(path).with_context(|| format!("cannot read {shown}"))?;

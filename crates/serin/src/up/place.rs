@@ -51,9 +51,8 @@ impl Place {
     pub(crate) fn of(args: &PlaceArgs) -> anyhow::Result<Self> {
         let folder = match &args.data_dir {
             Some(folder) => folder.clone(),
-            None => default_folder().context(
-                "neither XDG_STATE_HOME nor HOME is set: name a folder with --data-dir",
-            )?,
+            None => default_folder()
+                .context("neither XDG_STATE_HOME nor HOME is set: name a folder with --data-dir")?,
         };
         let folder = std::path::absolute(&folder)
             .with_context(|| format!("cannot use {}", folder.display()))?;
@@ -94,7 +93,9 @@ impl Place {
                     self.argument()
                 )
             }
-            Err(error) => Err(io::Error::from(error)).with_context(|| format!("cannot lock {shown}")),
+            Err(error) => {
+                Err(io::Error::from(error)).with_context(|| format!("cannot lock {shown}"))
+            }
         }
     }
 

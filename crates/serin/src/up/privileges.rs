@@ -23,6 +23,16 @@ pub(super) fn obtain() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The namespaces that a pod has.
+pub(super) fn make_pod_namespaces() -> anyhow::Result<()> {
+    let flags = UnshareFlags::NEWNET
+        | UnshareFlags::NEWPID
+        | UnshareFlags::NEWUTS
+        | UnshareFlags::NEWIPC
+        | UnshareFlags::NEWNS;
+    enter(flags).map_err(|error| explain(&error))
+}
+
 fn enter_user_namespace() -> io::Result<()> {
     enter(UnshareFlags::NEWUSER)
 }

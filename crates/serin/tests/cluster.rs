@@ -1,0 +1,19 @@
+//! `serin up` as people use it: the real binary with real pods, spoken to by kubectl and curl.
+//!
+//! Needs the right to make namespaces; without it every test is skipped and says so.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a helper of tests that fails fails its test"
+)]
+#![expect(clippy::print_stdout, clippy::panic, reason = "a test that is skipped says why")]
+
+#[path = "cluster/documents.rs"]
+mod documents;
+#[path = "cluster/life.rs"]
+mod life;
+#[path = "cluster/machine.rs"]
+mod machine;
+#[path = "cluster/sessions.rs"]
+mod sessions;

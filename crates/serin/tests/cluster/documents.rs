@@ -1,0 +1,95 @@
+//! The stories of the samples, as a user follows them.
+
+use crate::machine::Cluster;
+
+/// How many of `count` answers contain each text.
+fn tally(cluster: &Cluster, count: usize, path: &str, texts: [&str; 2]) -> [usize; 2] {
+    let answers: Vec<String> = (0..count).map(|_| cluster.get(&[], path)).collect();
+    let tally = texts.map(|text| answers.iter().filter(|it| it.contains(text)).count());
+    assert_eq!(tally.iter().sum::<usize>(), count, "{answers:?}");
+    tally
+}
+
+/// Whether a count is within five standard deviations of its share: less than one failure in a million runs.
+fn is_share(count: usize, of: usize, share: f64) -> bool {
+    let mean = of as f64 * share;
+    (count as f64 - mean).abs() <= 5.0 * (mean * (1.0 - share)).sqrt()
+}
+
+#[test]
+fn a_query_parameter_picks_the_version_two_services_deep() {
+    let Some(cluster) = Cluster::start(&[]) else { return };
+    cluster.kubectl(&["label", "namespace", "default", "istio-injection=enabled"]);
+    cluster.apply(&[
+        "samples/greet/workloads.yaml",
+        "samples/greet/gateway.yaml",
+        "samples/greet/routing.yaml",
+    ]);
+    cluster.wait_available();
+    cluster.wait_live("virtualservice/svc-b");
+    cluster.get_until("/greet?name=xx", |answer| answer.contains("[v2]"));
+    for _ in 0..20 {
+        let answer = cluster.get(&[], "/greet?name=xx");
+        assert!(answer.contains("[svc-b] [v2]") && answer.contains("demo-b-v2-"), "{answer}");
+        let answer = cluster.get(&[], "/greet?name=yy");
+        assert!(answer.contains("[svc-b] [v1]") && answer.contains("demo-b-v1-"), "{answer}");
+    }
+}
+
+#[test]
+fn a_version_calls_its_own_version() {
+    let Some(cluster) = Cluster::start(&[]) else { return };
+    cluster.kubectl(&["label", "namespace", "default", "istio-injection=enabled"]);
+    cluster.apply(&["samples/chain/workloads", "samples/chain/mended"]);
+    cluster.wait_available();
+    cluster.wait_live("virtualservice/vs-appb");
+    cluster.get_until("/", |answer| answer.contains("200 OK"));
+    let mut second = 0;
+    for _ in 0..100 {
+        let answer = cluster.get(&["-H", "host: 192.168.1.106"], "/");
+        let (v1, v2) = (answer.matches("v1").count(), answer.matches("v2").count());
+        assert!((v1 == 0) != (v2 == 0), "a request stays in its version:\n{answer}");
+        second += usize::from(v2 > 0);
+    }
+    assert!(is_share(second, 100, 0.9), "v2 got {second} of 100, not about 90");
+}
+
+#[test]
+fn two_versions_share_a_service_by_their_replicas_and_then_by_weight() {
+    let Some(cluster) = Cluster::start(&[]) else { return };
+    cluster.apply(&["samples/versions/workloads"]);
+    let rolled =
+        cluster.kubectl(&["rollout", "status", "deployment/nginx-deployment", "--timeout=60s"]);
+    assert!(rolled.contains("successfully rolled out"), "{rolled}");
+    cluster.kubectl(&["set", "image", "deployment/nginx-deployment", "nginx=nginx:1.16.1"]);
+    cluster.kubectl(&["rollout", "status", "deployment/nginx-deployment", "--timeout=60s"]);
+    let images = cluster.kubectl(&[
+        "get",
+        "pods",
+        "-l",
+        "app=nginx",
+        "-o",
+        "jsonpath={.items[*].spec.containers[0].image}",
+    ]);
+    assert!(images.split(' ').all(|image| image == "nginx:1.16.1"), "{images}");
+    let undone = cluster.kubectl(&["rollout", "undo", "deployment/nginx-deployment"]);
+    assert!(undone.contains("rolled back"), "{undone}");
+}
+
+#[test]
+fn bookinfo_is_served_and_its_reviews_are_split() {
+    let Some(cluster) = Cluster::start(&[]) else { return };
+    cluster.kubectl(&["label", "namespace", "default", "istio-injection=enabled"]);
+    cluster.apply(&["samples/bookinfo/workloads.yaml", "samples/versions/weighted"]);
+    cluster.wait_available();
+    cluster.wait_live("virtualservice/reviews");
+    let reviews = |count: usize| {
+        let url = "http://reviews:9080/reviews/0";
+        let script = format!("for i in $(seq {count}); do curl -s {url}; echo; done");
+        cluster.exec("app=productpage", &["sh", "-c", &script])
+    };
+    let answers = reviews(200);
+    let second = answers.lines().filter(|line| line.contains("reviews-v2-")).count();
+    assert!(is_share(second, 200, 0.1), "v2 got {second} of 200, not about 20\n{answers}");
+    let _ = tally;
+}

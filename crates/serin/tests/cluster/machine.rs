@@ -1,0 +1,152 @@
+//! A cluster that ends with its test, and the tools to speak to it.
+
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::{Duration, Instant};
+
+use serin_testkit::{PATIENCE, Process, tools};
+
+/// A running cluster in a folder of its own, with a gateway address of its own.
+pub(crate) struct Cluster {
+    pub(crate) process: Process,
+    pub(crate) folder: tempfile::TempDir,
+    pub(crate) gateway: Ipv4Addr,
+}
+
+impl Cluster {
+    /// Starts one; `None`, with the reason printed, where this machine does not allow it.
+    pub(crate) fn start(arguments: &[&str]) -> Option<Self> {
+        if !is_allowed() {
+            println!("skipped: this user may not make network namespaces");
+            return None;
+        }
+        tools::find("kubectl")?;
+        let folder = tempfile::tempdir().unwrap();
+        let gateway = address();
+        let process = start(folder.path(), gateway, arguments);
+        Some(Self { process, folder, gateway })
+    }
+
+    /// The same cluster by a new process, after the one before has ended.
+    pub(crate) fn start_again(self, arguments: &[&str]) -> Self {
+        let Self { process, folder, gateway } = self;
+        drop(process);
+        let process = start(folder.path(), gateway, arguments);
+        Self { process, folder, gateway }
+    }
+
+    pub(crate) fn kubeconfig(&self) -> PathBuf {
+        self.folder.path().join("kubeconfig")
+    }
+
+    /// What kubectl prints, and that it ended well.
+    pub(crate) fn kubectl(&self, arguments: &[&str]) -> String {
+        let output = self.try_kubectl(arguments);
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            output.status.success(),
+            "kubectl {arguments:?}\n{text}{errors}\n{}\n{}",
+            self.described(),
+            self.process.output()
+        );
+        text
+    }
+
+    pub(crate) fn try_kubectl(&self, arguments: &[&str]) -> Output {
+        let kubectl = tools::find("kubectl").expect("it was there at the start");
+        let mut command = Command::new(kubectl);
+        command.arg("--kubeconfig").arg(self.kubeconfig()).args(arguments);
+        command.current_dir(tools::root()).output().unwrap()
+    }
+
+    /// Applies files of the repository and waits until their Deployments are rolled out.
+    pub(crate) fn apply(&self, files: &[&str]) {
+        for file in files {
+            self.kubectl(&["apply", "-f", file]);
+        }
+    }
+
+    /// Waits until every Deployment of the default namespace is available.
+    pub(crate) fn wait_available(&self) {
+        self.kubectl(&[
+            "wait",
+            "deployment",
+            "--all",
+            "--for=condition=Available",
+            "--timeout=60s",
+        ]);
+    }
+
+    /// Waits until a rule is what every proxy decides by.
+    pub(crate) fn wait_live(&self, object: &str) {
+        self.kubectl(&["wait", object, "--for=condition=Live", "--timeout=30s"]);
+    }
+
+    /// What there is, for a test that fails.
+    fn described(&self) -> String {
+        let output = self.try_kubectl(&["get", "pods,events,virtualservices", "-A"]);
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// A request through the ingress gateway: the whole answer, heads included.
+    pub(crate) fn get(&self, arguments: &[&str], path: &str) -> String {
+        let url = format!("http://{}{path}", self.gateway);
+        let output =
+            Command::new("curl").args(["-si", "--max-time", "20"]).args(arguments).arg(url);
+        String::from_utf8_lossy(&output.output().unwrap().stdout).into_owned()
+    }
+
+    /// Asks until the answer is as it should be.
+    pub(crate) fn get_until(&self, path: &str, is_it: impl Fn(&str) -> bool) -> String {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let answer = self.get(&[], path);
+            if is_it(&answer) {
+                return answer;
+            }
+            assert!(
+                Instant::now() < until,
+                "{path} answers\n{answer}\n{}\n{}",
+                self.described(),
+                self.process.output()
+            );
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Runs a command in the first pod with a label.
+    pub(crate) fn exec(&self, selector: &str, command: &[&str]) -> String {
+        let pod = self.kubectl(&["get", "pods", "-l", selector, "-o", "name"]);
+        let pod = pod.lines().next().expect("a pod has the label").to_owned();
+        let mut arguments = vec!["exec", &pod, "--"];
+        arguments.extend(command);
+        self.kubectl(&arguments)
+    }
+}
+
+fn start(folder: &Path, gateway: Ipv4Addr, arguments: &[&str]) -> Process {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_serin"));
+    command.current_dir(tools::root());
+    command.arg("up").arg("--data-dir").arg(folder.join("data"));
+    command.arg("--kubeconfig").arg(folder.join("kubeconfig"));
+    command.args(["--gateway-address", &gateway.to_string(), "--log-level", "info"]);
+    let process = Process::start(command.args(arguments));
+    process.wait_for(|line| line.starts_with("ready"));
+    process
+}
+
+/// An address of the loopback network that no other test of this machine uses.
+fn address() -> Ipv4Addr {
+    static NEXT: AtomicU8 = AtomicU8::new(1);
+    let [high, low] = (std::process::id() as u16).to_be_bytes();
+    Ipv4Addr::new(127, high | 0x40, low, NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+fn is_allowed() -> bool {
+    let mut unshare = Command::new("unshare");
+    unshare.args(["--user", "--map-root-user", "--net", "--mount", "--pid", "--fork", "true"]);
+    unshare.output().is_ok_and(|output| output.status.success())
+}
