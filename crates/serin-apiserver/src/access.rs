@@ -8,6 +8,8 @@ mod kubeconfig;
 pub(crate) mod pki;
 pub(crate) mod user;
 
-pub use self::kubeconfig::{Access, KubeconfigError, write as write_kubeconfig};
+pub use self::kubeconfig::{
+    Access, KubeconfigError, remove as remove_kubeconfig, write as write_kubeconfig,
+};
 pub use self::pki::PkiError;
 pub use self::user::User;

@@ -13,7 +13,9 @@ mod server;
 pub mod store;
 mod verbs;
 
-pub use self::access::{Access, KubeconfigError, PkiError, User, write_kubeconfig};
+pub use self::access::{
+    Access, KubeconfigError, PkiError, User, remove_kubeconfig, write_kubeconfig,
+};
 pub use self::http::Body;
 pub use self::listen::{ListenError, Listener};
 pub use self::server::{ApiServer, Connection, Settings, StartError};

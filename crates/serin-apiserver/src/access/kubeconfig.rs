@@ -49,21 +49,67 @@ pub enum KubeconfigError {
     },
 }
 
-/// Writes or updates the kubeconfig at `path`.
+/// Writes or updates the kubeconfig at `path`. Returns the context that was selected before, if it was another.
 ///
 /// # Errors
 /// Fails where the file is something else or cannot be written; it is unchanged then.
-pub fn write(path: &Path, access: &Access) -> Result<(), KubeconfigError> {
-    let io_failed = |source| KubeconfigError::Io { path: path.to_owned(), source };
-    let present = match fs::read_to_string(path) {
-        Ok(text) => read(path, &text)?,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Map::new(),
-        Err(error) => return Err(io_failed(error)),
-    };
-    let text = serin_api::yaml::write(&Value::Object(merged(present, access)));
+pub fn write(path: &Path, access: &Access) -> Result<Option<String>, KubeconfigError> {
+    let present = load(path)?;
+    let before = present.get("current-context").and_then(Value::as_str);
+    let before = before.filter(|name| !name.is_empty() && *name != NAME).map(str::to_owned);
+    save(path, merged(present, access))?;
+    Ok(before)
+}
+
+/// Takes the server's entries out of the kubeconfig at `path` again, unless they are another server's by now, and selects the
+/// context `before` in place of Serin's.
+///
+/// # Errors
+/// Fails where the file cannot be read or written; it is unchanged then.
+pub fn remove(path: &Path, access: &Access, before: Option<&str>) -> Result<(), KubeconfigError> {
+    match without(load(path)?, access, before) {
+        Some(file) => save(path, file),
+        None => Ok(()),
+    }
+}
+
+fn load(path: &Path) -> Result<Map<String, Value>, KubeconfigError> {
+    match fs::read_to_string(path) {
+        Ok(text) => read(path, &text),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Map::new()),
+        Err(source) => Err(KubeconfigError::Io { path: path.to_owned(), source }),
+    }
+}
+
+fn save(path: &Path, file: Map<String, Value>) -> Result<(), KubeconfigError> {
+    let text = serin_api::yaml::write(&Value::Object(file));
     // A link stays a link: what it points to is replaced.
     let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    replace(&target, text.as_bytes()).map_err(io_failed)
+    let failed = |source| KubeconfigError::Io { path: path.to_owned(), source };
+    replace(&target, text.as_bytes()).map_err(failed)
+}
+
+/// The file without the server's entries; `None` if it has none of them.
+fn without(
+    mut file: Map<String, Value>,
+    access: &Access,
+    before: Option<&str>,
+) -> Option<Map<String, Value>> {
+    let is_own = |entry: &Value| entry.get("name") == Some(&json!(NAME));
+    let clusters = file.get("clusters")?.as_array()?;
+    let own = clusters.iter().find(|entry| is_own(entry))?;
+    if own["cluster"]["server"] != json!(access.url) {
+        return None;
+    }
+    for list in ["clusters", "users", "contexts"] {
+        if let Some(Value::Array(entries)) = file.get_mut(list) {
+            entries.retain(|entry| !is_own(entry));
+        }
+    }
+    if file.get("current-context") == Some(&json!(NAME)) {
+        file.insert("current-context".into(), json!(before.unwrap_or_default()));
+    }
+    Some(file)
 }
 
 fn read(path: &Path, text: &str) -> Result<Map<String, Value>, KubeconfigError> {
@@ -149,6 +195,19 @@ mod tests {
         assert_eq!(file["clusters"][0]["name"], "mine");
         assert_eq!(file["users"].as_array().map(Vec::len), Some(1));
         assert_eq!(file["current-context"], "serin");
+    }
+
+    #[test]
+    fn what_was_added_is_taken_out_again() {
+        let text = "kind: Config\ncurrent-context: mine\nclusters:\n- name: mine\n  cluster: {server: https://x}\n";
+        let file = read(Path::new("f"), text).unwrap();
+        let with = merged(file, &access());
+        let after = without(with.clone(), &access(), Some("mine")).unwrap();
+        assert_eq!(after["clusters"].as_array().map(Vec::len), Some(1));
+        assert_eq!(after["users"].as_array().map(Vec::len), Some(0));
+        assert_eq!(after["current-context"], "mine");
+        let other = Access { url: "https://127.0.0.1:2".into(), ..access() };
+        assert_eq!(without(with, &other, Some("mine")), None, "another server's entries stay");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use anyhow::Context;
-use serin_apiserver::{ApiServer, Listener, Settings, User, write_kubeconfig};
+use serin_apiserver::{ApiServer, Listener, Settings, User, remove_kubeconfig, write_kubeconfig};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::place::{Hold, Place, Run};
@@ -26,7 +26,8 @@ pub(super) async fn run(
     let listener = Listener::open(server.clone(), args.listen).await?;
     let access = server.access(listener.address());
     let kubeconfig = kubeconfig(args)?;
-    write_kubeconfig(&kubeconfig, &access)?;
+    let left = hold.left().and_then(|run| run.context_before);
+    let context_before = write_kubeconfig(&kubeconfig, &access)?.or(left);
     let client = kube::Client::new(server.client(User::administrator()), "default");
     let serving = tokio::spawn(listener.serve(async move {
         tokio::select! {
@@ -38,6 +39,7 @@ pub(super) async fn run(
         pid: std::process::id(),
         api: access.url.clone(),
         kubeconfig: kubeconfig.clone(),
+        context_before,
         ..Run::default()
     };
     hold.tell(&run)?;
@@ -50,5 +52,9 @@ pub(super) async fn run(
     writeln!(out, "ready {} kubeconfig {}", access.url, kubeconfig.display())?;
     out.flush()?;
     serving.await?;
+    let before = run.context_before.as_deref();
+    if let Err(error) = remove_kubeconfig(&kubeconfig, &access, before) {
+        tracing::warn!(%error, "the cluster's context stays in the kubeconfig");
+    }
     Ok(())
 }

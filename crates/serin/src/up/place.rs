@@ -35,6 +35,9 @@ pub(crate) struct Run {
     pub(crate) gateway: Vec<String>,
     /// Whether it is ready.
     pub(crate) ready: bool,
+    /// The context that the kubeconfig had selected before.
+    #[serde(default)]
+    pub(crate) context_before: Option<String>,
 }
 
 /// The right to run the cluster, until it is dropped.
@@ -142,6 +145,11 @@ impl Place {
 }
 
 impl Hold {
+    /// What the process before told last, if it did not end in order.
+    pub(crate) fn left(&mut self) -> Option<Run> {
+        read(&mut self.file)
+    }
+
     /// Tells others what runs here.
     pub(crate) fn tell(&mut self, run: &Run) -> anyhow::Result<()> {
         let text = serde_json::to_vec_pretty(run)?;
@@ -149,6 +157,13 @@ impl Hold {
         self.file.rewind()?;
         self.file.write_all(&text)?;
         Ok(())
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        // What stays is read as the word of a process that was killed.
+        let _ = self.file.set_len(0);
     }
 }
 
