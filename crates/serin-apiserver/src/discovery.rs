@@ -3,10 +3,12 @@
 use serde_json::{Value, json};
 use serin_objects::{Catalog, Resource, Subresource, catalog};
 
+use crate::server::aggregate::Served;
+
 /// Aggregated discovery of the core group, or of all others. `version` is that of the form: `v2` or `v2beta1`.
-pub(crate) fn aggregated(catalog: &Catalog, version: &str, core: bool) -> Value {
+pub(crate) fn aggregated(catalog: &Catalog, served: &[Served], version: &str, core: bool) -> Value {
     let groups = catalog.groups().iter().filter(|group| group.name.is_empty() == core);
-    let items: Vec<Value> = groups
+    let mut items: Vec<Value> = groups
         .map(|group| {
             let versions: Vec<Value> = group
                 .versions
@@ -20,12 +22,83 @@ pub(crate) fn aggregated(catalog: &Catalog, version: &str, core: bool) -> Value 
             json!({"metadata": {"name": group.name, "creationTimestamp": null}, "versions": versions})
         })
         .collect();
+    for served in served.iter().filter(|_| !core) {
+        let entry =
+            json!({"version": served.version, "resources": listed(served), "freshness": "Current"});
+        add(
+            &mut items,
+            "/metadata/name",
+            &served.group,
+            entry,
+            || json!({"metadata": {"name": served.group, "creationTimestamp": null}, "versions": []}),
+        );
+    }
     json!({
         "kind": "APIGroupDiscoveryList",
         "apiVersion": format!("apidiscovery.k8s.io/{version}"),
         "metadata": {},
         "items": items,
     })
+}
+
+/// Adds a version to its group, which is made where it is not there.
+fn add(
+    groups: &mut Vec<Value>,
+    at: &str,
+    name: &str,
+    version: Value,
+    make: impl FnOnce() -> Value,
+) {
+    let found =
+        groups.iter().position(|group| group.pointer(at).and_then(Value::as_str) == Some(name));
+    let place = found.unwrap_or_else(|| {
+        groups.push(make());
+        groups.len() - 1
+    });
+    if let Some(versions) = groups.get_mut(place).and_then(|group| group["versions"].as_array_mut())
+    {
+        versions.push(version);
+    }
+}
+
+/// The resources of another service in the aggregated form.
+fn listed(served: &Served) -> Vec<Value> {
+    let entries = || served.list["resources"].as_array().into_iter().flatten();
+    let kind = |entry: &Value| {
+        let text = |name: &str, other: &str| {
+            let own = entry[name].as_str().filter(|text| !text.is_empty());
+            own.unwrap_or(other).to_owned()
+        };
+        json!({"group": text("group", &served.group), "version": text("version", &served.version), "kind": entry["kind"]})
+    };
+    let whole = entries().filter(|entry| !entry["name"].as_str().unwrap_or_default().contains('/'));
+    whole
+        .map(|entry| {
+            let name = entry["name"].as_str().unwrap_or_default();
+            let mut out = json!({
+                "resource": name,
+                "responseKind": kind(entry),
+                "scope": if entry["namespaced"] == true { "Namespaced" } else { "Cluster" },
+                "singularResource": entry["singularName"],
+                "verbs": entry["verbs"],
+            });
+            for field in ["shortNames", "categories"] {
+                if entry[field].is_array() {
+                    out[field] = entry[field].clone();
+                }
+            }
+            let parts: Vec<Value> = entries()
+                .filter_map(|part| {
+                    let sub = part["name"].as_str()?.strip_prefix(name)?.strip_prefix('/')?;
+                    Some(json!({"subresource": sub, "responseKind": kind(part), "verbs": part["verbs"]}))
+                })
+                .collect();
+            if !parts.is_empty() {
+                out["subresources"] = Value::Array(parts);
+            }
+            out
+        })
+        .collect()
 }
 
 fn discovered(resource: &Resource) -> Value {
@@ -84,14 +157,30 @@ pub(crate) fn core_versions(address: &str) -> Value {
 }
 
 /// `/apis`.
-pub(crate) fn groups(catalog: &Catalog) -> Value {
-    let groups = catalog.groups().iter().filter(|group| !group.name.is_empty());
-    json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups.map(group_value).collect::<Vec<_>>()})
+pub(crate) fn groups(catalog: &Catalog, served: &[Served]) -> Value {
+    let own = catalog.groups().iter().filter(|group| !group.name.is_empty());
+    let mut groups: Vec<Value> = own.map(group_value).collect();
+    for served in served {
+        let version = json!({
+            "groupVersion": catalog::api_version(&served.group, &served.version),
+            "version": served.version,
+        });
+        let preferred = version.clone();
+        add(
+            &mut groups,
+            "/name",
+            &served.group,
+            version,
+            || json!({"name": served.group, "preferredVersion": preferred, "versions": []}),
+        );
+    }
+    json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups})
 }
 
 /// `/apis/GROUP`.
-pub(crate) fn group(catalog: &Catalog, name: &str) -> Option<Value> {
-    let mut out = group_value(catalog.group(name).filter(|group| !group.name.is_empty())?);
+pub(crate) fn group(catalog: &Catalog, served: &[Served], name: &str) -> Option<Value> {
+    let all = groups(catalog, served);
+    let mut out = all["groups"].as_array()?.iter().find(|group| group["name"] == name)?.clone();
     out["kind"] = json!("APIGroup");
     out["apiVersion"] = json!("v1");
     Some(out)
@@ -163,16 +252,21 @@ pub(crate) fn version() -> Value {
 }
 
 /// `/`: the paths that can be asked.
-pub(crate) fn paths(catalog: &Catalog) -> Value {
+pub(crate) fn paths(catalog: &Catalog, served: &[Served]) -> Value {
     let mut paths: Vec<String> =
         vec!["/api".into(), "/api/v1".into(), "/apis".into(), "/apis/".into()];
     for group in catalog.groups().iter().filter(|group| !group.name.is_empty()) {
         paths.push(format!("/apis/{}", group.name));
         paths.extend(group.versions.iter().map(|v| format!("/apis/{}/{}", group.name, v.name)));
     }
+    for served in served {
+        paths.push(format!("/apis/{}", served.group));
+        paths.push(format!("/apis/{}/{}", served.group, served.version));
+    }
     let other =
         ["/healthz", "/livez", "/openapi/v2", "/openapi/v3", "/openapi/v3/", "/readyz", "/version"];
     paths.extend(other.map(str::to_owned));
     paths.sort();
+    paths.dedup();
     json!({"paths": paths})
 }

@@ -9,6 +9,7 @@ use serin_objects::{Catalog, openapi};
 use sha2::{Digest as _, Sha256};
 
 use crate::discovery;
+use crate::server::aggregate::Served;
 
 /// What was made of the present catalog.
 #[derive(Default)]
@@ -26,11 +27,14 @@ impl Documents {
     pub(crate) fn discovery(
         &self,
         catalog: &Arc<Catalog>,
+        served: &[Served],
         version: &str,
         core: bool,
     ) -> (Bytes, String) {
-        let key = format!("discovery {version} {core}");
-        self.document(catalog, key, || discovery::aggregated(catalog, version, core))
+        // Other services may say something else the next time.
+        let lists: String = served.iter().map(|it| it.list.to_string()).collect();
+        let key = format!("discovery {version} {core} {lists}");
+        self.document(catalog, key, || discovery::aggregated(catalog, served, version, core))
     }
 
     /// OpenAPI v2.

@@ -4,10 +4,12 @@
 //! decided by `serin-objects`; this crate keeps, serves and watches them, and says who may come in.
 
 mod access;
+mod admission;
 mod discovery;
 mod documents;
 mod http;
 mod listen;
+mod local;
 mod random;
 mod server;
 pub mod store;
@@ -16,6 +18,8 @@ mod verbs;
 pub use self::access::{
     Access, KubeconfigError, PkiError, User, remove_kubeconfig, write_kubeconfig,
 };
+pub use self::admission::{Admission, Admitted, Operation, Review};
 pub use self::http::Body;
 pub use self::listen::{ListenError, Listener};
+pub use self::local::LocalService;
 pub use self::server::{ApiServer, Connection, Settings, StartError};

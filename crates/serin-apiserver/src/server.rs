@@ -4,16 +4,19 @@
 //! written in the form that the client takes. Sockets are no concern of this module: [`crate::listen`] brings requests from
 //! outside, [`ApiServer::client`] those of the same process.
 
+pub(crate) mod aggregate;
 mod keys;
 pub(crate) mod request;
 mod start;
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::task::{Context, Poll};
 
 use arc_swap::ArcSwap;
@@ -27,8 +30,10 @@ use tokio::sync::watch;
 use crate::access::authn::Authenticator;
 use crate::access::pki::{Authority, PkiError};
 use crate::access::{Access, User};
+use crate::admission::Admission;
 use crate::documents::Documents;
 use crate::http::Body;
+use crate::local::LocalService;
 use crate::store::{self, Store, StoreError};
 
 /// What a server is started with.
@@ -38,6 +43,12 @@ pub struct Settings {
     pub data_dir: Option<PathBuf>,
     /// CustomResourceDefinitions that are there from the start.
     pub definitions: Vec<Value>,
+    /// The kubelet of the one node, with the paths of a real one: logs, exec, attach and port forwarding go there.
+    pub kubelet: Option<LocalService>,
+    /// Groups that are served elsewhere, by `group/version`: `metrics.k8s.io/v1beta1`. They answer discovery of their own.
+    pub aggregated: BTreeMap<String, LocalService>,
+    /// Admission plug-ins, in the order in which they are asked.
+    pub admission: Vec<Arc<dyn Admission>>,
 }
 
 /// Why a server could not start.
@@ -72,6 +83,11 @@ pub(crate) struct Inner {
     pub(crate) authn: Authenticator,
     pub(crate) authority: Authority,
     pub(crate) documents: Documents,
+    pub(crate) kubelet: Option<LocalService>,
+    pub(crate) aggregated: BTreeMap<String, LocalService>,
+    pub(crate) admission: Vec<Arc<dyn Admission>>,
+    /// Whether the APIServices are about to be brought up to date.
+    pub(crate) registering: AtomicBool,
     /// Held while what is given out, or what exists, is read and then written: Services and definitions.
     pub(crate) exclusive: tokio::sync::Mutex<()>,
     /// Turns true when the server stops: watches end then.

@@ -5,11 +5,13 @@
 
 mod answer;
 pub(crate) mod collect;
+mod connect;
 mod continuation;
 pub(crate) mod definitions;
 mod follow;
 mod input;
 mod patch;
+mod place;
 mod read;
 mod remove;
 mod reviews;
@@ -37,9 +39,17 @@ pub(crate) async fn carry_out(server: &ApiServer, call: &Call) -> Result<Respons
             if !subresource.verbs.iter().any(|verb| verb == call.verb) {
                 return Err(Status::method_not_allowed(resource, call.verb));
             }
-            if !matches!(name, "status" | "scale") {
-                let message = format!("{name} of {} is not served", resource.group_resource());
-                return Err(Status::new(501, "NotImplemented", message));
+            match name {
+                "status" | "scale" | "finalize" => {}
+                "log" | "exec" | "attach" | "portforward" => {
+                    return connect::connect(server, call, name).await;
+                }
+                "binding" => return place::bind(server, call).await,
+                "eviction" => return place::evict(server, call).await,
+                _ => {
+                    let message = format!("{name} of {} is not served", resource.group_resource());
+                    return Err(Status::new(501, "NotImplemented", message));
+                }
             }
         }
     }
@@ -50,6 +60,7 @@ pub(crate) async fn carry_out(server: &ApiServer, call: &Call) -> Result<Respons
         "get" => read::get(server, call),
         "list" => read::list(server, call),
         "watch" => follow::watch(server, call),
+        "create" if resource.kind == "Binding" => place::bind(server, call).await,
         "create" if !resource.is_stored() => reviews::answer(call),
         "create" => write::create(server, call).await,
         "update" => write::update(server, call).await,

@@ -22,7 +22,11 @@ pub(crate) fn run(args: &ApiServerArgs, out: &mut dyn Write) -> anyhow::Result<E
 async fn serve(args: &ApiServerArgs, out: &mut dyn Write) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for signals")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for signals")?;
-    let settings = Settings { data_dir: args.data_dir.clone(), definitions: serin_api::crd::all() };
+    let settings = Settings {
+        data_dir: args.data_dir.clone(),
+        definitions: serin_api::crd::all(),
+        ..Settings::default()
+    };
     let server = ApiServer::start(settings).await?;
     let listener = Listener::open(server.clone(), args.listen).await?;
     let access = server.access(listener.address());

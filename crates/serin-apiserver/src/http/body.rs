@@ -7,8 +7,10 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use futures_util::Stream;
+use futures_util::{Stream, StreamExt as _};
 use http_body::{Frame, SizeHint};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt as _, StreamBody};
 
 /// The body of a response.
 pub struct Body(Content);
@@ -16,8 +18,8 @@ pub struct Body(Content);
 enum Content {
     /// Bytes that are known.
     Whole(Option<Bytes>),
-    /// A watch or a log that goes on.
-    Stream(Pin<Box<dyn Stream<Item = Bytes> + Send>>),
+    /// A watch or a log that goes on, or the answer of another service.
+    Stream(UnsyncBoxBody<Bytes, Infallible>),
 }
 
 impl Body {
@@ -28,7 +30,13 @@ impl Body {
 
     /// A stream that the client ends, or the server when it stops.
     pub fn stream(stream: impl Stream<Item = Bytes> + Send + 'static) -> Self {
-        Self(Content::Stream(Box::pin(stream)))
+        let frames = stream.map(|bytes| Ok(Frame::data(bytes)));
+        Self(Content::Stream(StreamBody::new(frames).boxed_unsync()))
+    }
+
+    /// The answer of another service.
+    pub(crate) const fn of(body: UnsyncBoxBody<Bytes, Infallible>) -> Self {
+        Self(Content::Stream(body))
     }
 
     /// Whether it has no end of its own.
@@ -62,14 +70,15 @@ impl http_body::Body for Body {
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         match &mut self.0 {
             Content::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
-            Content::Stream(stream) => {
-                stream.as_mut().poll_next(cx).map(|piece| piece.map(|piece| Ok(Frame::data(piece))))
-            }
+            Content::Stream(body) => Pin::new(body).poll_frame(cx),
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        matches!(&self.0, Content::Whole(None))
+        match &self.0 {
+            Content::Whole(bytes) => bytes.is_none(),
+            Content::Stream(body) => body.is_end_stream(),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -77,7 +86,7 @@ impl http_body::Body for Body {
             Content::Whole(bytes) => {
                 SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
             }
-            Content::Stream(_) => SizeHint::default(),
+            Content::Stream(body) => body.size_hint(),
         }
     }
 }

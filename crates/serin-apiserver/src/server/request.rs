@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, ETAG, IF_NONE_MATCH, USER_AGENT};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use http::{Extensions, HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde_json::Value;
 use serin_objects::{Resource, Status};
 
-use super::ApiServer;
+use super::{ApiServer, aggregate};
 use crate::access::User;
 use crate::access::attributes::Attributes;
 use crate::access::user::{ANONYMOUS, MASTERS};
@@ -27,6 +27,7 @@ pub(crate) const BODY_LIMIT: usize = 3 << 20;
 #[derive(Clone)]
 pub(crate) struct Call {
     pub(crate) user: User,
+    pub(crate) method: Method,
     pub(crate) verb: &'static str,
     pub(crate) resource: Arc<Resource>,
     /// Empty outside of namespaces and for all of them.
@@ -37,6 +38,8 @@ pub(crate) struct Call {
     pub(crate) headers: HeaderMap,
     pub(crate) accept: Accept,
     pub(crate) body: Bytes,
+    /// What the connection adds: how it is turned into a stream of another protocol.
+    pub(crate) extensions: Extensions,
 }
 
 impl Call {
@@ -67,11 +70,12 @@ pub(crate) fn key_of(namespace: &str, name: &str) -> String {
 }
 
 /// What every answer is made with.
-struct Head {
-    method: Method,
-    path: String,
-    query: Query,
-    headers: HeaderMap,
+pub(super) struct Head {
+    pub(super) method: Method,
+    pub(super) path: String,
+    pub(super) raw_query: Option<String>,
+    pub(super) query: Query,
+    pub(super) headers: HeaderMap,
 }
 
 impl Head {
@@ -101,11 +105,12 @@ impl ApiServer {
         let head = Head {
             method: parts.method,
             path: parts.uri.path().to_owned(),
+            raw_query: parts.uri.query().map(str::to_owned),
             query: Query::parse(parts.uri.query().unwrap_or_default()),
             headers: parts.headers,
         };
         let result = match self.identify(user, &head.headers) {
-            Ok(user) => self.route(user, &head, body).await,
+            Ok(user) => self.route(user, &head, parts.extensions, body).await,
             Err(status) => Err(status),
         };
         result.unwrap_or_else(|status| failure(&status, &head))
@@ -128,7 +133,13 @@ impl ApiServer {
         Ok(user)
     }
 
-    async fn route<B>(&self, user: User, head: &Head, body: B) -> Result<Response<Body>, Status>
+    async fn route<B>(
+        &self,
+        user: User,
+        head: &Head,
+        extensions: Extensions,
+        body: B,
+    ) -> Result<Response<Body>, Status>
     where
         B: http_body::Body + Send + 'static,
         B::Data: Send,
@@ -136,7 +147,12 @@ impl ApiServer {
     {
         match Target::parse(&head.path) {
             Target::Resource(path) => {
+                if let Some(service) = self.elsewhere(&path.group, &path.version) {
+                    self.permit(&user, &attributes(head, &path, wanted_verb(head, &path)?))?;
+                    return Ok(aggregate::pass_on(service, &user, head, extensions).await);
+                }
                 let mut call = self.call(&user, head, path)?;
+                call.extensions = extensions;
                 if matches!(
                     head.method,
                     Method::POST | Method::PUT | Method::PATCH | Method::DELETE
@@ -155,7 +171,12 @@ impl ApiServer {
                         "the server does not allow this method on the requested resource",
                     ));
                 }
-                self.other(&target, head)
+                if let Target::Resources { group, version } = &target
+                    && let Some(service) = self.elsewhere(group, version)
+                {
+                    return Ok(aggregate::pass_on(service, &user, head, extensions).await);
+                }
+                self.other(&target, head).await
             }
         }
     }
@@ -163,30 +184,8 @@ impl ApiServer {
     /// Reads a request on a resource and checks that its maker may make it.
     fn call(&self, user: &User, head: &Head, path: ResourcePath) -> Result<Call, Status> {
         let found = self.resource(&path.group, &path.version, &path.resource);
-        let named = path.name.clone().unwrap_or_default();
-        let watches = path.watch || head.query.flag("watch");
-        let verb = verb_of(&head.method, path.name.is_some(), watches)?;
-        let fields = head.query.text("fieldSelector").unwrap_or_default();
-        // A selection of one name may be permitted by a role for that name.
-        let selected = fields
-            .strip_prefix("metadata.name=")
-            .filter(|name| !name.contains(','))
-            .unwrap_or_default();
-        let attributes = Attributes {
-            verb,
-            // A namespace is inside itself, for roles.
-            namespace: match (&path.namespace, path.resource.as_str()) {
-                (Some(namespace), _) => namespace,
-                (None, "namespaces") if path.group.is_empty() => &named,
-                (None, _) => "",
-            },
-            group: &path.group,
-            resource: &path.resource,
-            subresource: path.subresource.as_deref().unwrap_or_default(),
-            name: if named.is_empty() { selected } else { &named },
-            path: None,
-        };
-        self.permit(user, &attributes)?;
+        let verb = wanted_verb(head, &path)?;
+        self.permit(user, &attributes(head, &path, verb))?;
         let resource = found.ok_or_else(Status::no_such_path)?;
         let fits = match &path.namespace {
             Some(_) => resource.namespaced,
@@ -210,6 +209,7 @@ impl ApiServer {
         };
         Ok(Call {
             user: user.clone(),
+            method: head.method.clone(),
             verb,
             resource,
             namespace: path.namespace.unwrap_or_default(),
@@ -219,6 +219,7 @@ impl ApiServer {
             headers: head.headers.clone(),
             accept,
             body: Bytes::new(),
+            extensions: Extensions::new(),
         })
     }
 
@@ -264,8 +265,12 @@ impl ApiServer {
     }
 
     /// Whatever is no resource.
-    fn other(&self, target: &Target, head: &Head) -> Result<Response<Body>, Status> {
-        let catalog = self.inner.catalog.load();
+    async fn other(&self, target: &Target, head: &Head) -> Result<Response<Body>, Status> {
+        let catalog = self.inner.catalog.load_full();
+        let served = match target {
+            Target::Groups | Target::Group(_) | Target::Root => self.served_elsewhere().await,
+            _ => Vec::new(),
+        };
         let accept = head.header(&ACCEPT);
         let found = |value: Option<Value>| value.ok_or_else(Status::no_such_path);
         let document = |bytes: Option<(Bytes, String)>| {
@@ -276,7 +281,8 @@ impl ApiServer {
             Target::CoreVersions | Target::Groups => {
                 let core = *target == Target::CoreVersions;
                 if let Some(version) = aggregated(accept) {
-                    let (bytes, hash) = self.inner.documents.discovery(&catalog, version, core);
+                    let (bytes, hash) =
+                        self.inner.documents.discovery(&catalog, &served, version, core);
                     let kind = format!(
                         "application/json;g=apidiscovery.k8s.io;v={version};as=APIGroupDiscoveryList"
                     );
@@ -285,15 +291,15 @@ impl ApiServer {
                 if core {
                     discovery::core_versions("127.0.0.1")
                 } else {
-                    discovery::groups(&catalog)
+                    discovery::groups(&catalog, &served)
                 }
             }
-            Target::Group(name) => found(discovery::group(&catalog, name))?,
+            Target::Group(name) => found(discovery::group(&catalog, &served, name))?,
             Target::Resources { group, version } => {
                 found(discovery::resources(&catalog, group, version))?
             }
             Target::Version => discovery::version(),
-            Target::Root => discovery::paths(&catalog),
+            Target::Root => discovery::paths(&catalog, &served),
             Target::OpenApiV2 => return document(Some(self.inner.documents.v2(&catalog))),
             Target::OpenApiV3Index => {
                 return document(Some(self.inner.documents.v3_index(&catalog)));
@@ -306,6 +312,37 @@ impl ApiServer {
         let text = if head.is_pretty() { format!("{value:#}") } else { value.to_string() };
         Ok(answer(StatusCode::OK, "application/json", text.into()))
     }
+}
+
+/// What a request on objects wants to do.
+fn attributes<'a>(head: &'a Head, path: &'a ResourcePath, verb: &'a str) -> Attributes<'a> {
+    let named = path.name.as_deref().unwrap_or_default();
+    let fields = head.query.text("fieldSelector").unwrap_or_default();
+    // A selection of one name may be permitted by a role for that name.
+    let selected = fields
+        .strip_prefix("metadata.name=")
+        .filter(|name| !name.contains(','))
+        .unwrap_or_default();
+    Attributes {
+        verb,
+        // A namespace is inside itself, for roles.
+        namespace: match (&path.namespace, path.resource.as_str()) {
+            (Some(namespace), _) => namespace,
+            (None, "namespaces") if path.group.is_empty() => named,
+            (None, _) => "",
+        },
+        group: &path.group,
+        resource: &path.resource,
+        subresource: path.subresource.as_deref().unwrap_or_default(),
+        name: if named.is_empty() { selected } else { named },
+        path: None,
+    }
+}
+
+fn wanted_verb(head: &Head, path: &ResourcePath) -> Result<&'static str, Status> {
+    // A part of an object has no list to be watched.
+    let watches = path.subresource.is_none() && (path.watch || head.query.flag("watch"));
+    verb_of(&head.method, path.name.is_some(), watches)
 }
 
 /// The verb of a request, as roles name it.

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use serin_objects::{Catalog, Status};
 use tokio::sync::watch;
 
-use super::{ApiServer, Inner, Settings, StartError, keys, store_settings};
+use super::{ApiServer, Inner, Settings, StartError, aggregate, keys, store_settings};
 use crate::access::User;
 use crate::documents::Documents;
 use crate::store::Store;
@@ -26,12 +26,18 @@ pub(super) async fn start(settings: Settings) -> Result<ApiServer, StartError> {
         authn,
         authority,
         documents: Documents::default(),
+        kubelet: settings.kubelet,
+        aggregated: settings.aggregated,
+        admission: settings.admission,
+        // Nothing is registered before everything that has to be there is.
+        registering: true.into(),
         exclusive: tokio::sync::Mutex::new(()),
         stopping: watch::Sender::new(false),
     };
     let server = ApiServer { inner: Arc::new(inner) };
     definitions::load(&server);
     bootstrap(&server, settings.definitions).await?;
+    aggregate::register(&server).await;
     collect::resume(&server);
     Ok(server)
 }

@@ -94,7 +94,10 @@ async fn settle(server: &ApiServer, found: &Found) {
             return;
         }
         if empty {
-            object["spec"]["finalizers"] = Value::Array(Vec::new());
+            // Other finalizers of a namespace are others' business.
+            if let Some(all) = object["spec"]["finalizers"].as_array_mut() {
+                all.retain(|it| it != "kubernetes");
+            }
         }
         let mut finalizers =
             object["metadata"]["finalizers"].as_array().cloned().unwrap_or_default();

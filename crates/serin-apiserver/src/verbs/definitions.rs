@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde_json::Value;
-use serin_objects::{Catalog, Resource, Status, crd};
+use serin_objects::{Resource, Status, crd};
 
-use crate::server::ApiServer;
 use crate::server::request::Call;
+use crate::server::{ApiServer, aggregate};
 use crate::store::WriteError;
 
 const GROUP: &str = "apiextensions.k8s.io";
@@ -36,6 +36,7 @@ pub(super) fn settle(server: &ApiServer, definition: &mut Value) {
 pub(super) fn changed(server: &ApiServer, call: &Call, object: &Value) {
     if are(&call.resource) {
         serve(server, object);
+        aggregate::register_soon(server);
     }
 }
 
@@ -44,7 +45,7 @@ fn serve(server: &ApiServer, definition: &Value) {
         return;
     }
     match server.inner.catalog.load().with_definition(definition) {
-        Ok(catalog) => replace(server, catalog),
+        Ok(catalog) => server.inner.catalog.store(Arc::new(catalog)),
         Err(problem) => {
             let name = definition["metadata"]["name"].as_str().unwrap_or_default();
             tracing::error!(definition = name, %problem, "a definition cannot be served");
@@ -58,8 +59,9 @@ pub(super) async fn remove(server: &ApiServer, definition: &Value) -> Result<(),
     let (group, plural) = (text("/spec/group"), text("/spec/names/plural"));
     let storage = format!("{group}/{plural}");
     let catalog = server.inner.catalog.load().without_definition(group, plural);
-    // First nothing can be created any more.
-    replace(server, catalog);
+    // First nothing can be created any more. Definitions change one at a time: their writes hold the server's lock.
+    server.inner.catalog.store(Arc::new(catalog));
+    aggregate::register_soon(server);
     let store = &server.inner.store;
     let (objects, _) = store.list(&storage, "", None);
     for (key, object) in objects {
@@ -70,9 +72,4 @@ pub(super) async fn remove(server: &ApiServer, definition: &Value) -> Result<(),
         }
     }
     Ok(())
-}
-
-/// Definitions change one at a time: their writes hold the server's lock.
-fn replace(server: &ApiServer, catalog: Catalog) {
-    server.inner.catalog.store(Arc::new(catalog));
 }

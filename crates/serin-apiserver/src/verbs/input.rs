@@ -7,6 +7,7 @@ use serin_objects::Status;
 use serin_objects::decode::{self, Body, FieldValidation};
 use serin_objects::prepare::{Context, Ownership};
 
+use crate::access::User;
 use crate::server::request::Call;
 
 /// The forms of a body.
@@ -65,12 +66,20 @@ pub(super) struct Deletion {
     pub(super) propagation: Option<String>,
     pub(super) uid: Option<String>,
     pub(super) revision: Option<String>,
+    /// How long what runs may take to end, in seconds.
+    pub(super) grace: Option<i64>,
     pub(super) dry_run: bool,
+    pub(super) user: User,
 }
 
 /// The options of a deletion, from the body or the parameters.
 pub(super) fn deletion(call: &Call) -> Result<Deletion, Status> {
     let value = if call.body.is_empty() { json!({}) } else { body(call)?.value };
+    deletion_of(&value, call)
+}
+
+/// The options of a deletion that stand in another object.
+pub(super) fn deletion_of(value: &Value, call: &Call) -> Result<Deletion, Status> {
     let text = |at: &str| value.pointer(at).and_then(Value::as_str).map(str::to_owned);
     let propagation = text("/propagationPolicy")
         .or_else(|| call.query.text("propagationPolicy").map(str::to_owned))
@@ -81,8 +90,14 @@ pub(super) fn deletion(call: &Call) -> Result<Deletion, Status> {
         return Err(Status::bad_request(format!("invalid propagationPolicy {other:?}")));
     }
     let dry = value["dryRun"].as_array().is_some_and(|all| all.contains(&json!("All")));
+    let grace = match value["gracePeriodSeconds"].as_i64() {
+        Some(seconds) => Some(seconds),
+        None => call.query.number("gracePeriodSeconds")?,
+    };
     Ok(Deletion {
         propagation,
+        grace,
+        user: call.user.clone(),
         uid: text("/preconditions/uid"),
         revision: text("/preconditions/resourceVersion"),
         dry_run: dry || is_dry_run(call)?,

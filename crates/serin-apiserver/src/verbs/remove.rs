@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use http::{Response, StatusCode};
-use jiff::Timestamp;
+use jiff::{Timestamp, ToSpan as _};
 use serde_json::{Value, json};
 use serin_objects::{Resource, Status, convert, status};
 
@@ -11,6 +11,7 @@ use super::answer::{self, ListMeta, shown};
 use super::input::{self, Deletion};
 use super::select::Selection;
 use super::{collect, definitions};
+use crate::admission::{Operation, Review};
 use crate::http::Body;
 use crate::server::ApiServer;
 use crate::server::request::{Call, storage_of};
@@ -75,6 +76,7 @@ pub(super) async fn delete_collection(
 pub(super) fn is_held(object: &Value) -> bool {
     let some = |list: &Value| list.as_array().is_some_and(|list| !list.is_empty());
     some(&object["metadata"]["finalizers"])
+        || object["metadata"]["deletionGracePeriodSeconds"].as_i64().is_some_and(|left| left > 0)
         || (object["kind"] == "Namespace"
             && object["apiVersion"] == "v1"
             && some(&object["spec"]["finalizers"]))
@@ -95,14 +97,15 @@ pub(super) async fn remove(
             store.object(&storage, key).ok_or_else(|| Status::not_found(resource, name))?;
         let old = shown(resource, &stored);
         check(resource, name, &old, deletion)?;
+        admit(server, resource, (name, &old), deletion).await?;
         let mut object = old.clone();
         wish(&mut object, deletion.propagation.as_deref());
+        mark(resource, &mut object, deletion.grace);
         let held = is_held(&object);
         if deletion.dry_run {
-            return Ok(if held { Removed::Marked(object) } else { Removed::Gone(object) });
+            return Ok(if held { Removed::Marked(object) } else { Removed::Gone(old) });
         }
         let written = if held {
-            mark(&mut object);
             if object == old {
                 return Ok(Removed::Marked(old));
             }
@@ -171,17 +174,70 @@ pub(super) fn put_finalizers(object: &mut Value, finalizers: Vec<Value>) {
     }
 }
 
-fn mark(object: &mut Value) {
-    if object["metadata"]["deletionTimestamp"].is_string() {
+/// Notes that the object goes, and until when what runs for it may take.
+fn mark(resource: &Resource, object: &mut Value, wanted: Option<i64>) {
+    const FORM: &str = "%Y-%m-%dT%H:%M:%SZ";
+    if let Some(at) = object["metadata"]["deletionTimestamp"].as_str() {
+        // Only a shorter time may be asked for afterwards.
+        let granted = object["metadata"]["deletionGracePeriodSeconds"].as_i64().unwrap_or(0);
+        if let (Some(wanted), Ok(at)) = (wanted, at.parse::<Timestamp>())
+            && wanted < granted
+        {
+            let wanted = wanted.max(0);
+            let at = at.checked_sub((granted - wanted).seconds()).unwrap_or(at);
+            object["metadata"]["deletionTimestamp"] = at.strftime(FORM).to_string().into();
+            object["metadata"]["deletionGracePeriodSeconds"] = json!(wanted);
+        }
         return;
     }
-    let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-    object["metadata"]["deletionTimestamp"] = now.into();
-    object["metadata"]["deletionGracePeriodSeconds"] = json!(0);
+    let grace = grace(resource, object, wanted);
+    let now = Timestamp::now();
+    let end = now.checked_add(grace.seconds()).unwrap_or(now);
+    object["metadata"]["deletionTimestamp"] = end.strftime(FORM).to_string().into();
+    object["metadata"]["deletionGracePeriodSeconds"] = json!(grace);
     if let Some(generation) = object["metadata"]["generation"].as_i64() {
         object["metadata"]["generation"] = json!(generation + 1);
     }
     if object["kind"] == "Namespace" && object["apiVersion"] == "v1" {
         object["status"]["phase"] = json!("Terminating");
     }
+}
+
+/// How long an object may take to go: only pods that run somewhere need time.
+fn grace(resource: &Resource, object: &Value, wanted: Option<i64>) -> i64 {
+    let runs = resource.group.is_empty()
+        && resource.kind == "Pod"
+        && object["spec"]["nodeName"].as_str().is_some_and(|node| !node.is_empty())
+        && !matches!(object["status"]["phase"].as_str(), Some("Succeeded" | "Failed"));
+    if !runs {
+        return 0;
+    }
+    let own = object["spec"]["terminationGracePeriodSeconds"].as_i64();
+    match wanted.or(own).unwrap_or(0) {
+        seconds if seconds < 0 => 1,
+        // A period beyond reason would not fit into a time.
+        seconds => seconds.min(i64::from(u32::MAX)),
+    }
+}
+
+async fn admit(
+    server: &ApiServer,
+    resource: &Resource,
+    (name, old): (&str, &Value),
+    deletion: &Deletion,
+) -> Result<(), Status> {
+    let review = Review {
+        operation: Operation::Delete,
+        resource,
+        subresource: "",
+        namespace: old["metadata"]["namespace"].as_str().unwrap_or_default(),
+        name,
+        object: &Value::Null,
+        old,
+        user: &deletion.user,
+        dry_run: deletion.dry_run,
+    };
+    server.mutate(&review, &mut Value::Null).await?;
+    // A deletion is answered with no warnings of admission: none of its clients shows them with a status.
+    server.validate(&review).await.map(|_| ())
 }

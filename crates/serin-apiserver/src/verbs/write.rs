@@ -7,6 +7,7 @@ use serin_objects::{FieldError, Path, Prepared, Status, admission, convert, deco
 
 use super::answer::{self, shown};
 use super::{collect, definitions, input, remove, services};
+use crate::admission::{Operation, Review};
 use crate::http::Body;
 use crate::server::ApiServer;
 use crate::server::request::{Call, key_of};
@@ -43,6 +44,11 @@ pub(super) async fn create_object(
             object["metadata"]["name"] = name.into();
         }
         admit(server, call, &mut object)?;
+        if resource.namespaced && object["metadata"]["namespace"].is_null() {
+            object["metadata"]["namespace"] = call.namespace.as_str().into();
+        }
+        let review = review(call, Operation::Create, &Value::Null, &Value::Null, dry_run);
+        warnings.extend(server.mutate(&review, &mut object).await?);
         let uid = crate::random::uuid().to_string();
         let identity = Identity { namespace: &call.namespace, uid: &uid };
         let prepared =
@@ -51,6 +57,8 @@ pub(super) async fn create_object(
         let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
         settle(server, call, &mut object, None)?;
         warnings.extend(prepared.warnings);
+        let review = Review { object: &object, name: &name, ..review };
+        warnings.extend(server.validate(&review).await?);
         let key = key_of(if resource.namespaced { &call.namespace } else { "" }, &name);
         let store = &server.inner.store;
         let created = if store.object(&call.storage(), &key).is_some() {
@@ -122,13 +130,17 @@ pub(super) async fn change(
         if !expected.is_empty() && expected != stored.revision().to_string() {
             return Err(Status::modified(resource, call.object_name()));
         }
-        let mut warnings = made.warnings;
-        let prepared =
-            prepare::update(resource, &old, made.object, &input::context(call, ownership))?;
+        let Prepared { object: mut made, mut warnings } = made;
+        let review = review(call, Operation::Update, &Value::Null, &old, dry_run);
+        if call.subresource.as_deref() != Some("scale") {
+            warnings.extend(server.mutate(&review, &mut made).await?);
+        }
+        let prepared = prepare::update(resource, &old, made, &input::context(call, ownership))?;
         warnings.extend(prepared.warnings);
         let mut object = prepared.object;
         object["metadata"]["resourceVersion"] = stored.revision().to_string().into();
         settle(server, call, &mut object, Some(&old))?;
+        warnings.extend(validate(server, &review, &object).await?);
         let answered = |object: &Value| {
             let response = if call.subresource.as_deref() == Some("scale") {
                 answer::one(call, StatusCode::OK, &scale::get(resource, object)?)
@@ -151,6 +163,41 @@ pub(super) async fn change(
         }
     }
     Err(Status::modified(resource, call.object_name()))
+}
+
+/// What admission is told about a write.
+fn review<'r>(
+    call: &'r Call,
+    operation: Operation,
+    object: &'r Value,
+    old: &'r Value,
+    dry_run: bool,
+) -> Review<'r> {
+    Review {
+        operation,
+        resource: &call.resource,
+        subresource: call.subresource.as_deref().unwrap_or_default(),
+        namespace: &call.namespace,
+        name: call.object_name(),
+        object,
+        old,
+        user: &call.user,
+        dry_run,
+    }
+}
+
+/// Lets admission judge a changed object; of a scale, it sees the scale.
+async fn validate(
+    server: &ApiServer,
+    review: &Review<'_>,
+    object: &Value,
+) -> Result<Vec<String>, Status> {
+    if review.subresource != "scale" {
+        return server.validate(&Review { object, ..*review }).await;
+    }
+    let before = scale::get(review.resource, review.old)?;
+    let after = scale::get(review.resource, object)?;
+    server.validate(&Review { object: &after, old: &before, ..*review }).await
 }
 
 /// Stores what an object became; one that only waited for its last finalizer goes.

@@ -20,8 +20,11 @@ pub(super) async fn run(
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for signals")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for signals")?;
     let _images = images::mappings(args)?;
-    let settings =
-        Settings { data_dir: Some(place.join("store")), definitions: serin_api::crd::all() };
+    let settings = Settings {
+        data_dir: Some(place.join("store")),
+        definitions: serin_api::crd::all(),
+        ..Settings::default()
+    };
     let server = ApiServer::start(settings).await?;
     let listener = Listener::open(server.clone(), args.listen).await?;
     let access = server.access(listener.address());

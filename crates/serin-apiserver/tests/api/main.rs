@@ -1,0 +1,6 @@
+//! The API as a client sees it: requests to a server in this process, or over its socket.
+
+#![expect(clippy::unwrap_used, reason = "a helper of tests that fails fails its test")]
+
+mod seams;
+mod support;
