@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use serde_json::Value;
 use serin_objects::{Catalog, openapi};
 use sha2::{Digest as _, Sha256};
 
@@ -34,17 +33,24 @@ impl Documents {
         // Other services may say something else the next time.
         let lists: String = served.iter().map(|it| it.list.to_string()).collect();
         let key = format!("discovery {version} {core} {lists}");
-        self.document(catalog, key, || discovery::aggregated(catalog, served, version, core))
+        self.document(catalog, key, || {
+            discovery::aggregated(catalog, served, version, core).to_string()
+        })
     }
 
     /// OpenAPI v2.
     pub(crate) fn v2(&self, catalog: &Arc<Catalog>) -> (Bytes, String) {
-        self.document(catalog, "v2".into(), || openapi::v2(catalog))
+        self.document(catalog, "v2".into(), || openapi::v2(catalog).to_string())
+    }
+
+    /// OpenAPI v2 in protocol buffers.
+    pub(crate) fn v2_protobuf(&self, catalog: &Arc<Catalog>) -> (Bytes, String) {
+        self.document(catalog, "v2 protobuf".into(), || openapi::v2_protobuf(catalog))
     }
 
     /// The index of OpenAPI v3.
     pub(crate) fn v3_index(&self, catalog: &Arc<Catalog>) -> (Bytes, String) {
-        self.document(catalog, "v3".into(), || openapi::v3_index(catalog))
+        self.document(catalog, "v3".into(), || openapi::v3_index(catalog).to_string())
     }
 
     /// OpenAPI v3 of `api/VERSION` or `apis/GROUP/VERSION`.
@@ -55,15 +61,15 @@ impl Documents {
             _ => return None,
         };
         catalog.version(&group, &version)?;
-        let make = || openapi::v3(catalog, &group, &version).unwrap_or_default();
+        let make = || openapi::v3(catalog, &group, &version).unwrap_or_default().to_string();
         Some(self.document(catalog, format!("v3 {path}"), make))
     }
 
-    fn document(
+    fn document<T: Into<Bytes>>(
         &self,
         catalog: &Arc<Catalog>,
         key: String,
-        make: impl FnOnce() -> Value,
+        make: impl FnOnce() -> T,
     ) -> (Bytes, String) {
         let mut made = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if !made.of.as_ref().is_some_and(|of| Arc::ptr_eq(of, catalog)) {
@@ -72,7 +78,7 @@ impl Documents {
         if let Some(document) = made.documents.get(&key) {
             return document.clone();
         }
-        let bytes = Bytes::from(make().to_string());
+        let bytes: Bytes = make().into();
         let hash: String =
             Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02X}")).collect();
         made.documents.insert(key, (bytes.clone(), hash.clone()));

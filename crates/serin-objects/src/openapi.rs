@@ -8,6 +8,7 @@ use sha2::{Digest as _, Sha512};
 use crate::{Catalog, Resource};
 
 mod paths;
+mod protobuf;
 mod schemas;
 
 /// The version of Kubernetes whose API is served.
@@ -26,16 +27,10 @@ pub fn v2(catalog: &Catalog) -> Value {
     })
 }
 
-/// The document of OpenAPI v2 in protocol buffers (`application/com.github.proto-openapi.spec.v2@v1.0+protobuf`), the only
-/// form in which `kubectl` reads it: for kinds that no document of v3 has. It lists none, so that such kinds are not
-/// validated by the client and the answer is that there is no such kind.
-pub fn v2_protobuf() -> Vec<u8> {
-    let field = |number: u8, bytes: &[u8]| {
-        let length = u8::try_from(bytes.len()).unwrap_or(u8::MAX);
-        [&[number << 3 | 2, length], bytes].concat()
-    };
-    let info = [field(1, b"Kubernetes"), field(2, VERSION.as_bytes())].concat();
-    [field(1, b"2.0"), field(2, &info), field(8, &[]), field(9, &[])].concat()
+/// The document of OpenAPI v2 in protocol buffers (`application/com.github.proto-openapi.spec.v2.v1.0+protobuf`), the only
+/// form in which kubectl reads it.
+pub fn v2_protobuf(catalog: &Catalog) -> Vec<u8> {
+    protobuf::document(&v2(catalog))
 }
 
 /// The index of OpenAPI v3 documents: a path with a hash for each group and version.

@@ -23,6 +23,9 @@ use crate::verbs;
 /// How long a body may be.
 pub(crate) const BODY_LIMIT: usize = 3 << 20;
 
+/// The form of OpenAPI v2 that kubectl asks for. Older clients write `@v1.0`, which is no media type, and read the other.
+const OPENAPI_PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
+
 /// A request on a resource, read and permitted.
 #[derive(Clone)]
 pub(crate) struct Call {
@@ -300,6 +303,10 @@ impl ApiServer {
             }
             Target::Version => discovery::version(),
             Target::Root => discovery::paths(&catalog, &served),
+            Target::OpenApiV2 if accept.replace('@', ".").contains(OPENAPI_PROTOBUF) => {
+                let (bytes, hash) = self.inner.documents.v2_protobuf(&catalog);
+                return Ok(cached(bytes, &hash, OPENAPI_PROTOBUF, head));
+            }
             Target::OpenApiV2 => return document(Some(self.inner.documents.v2(&catalog))),
             Target::OpenApiV3Index => {
                 return document(Some(self.inner.documents.v3_index(&catalog)));
