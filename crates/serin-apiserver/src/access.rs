@@ -1,11 +1,12 @@
-//! Who may use the server: certificates, the administrator's token, and the file that tells users how to come in.
+//! Who may use the server: certificates, tokens, roles, and the file that tells users how to come in.
 //!
-//! Only members of `system:masters` are let in. Roles are not enforced yet, and who cannot be judged is refused.
+//! Roles decide what someone may do; who is unknown is refused, but for what everyone may see.
 
 pub(crate) mod attributes;
 pub(crate) mod authn;
 mod kubeconfig;
 pub(crate) mod pki;
+pub(crate) mod rbac;
 pub(crate) mod user;
 
 pub use self::kubeconfig::{

@@ -6,6 +6,7 @@
 
 pub(crate) mod aggregate;
 mod keys;
+mod permit;
 pub(crate) mod request;
 mod start;
 
@@ -29,6 +30,7 @@ use tokio::sync::watch;
 
 use crate::access::authn::Authenticator;
 use crate::access::pki::{Authority, PkiError};
+use crate::access::rbac::Rbac;
 use crate::access::{Access, User};
 use crate::admission::Admission;
 use crate::documents::Documents;
@@ -81,6 +83,7 @@ pub(crate) struct Inner {
     pub(crate) store: Store,
     pub(crate) catalog: ArcSwap<Catalog>,
     pub(crate) authn: Authenticator,
+    pub(crate) rbac: Rbac,
     pub(crate) authority: Authority,
     pub(crate) documents: Documents,
     pub(crate) kubelet: Option<LocalService>,
@@ -106,6 +109,11 @@ impl ApiServer {
     /// A client in this process: a service that takes requests as `user`, without a socket.
     pub fn client(&self, user: User) -> Connection {
         Connection { server: self.clone(), user: Some(user) }
+    }
+
+    /// A client in this process whose requests have to prove who makes them, as if they came from outside.
+    pub fn stranger(&self) -> Connection {
+        Connection { server: self.clone(), user: None }
     }
 
     /// How a user's tools reach the server as its administrator when it listens at `address`.

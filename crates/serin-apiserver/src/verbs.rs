@@ -22,6 +22,7 @@ mod write;
 use http::Response;
 use serin_objects::Status;
 
+use crate::access::rbac::{aggregation, escalation};
 use crate::http::Body;
 use crate::server::ApiServer;
 use crate::server::request::Call;
@@ -56,16 +57,20 @@ pub(crate) async fn carry_out(server: &ApiServer, call: &Call) -> Result<Respons
     let gives_out = services::are(resource) || definitions::are(resource);
     let writes = !matches!(call.verb, "get" | "list" | "watch");
     let _alone = if gives_out && writes { Some(server.inner.exclusive.lock().await) } else { None };
-    match call.verb {
+    let response = match call.verb {
         "get" => read::get(server, call),
         "list" => read::list(server, call),
         "watch" => follow::watch(server, call),
         "create" if resource.kind == "Binding" => place::bind(server, call).await,
-        "create" if !resource.is_stored() => reviews::answer(call),
+        "create" if !resource.is_stored() => reviews::answer(server, call),
         "create" => write::create(server, call).await,
         "update" => write::update(server, call).await,
         "patch" => patch::patch(server, call).await,
         "delete" => remove::delete(server, call).await,
         _ => remove::delete_collection(server, call).await,
+    }?;
+    if writes && resource.kind == "ClusterRole" && resource.group == escalation::GROUP {
+        aggregation::settle(&server.inner.store).await;
     }
+    Ok(response)
 }

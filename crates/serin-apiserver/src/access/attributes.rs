@@ -1,5 +1,8 @@
 //! What someone wants to do, and how it is said that they may not.
 
+use serin_objects::Status;
+use serin_objects::status::Details;
+
 /// What someone wants to do.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Attributes<'a> {
@@ -14,14 +17,48 @@ pub(crate) struct Attributes<'a> {
     pub(crate) path: Option<&'a str>,
 }
 
-impl Attributes<'_> {
+impl<'a> Attributes<'a> {
+    /// A request for a path that is no resource.
+    pub(crate) fn of_path(verb: &'a str, path: &'a str) -> Self {
+        Self { verb, path: Some(path), ..Self::default() }
+    }
+
     /// `deployments/scale`, or `deployments`.
-    fn combined(&self) -> String {
+    pub(crate) fn combined(&self) -> String {
         if self.subresource.is_empty() {
             self.resource.to_owned()
         } else {
             format!("{}/{}", self.resource, self.subresource)
         }
+    }
+
+    /// The status of a user who may not do it. `reason` may be empty.
+    pub(crate) fn forbidden(&self, user: &str, reason: &str) -> Status {
+        let mut refusal = self.refusal(user);
+        if !reason.is_empty() {
+            refusal = format!("{refusal}: {reason}");
+        }
+        if self.path.is_some() {
+            let message = format!("forbidden: {refusal}");
+            return Status::new(403, "Forbidden", message).with(Details::default());
+        }
+        let group_resource = if self.group.is_empty() {
+            self.resource.to_owned()
+        } else {
+            format!("{}.{}", self.resource, self.group)
+        };
+        let message = if self.name.is_empty() {
+            format!("{group_resource} is forbidden: {refusal}")
+        } else {
+            format!("{group_resource} {:?} is forbidden: {refusal}", self.name)
+        };
+        let details = Details {
+            name: self.name.to_owned(),
+            group: self.group.to_owned(),
+            kind: self.resource.to_owned(),
+            ..Details::default()
+        };
+        Status::new(403, "Forbidden", message).with(details)
     }
 
     /// The sentence after which a user is refused.

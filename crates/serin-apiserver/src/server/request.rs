@@ -12,7 +12,6 @@ use serin_objects::{Resource, Status};
 use super::{ApiServer, aggregate};
 use crate::access::User;
 use crate::access::attributes::Attributes;
-use crate::access::user::{ANONYMOUS, MASTERS};
 use crate::discovery;
 use crate::http::Body;
 use crate::http::accept::{Accept, Answer, Encoding, Shape, aggregated};
@@ -119,23 +118,6 @@ impl ApiServer {
         result.unwrap_or_else(|status| failure(&status, &head))
     }
 
-    /// Who makes the request. Acting in another's name is refused, because what that one may do is not known.
-    fn identify(&self, known: Option<User>, headers: &HeaderMap) -> Result<User, Status> {
-        let user = match known {
-            Some(user) => user,
-            None => self
-                .inner
-                .authn
-                .authenticate(headers)
-                .map_err(|_| Status::unauthorized())?
-                .unwrap_or_else(User::anonymous),
-        };
-        if headers.keys().any(|name| name.as_str().starts_with("impersonate-")) {
-            return Err(Status::new(403, "Forbidden", "impersonation is not served"));
-        }
-        Ok(user)
-    }
-
     async fn route<B>(
         &self,
         user: User,
@@ -166,7 +148,8 @@ impl ApiServer {
                 Ok(if head.is_pretty() { prettier(response).await } else { response })
             }
             target => {
-                self.permit_path(&user, head)?;
+                let verb = head.method.as_str().to_ascii_lowercase();
+                self.permit(&user, &Attributes::of_path(&verb, &head.path))?;
                 if head.method != Method::GET && head.method != Method::HEAD {
                     return Err(Status::new(
                         405,
@@ -224,47 +207,6 @@ impl ApiServer {
             body: Bytes::new(),
             extensions: Extensions::new(),
         })
-    }
-
-    /// Refuses whoever is not an administrator.
-    pub(crate) fn permit(&self, user: &User, what: &Attributes<'_>) -> Result<(), Status> {
-        if user.is_in(MASTERS) {
-            return Ok(());
-        }
-        if user.name == ANONYMOUS {
-            return Err(Status::unauthorized());
-        }
-        let refusal = what.refusal(&user.name);
-        let group_resource = if what.group.is_empty() {
-            what.resource.to_owned()
-        } else {
-            format!("{}.{}", what.resource, what.group)
-        };
-        let message = if what.name.is_empty() {
-            format!("{group_resource} is forbidden: {refusal}")
-        } else {
-            format!("{group_resource} {:?} is forbidden: {refusal}", what.name)
-        };
-        let details = serin_objects::status::Details {
-            name: what.name.to_owned(),
-            group: what.group.to_owned(),
-            kind: what.resource.to_owned(),
-            ..Default::default()
-        };
-        Err(Status::new(403, "Forbidden", message).with(details))
-    }
-
-    fn permit_path(&self, user: &User, head: &Head) -> Result<(), Status> {
-        let verb = head.method.as_str().to_ascii_lowercase();
-        let what = Attributes { verb: &verb, path: Some(&head.path), ..Attributes::default() };
-        if user.is_in(MASTERS) {
-            return Ok(());
-        }
-        if user.name == ANONYMOUS {
-            return Err(Status::unauthorized());
-        }
-        let message = format!("forbidden: {}", what.refusal(&user.name));
-        Err(Status::new(403, "Forbidden", message).with(Default::default()))
     }
 
     /// Whatever is no resource.

@@ -10,6 +10,7 @@ use tokio::sync::watch;
 
 use super::{ApiServer, Inner, Settings, StartError, aggregate, keys, store_settings};
 use crate::access::User;
+use crate::access::rbac::{Rbac, bootstrap as roles};
 use crate::documents::Documents;
 use crate::store::Store;
 use crate::verbs::{collect, definitions, services};
@@ -21,6 +22,7 @@ pub(super) async fn start(settings: Settings) -> Result<ApiServer, StartError> {
     let store = Store::open(store_settings(&settings))?;
     let (authority, authn) = keys::load(&store).await?;
     let inner = Inner {
+        rbac: Rbac::new(store.clone()),
         store,
         catalog: ArcSwap::from_pointee(Catalog::builtin()),
         authn,
@@ -48,6 +50,10 @@ async fn bootstrap(server: &ApiServer, definitions: Vec<Value>) -> Result<(), St
         .iter()
         .map(|name| json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}));
     make_all(server, "/api/v1/namespaces", namespaces.collect()).await?;
+    let rbac = "/apis/rbac.authorization.k8s.io/v1";
+    make_all(server, &format!("{rbac}/clusterroles"), roles::cluster_roles()).await?;
+    let bindings = roles::cluster_role_bindings();
+    make_all(server, &format!("{rbac}/clusterrolebindings"), bindings).await?;
     let path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
     make_all(server, path, definitions).await?;
     let service = json!({

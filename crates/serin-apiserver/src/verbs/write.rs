@@ -7,6 +7,7 @@ use serin_objects::{FieldError, Path, Prepared, Status, admission, convert, deco
 
 use super::answer::{self, shown};
 use super::{collect, definitions, input, remove, services};
+use crate::access::rbac::escalation;
 use crate::admission::{Operation, Review};
 use crate::http::Body;
 use crate::server::ApiServer;
@@ -56,6 +57,7 @@ pub(super) async fn create_object(
         let mut object = prepared.object;
         let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
         settle(server, call, &mut object, None)?;
+        escalation::check(&server.inner.rbac, &call.user, resource, &object, &Value::Null)?;
         warnings.extend(prepared.warnings);
         let review = Review { object: &object, name: &name, ..review };
         warnings.extend(server.validate(&review).await?);
@@ -140,6 +142,7 @@ pub(super) async fn change(
         let mut object = prepared.object;
         object["metadata"]["resourceVersion"] = stored.revision().to_string().into();
         settle(server, call, &mut object, Some(&old))?;
+        escalation::check(&server.inner.rbac, &call.user, resource, &object, &old)?;
         warnings.extend(validate(server, &review, &object).await?);
         let answered = |object: &Value| {
             let response = if call.subresource.as_deref() == Some("scale") {

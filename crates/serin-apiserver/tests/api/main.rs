@@ -2,5 +2,6 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper of tests that fails fails its test")]
 
+mod rights;
 mod seams;
 mod support;

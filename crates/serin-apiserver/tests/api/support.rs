@@ -14,7 +14,8 @@ use tower::ServiceExt as _;
 #[derive(Clone)]
 pub(crate) struct Client {
     pub(crate) server: ApiServer,
-    user: User,
+    user: Option<User>,
+    token: Option<String>,
 }
 
 /// An answer: its code and its body, as JSON where it is JSON.
@@ -35,13 +36,18 @@ impl Answer {
 /// A new server in memory.
 pub(crate) async fn start(settings: Settings) -> Client {
     let server = ApiServer::start(settings).await.unwrap();
-    Client { server, user: User::administrator() }
+    Client { server, user: Some(User::administrator()), token: None }
 }
 
 impl Client {
     /// The same server for another user.
     pub(crate) fn acting_as(&self, user: User) -> Self {
-        Self { server: self.server.clone(), user }
+        Self { server: self.server.clone(), user: Some(user), token: None }
+    }
+
+    /// The same server for someone who has nothing but a token, or not even that.
+    pub(crate) fn stranger(&self, token: Option<&str>) -> Self {
+        Self { server: self.server.clone(), user: None, token: token.map(str::to_owned) }
     }
 
     /// One request with its answer, not read yet.
@@ -56,8 +62,15 @@ impl Client {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
+        if let Some(token) = &self.token {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
         let request = request.body(Full::new(Bytes::from(body))).unwrap();
-        self.server.client(self.user.clone()).oneshot(request).await.unwrap()
+        let connection = match &self.user {
+            Some(user) => self.server.client(user.clone()),
+            None => self.server.stranger(),
+        };
+        connection.oneshot(request).await.unwrap()
     }
 
     pub(crate) async fn send(&self, method: Method, path: &str, body: Option<Value>) -> Answer {

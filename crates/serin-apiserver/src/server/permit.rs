@@ -1,0 +1,42 @@
+//! Who makes a request, and whether they may.
+
+use http::HeaderMap;
+use serin_objects::Status;
+
+use super::ApiServer;
+use crate::access::User;
+use crate::access::attributes::Attributes;
+use crate::access::rbac::Decision;
+use crate::access::user::ANONYMOUS;
+
+impl ApiServer {
+    /// Who makes the request. Acting in another's name is refused, because what that one may do is not known.
+    pub(super) fn identify(
+        &self,
+        known: Option<User>,
+        headers: &HeaderMap,
+    ) -> Result<User, Status> {
+        let user = match known {
+            Some(user) => user,
+            None => self
+                .inner
+                .authn
+                .authenticate(headers)
+                .map_err(|_| Status::unauthorized())?
+                .unwrap_or_else(User::anonymous),
+        };
+        if headers.keys().any(|name| name.as_str().starts_with("impersonate-")) {
+            return Err(Status::new(403, "Forbidden", "impersonation is not served"));
+        }
+        Ok(user)
+    }
+
+    /// Refuses what no role allows. Who is unknown is asked to say who they are.
+    pub(crate) fn permit(&self, user: &User, what: &Attributes<'_>) -> Result<(), Status> {
+        match self.inner.rbac.decide(user, what) {
+            Decision::Allowed(_) => Ok(()),
+            Decision::Refused(_) if user.name == ANONYMOUS => Err(Status::unauthorized()),
+            Decision::Refused(reason) => Err(what.forbidden(&user.name, &reason)),
+        }
+    }
+}
