@@ -3,6 +3,7 @@
 mod apiserver;
 mod gateway;
 mod help;
+mod sample;
 mod up;
 
 use std::path::PathBuf;
@@ -15,6 +16,7 @@ use crate::rehearse::RehearseArgs;
 pub(crate) use apiserver::ApiServerArgs;
 pub(crate) use gateway::{GatewayArgs, LogEncoding};
 pub(crate) use help::{CompletionArgs, ManArgs};
+pub(crate) use sample::SampleArgs;
 pub(crate) use up::{DoctorArgs, DownArgs, PlaceArgs, StatusArgs, StatusOutput, UpArgs};
 
 /// Serin releases new versions of HTTP and gRPC services safely.
@@ -44,6 +46,7 @@ impl Cli {
             Command::Apiserver(args) => args.view.color,
             Command::Gateway(args) => args.view.color,
             Command::Rehearse(args) => args.view.color,
+            Command::Sample(args) => args.view.color,
             Command::Up(args) => args.view.color,
             Command::Down(args) => args.view.color,
             Command::Status(args) => args.view.color,
@@ -71,6 +74,8 @@ pub(crate) enum Command {
     Gateway(Box<GatewayArgs>),
     /// Tell what a release plan would do
     Rehearse(RehearseArgs),
+    /// Run a small service to release
+    Sample(Box<SampleArgs>),
     /// Serve a Kubernetes API without a cluster
     Apiserver(ApiServerArgs),
     /// Print a script that completes commands in a shell

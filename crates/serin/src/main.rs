@@ -13,6 +13,7 @@ mod gateway;
 mod help;
 mod input;
 mod rehearse;
+mod sample;
 mod status;
 mod terminal;
 mod up;
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
         Command::Apiserver(args) => apiserver::run(args, &mut out),
         Command::Gateway(args) => gateway::run(args, &mut out),
         Command::Rehearse(args) => rehearse::run(args, &mut out),
+        Command::Sample(args) => sample::run(args, &mut out),
         Command::Up(args) => up::run(args, &mut out),
         Command::Down(args) => down::run(args, &mut out),
         Command::Doctor(args) if args.try_namespaces => doctor::try_namespaces(),
