@@ -152,12 +152,15 @@ async fn read(
     peer: SocketAddr,
 ) -> Result<Call, Reply> {
     let (head, body) = request.into_parts();
+    let too_long = || error(StatusCode::PAYLOAD_TOO_LARGE, "the body is too long or broke off");
+    // What says how long it is need not be read to be refused.
+    if body.size_hint().lower() > MAX_BODY as u64 {
+        return Err(too_long());
+    }
     let body = tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, MAX_BODY).collect()).await;
     let body = match body {
         Ok(Ok(body)) => body.to_bytes(),
-        Ok(Err(_)) => {
-            return Err(error(StatusCode::PAYLOAD_TOO_LARGE, "the body is too long or broke off"));
-        }
+        Ok(Err(_)) => return Err(too_long()),
         Err(_) => return Err(error(StatusCode::REQUEST_TIMEOUT, "the body did not come")),
     };
     let (method, uri, version, headers) = (head.method, head.uri, head.version, head.headers);
