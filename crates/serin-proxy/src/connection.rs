@@ -5,18 +5,21 @@
 
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serin_routing::connection::{Connection, NoFilterChain, filter_chain};
-use serin_routing::model::{FilterChain, Listener, NetworkFilter};
+use serin_routing::model::{Bind, FilterChain, Listener, NetworkFilter};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::io::Stream;
+use crate::listening::Served;
+use crate::network::meant_for;
 use crate::snapshot::Snapshot;
 use crate::sniff::{Seen, sniff};
 use crate::tls::{AcceptError, TlsFacts};
-use crate::worker::{Served, Worker};
+use crate::worker::Worker;
 use crate::{http, proxy_protocol, tcp};
 
 /// Who is connected.
@@ -59,8 +62,8 @@ pub(crate) async fn serve(
     peer: SocketAddr,
 ) {
     // A version of the model lives no longer than it takes to open connections by it.
-    let Some(listener) = worker.snapshot().listener(&served.name).cloned() else { return };
-    let opened = Box::pin(open(&worker, (served, &listener), stream, peer)).await;
+    let Some((listener, local)) = find_listener(&worker, &served, &stream) else { return };
+    let opened = Box::pin(open(&worker, (served, &listener), stream, (peer, local))).await;
     match opened {
         Ok((chain, stream, ends)) => match &chain.filter {
             NetworkFilter::Http(http) => http::serve(&worker, http, stream, ends).await,
@@ -73,17 +76,37 @@ pub(crate) async fn serve(
     }
 }
 
+/// The listener that reads a connection, and the address that the client meant. A listener that captures gives its connections to
+/// the listener of that address, if there is one.
+fn find_listener(
+    worker: &Worker,
+    served: &Served,
+    stream: &TcpStream,
+) -> Option<(Arc<Listener>, Option<SocketAddr>)> {
+    let snapshot = worker.snapshot();
+    let listener = snapshot.listener(&served.name)?;
+    if listener.bind != Bind::Capture {
+        return Some((Arc::clone(listener), stream.local_addr().ok()));
+    }
+    let meant = meant_for(stream);
+    let captured = meant.and_then(|meant| snapshot.captured().find(listener.direction, meant));
+    Some((Arc::clone(captured.unwrap_or(listener)), meant))
+}
+
 /// Finds out how a connection is to be read.
 async fn open<'l>(
     worker: &Worker,
     (served, listener): (Rc<Served>, &'l Listener),
     mut stream: TcpStream,
-    peer: SocketAddr,
+    (peer, local): (SocketAddr, Option<SocketAddr>),
 ) -> Result<(&'l FilterChain, Stream, Ends), Refusal> {
     let snapshot = worker.snapshot();
     stream.set_nodelay(true)?;
-    let local = stream.local_addr().ok();
-    let listener_port = listener.port;
+    // What is meant for a port that no listener stands for is told apart by that port.
+    let listener_port = match (listener.bind, local) {
+        (Bind::Capture, Some(meant)) => meant.port(),
+        _ => listener.port,
+    };
     let mut ends = Ends { listener: served, peer, local, listener_port, tls: None };
     if listener.inspect.proxy_protocol {
         let limit = worker.settings.handshake_timeout;

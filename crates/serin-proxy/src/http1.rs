@@ -16,10 +16,11 @@ use crate::connection::Ends;
 use crate::exchange::{self, Ended, Exchange};
 use crate::http2;
 use crate::io::{Buffer, Io, Rewound, Stream};
+use crate::listening::Drain;
 use crate::request::{Request, Upgrade};
 use crate::response::{Http1Reply, Reply, Responder, http_date};
 use crate::upstream::{Version, has_token, keeps_alive};
-use crate::worker::{Drain, Worker};
+use crate::worker::Worker;
 
 /// How HTTP/2 begins: a request that no HTTP/1 client sends (RFC 9113 §3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\n";

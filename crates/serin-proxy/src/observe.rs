@@ -2,22 +2,26 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serin_routing::Model;
 use serin_routing::model::EndpointAddress;
-use serin_telemetry::Metrics;
+use serin_telemetry::{Metrics, Traffic};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::core::Command;
+use crate::proxy::OWN;
 use crate::telemetry::Seen;
-use crate::worker::Command;
 
 /// Looks at a proxy. Holding one does not keep the proxy running.
 #[derive(Clone, Debug)]
 pub struct Observer {
     workers: Vec<mpsc::WeakUnboundedSender<Command>>,
-    in_force: Arc<Mutex<InForce>>,
+    in_force: Arc<Mutex<Workloads>>,
 }
+
+/// What is in force, by workload.
+pub(crate) type Workloads = BTreeMap<Arc<str>, InForce>;
 
 /// What a proxy executes.
 #[derive(Clone, Debug, Default)]
@@ -41,7 +45,7 @@ pub struct CoreStats {
     pub downstream_total: u64,
     /// Copies of requests that did not keep up.
     pub mirrors_dropped: u64,
-    /// By name.
+    /// The clusters of one workload, by name.
     pub clusters: BTreeMap<Arc<str>, ClusterStats>,
 }
 
@@ -76,19 +80,44 @@ pub struct EndpointStats {
 impl Observer {
     pub(crate) const fn new(
         workers: Vec<mpsc::WeakUnboundedSender<Command>>,
-        in_force: Arc<Mutex<InForce>>,
+        in_force: Arc<Mutex<Workloads>>,
     ) -> Self {
         Self { workers, in_force }
     }
 
-    /// What is in force now.
+    /// What is in force now as the proxy's own.
     pub fn in_force(&self) -> InForce {
-        self.in_force.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.in_force_of(OWN).unwrap_or_default()
     }
 
-    /// What each core has counted.
+    /// What is in force now for a workload; `None` if it is not served.
+    pub fn in_force_of(&self, key: &str) -> Option<InForce> {
+        self.lock().get(key).cloned()
+    }
+
+    /// The workloads that are served, with the versions of their models.
+    pub fn workloads(&self) -> BTreeMap<Arc<str>, u64> {
+        self.lock().iter().map(|(key, it)| (Arc::clone(key), it.version)).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Workloads> {
+        self.in_force.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What each core has counted, with the clusters of the proxy's own model.
     pub async fn stats(&self) -> Vec<CoreStats> {
-        self.ask(|answer| Command::Stats { answer }).await
+        self.stats_of(OWN).await
+    }
+
+    /// What each core has counted, with the clusters of a workload's model.
+    pub async fn stats_of(&self, key: &str) -> Vec<CoreStats> {
+        let key: Arc<str> = key.into();
+        self.ask(|answer| Command::Stats { key: Arc::clone(&key), answer }).await
+    }
+
+    /// What went from whom to whom so far, in the order of both. Cheap enough to be asked for every second.
+    pub async fn traffic(&self) -> Vec<Traffic> {
+        Traffic::sum(self.ask(|answer| Command::Traffic { answer }).await)
     }
 
     /// A sample of requests, the latest last.

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use serin_http1::Limits;
 
+use crate::network::Networks;
+
 /// Settings of a proxy.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -40,6 +42,16 @@ pub struct Settings {
     pub http2: Http2Settings,
     /// Connections that a worker accepts at a time; more wait in the kernel's queue.
     pub connections_per_worker: usize,
+    /// The networks of pods on this machine. Connections to their addresses are made there, and without the mesh's TLS: who
+    /// is at either end is known by construction. `None` where all there is is the host's network.
+    pub networks: Option<Arc<dyn Networks>>,
+}
+
+impl Settings {
+    /// The networks of pods.
+    pub(crate) fn networks(&self) -> Option<&dyn Networks> {
+        self.networks.as_deref()
+    }
 }
 
 impl Default for Settings {
@@ -60,6 +72,7 @@ impl Default for Settings {
             retry_buffer: 1024 * 1024,
             http2: Http2Settings::default(),
             connections_per_worker: 100_000,
+            networks: None,
         }
     }
 }

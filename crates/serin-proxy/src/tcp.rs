@@ -20,7 +20,7 @@ use serin_telemetry::DestinationId;
 
 use crate::connection::Ends;
 use crate::io::{Buffer, BufferPool, Io, Stream};
-use crate::upstream::{Manner, Upstream, connect};
+use crate::upstream::{Manner, Target, Upstream, connect};
 use crate::worker::Worker;
 
 /// Endpoints that are tried until one takes the connection.
@@ -32,6 +32,8 @@ pub(crate) struct TcpRecord {
     pub(crate) flags: Flags,
     /// Where it went, as far as it came.
     pub(crate) destination: DestinationId,
+    /// It came to a pod of the mesh in this process, for which it counts too.
+    pub(crate) is_received: bool,
     /// It was counted as opened when it reached its endpoint.
     pub(crate) has_opened: bool,
     /// From the client.
@@ -79,7 +81,7 @@ async fn reach(
     let total = proxy.destinations.total_weight().max(1);
     let ticket = worker.random.borrow_mut().next_u64() % total;
     let destination = proxy.destinations.at(ticket).ok_or(Flag::NoRouteFound)?;
-    let upstream = worker.upstreams.get(&destination.cluster).ok_or(Flag::NoClusterFound)?;
+    let upstream = worker.upstream(&destination.cluster).ok_or(Flag::NoClusterFound)?;
     record.destination = upstream.destination();
     let hash = proxy.hash_source_address.then(|| source_hash(ends.peer.ip()));
     let mut attempts = Attempts::new(None);
@@ -87,8 +89,9 @@ async fn reach(
         let permit = upstream.shared.breaker.take(Resource::Connections);
         let permit = permit.map_err(|_| Flag::UpstreamOverflow)?;
         match reach_once(worker, &upstream, hash, &mut attempts, ends).await? {
-            Some((stream, active, destination)) => {
-                record.destination = destination;
+            Some((stream, active, target)) => {
+                record.destination = target.destination;
+                record.is_received = target.is_received();
                 return Ok(Reached { stream, _permit: permit, _active: active });
             }
             None if attempt >= CONNECT_ATTEMPTS => break,
@@ -105,21 +108,20 @@ async fn reach_once(
     hash: Option<u64>,
     attempts: &mut Attempts,
     ends: &Ends,
-) -> Result<Option<(Stream, Option<Active>, DestinationId)>, Flag> {
-    let now = worker.clock.now();
-    let target = upstream.choose(hash, attempts, now, &mut worker.random.borrow_mut());
+) -> Result<Option<(Stream, Option<Active>, Target)>, Flag> {
+    let target = upstream.choose(hash, attempts, ends.local, &mut worker.random.borrow_mut());
     let target = target.ok_or(Flag::NoHealthyUpstream)?;
-    let active = upstream.state().borrow().begin(target.id);
+    let active = upstream.begin(&target);
     let both = ends.local.map(|local| (ends.peer, local));
     // What passes through keeps the name that the client asked for.
     let host = ends.tls.as_ref().map_or("", |tls| &tls.server_name);
-    let manner = Manner::of(&upstream.shared, target.tls, host, both);
-    let connected = connect(&upstream.shared, &target.address, &manner).await;
+    let manner = Manner::of(&upstream.shared, &target, host, both);
+    let connected =
+        connect(worker.settings.networks(), &upstream.shared, &target.address, &manner).await;
     let outcome = if connected.is_ok() { Outcome::ConnectedFinally } else { Outcome::Failed };
-    // What the detection found shows in the balancer's next choice.
-    let _ = upstream.state().borrow_mut().report(target.id, outcome, worker.clock.now());
+    upstream.report(&target, outcome);
     match connected {
-        Ok(stream) => Ok(Some((stream, active, target.destination))),
+        Ok(stream) => Ok(Some((stream, active, target))),
         Err(error) => {
             let error = &error as &dyn std::error::Error;
             tracing::debug!(peer = %ends.peer, error, "no connection to the endpoint");

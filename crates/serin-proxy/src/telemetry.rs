@@ -1,8 +1,10 @@
-//! What one core tells of its requests: Istio's counters, lines of the access log, and a sample for whoever looks.
+//! What is told of requests: Istio's counters and a sample for whoever looks, which are a core's; lines of the access log and spans,
+//! which are a workload's.
 
 mod facts;
 mod sample;
 mod span;
+mod visit;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -15,33 +17,51 @@ use serin_routing::model::{EndpointAddress, Origin};
 use serin_routing::time::Instant;
 use serin_telemetry::access_log::{AccessLog, Buffer};
 use serin_telemetry::trace::Tracing;
-use serin_telemetry::{Metrics, Protocol, Request as Counted};
+use serin_telemetry::{Metrics, Path, Protocol, Reporter, Request as Counted, SourceId, Workload};
 
 use crate::clock::wall_time;
 use crate::exchange::is_grpc;
 use crate::message::Headers;
 use crate::record::Record;
 use crate::request::Request;
+use crate::snapshot::Snapshot;
 use crate::tcp::TcpRecord;
 use crate::upstream::{Upstream, Version};
 
 use facts::LogFacts;
 use sample::Sample;
 pub use sample::Seen;
+pub(crate) use visit::Visit;
 
 /// Requests that are kept to be looked at come so far apart at least.
 const SAMPLE_EVERY: Duration = Duration::from_millis(10);
 
-/// The telemetry of a core.
-pub(crate) struct Telemetry {
-    pub(crate) metrics: Rc<RefCell<Metrics>>,
-    log: RefCell<Option<Log>>,
-    tracing: RefCell<Option<Arc<Tracing>>>,
+/// What a core counts, for all its workloads.
+#[derive(Default)]
+pub(crate) struct Counters {
+    pub(crate) metrics: RefCell<Metrics>,
     sample: RefCell<Sample>,
     sample_due: Cell<Instant>,
     pub(crate) mirrors_dropped: Cell<u64>,
     /// Connections that clients opened.
     pub(crate) accepted: Cell<u64>,
+}
+
+impl Counters {
+    /// The sample, the latest last.
+    pub(crate) fn sampled(&self) -> Vec<Seen> {
+        self.sample.borrow().all()
+    }
+}
+
+/// The telemetry of a workload on one core.
+pub(crate) struct Telemetry {
+    counters: Rc<Counters>,
+    key: Arc<str>,
+    source: Cell<SourceId>,
+    workload: RefCell<Workload>,
+    log: RefCell<Option<Log>>,
+    tracing: RefCell<Option<Arc<Tracing>>>,
 }
 
 struct Log {
@@ -72,20 +92,31 @@ impl Detail {
 }
 
 impl Telemetry {
-    pub(crate) fn new() -> Self {
+    /// The telemetry of a workload of which nothing is known yet.
+    pub(crate) fn new(key: &Arc<str>, counters: Rc<Counters>) -> Self {
         Self {
-            metrics: Rc::default(),
+            counters,
+            key: Arc::clone(key),
+            source: Cell::default(),
+            workload: RefCell::default(),
             log: RefCell::default(),
             tracing: RefCell::default(),
-            sample: RefCell::default(),
-            sample_due: Cell::new(Instant::ZERO),
-            mirrors_dropped: Cell::new(0),
-            accepted: Cell::new(0),
         }
     }
 
+    /// Follows a new version of the workload's model.
+    pub(crate) fn take(&self, snapshot: &Snapshot) {
+        if *self.workload.borrow() != snapshot.workload {
+            let number = self.counters.metrics.borrow_mut().source(snapshot.workload.clone());
+            self.source.set(number);
+            *self.workload.borrow_mut() = snapshot.workload.clone();
+        }
+        self.set_log(snapshot.access_log.as_ref());
+        (*self.tracing.borrow_mut()).clone_from(&snapshot.tracing);
+    }
+
     /// Where lines go from here on.
-    pub(crate) fn set_log(&self, settings: Option<&Arc<AccessLog>>) {
+    fn set_log(&self, settings: Option<&Arc<AccessLog>>) {
         let mut log = self.log.borrow_mut();
         let is_same = match (&*log, settings) {
             (Some(log), Some(new)) => Arc::ptr_eq(&log.settings, new),
@@ -96,11 +127,6 @@ impl Telemetry {
             *log = settings
                 .map(|settings| Log { buffer: settings.buffer(), settings: Arc::clone(settings) });
         }
-    }
-
-    /// How requests are traced from here on.
-    pub(crate) fn set_tracing(&self, tracing: Option<Arc<Tracing>>) {
-        *self.tracing.borrow_mut() = tracing;
     }
 
     /// Gives a request its place in a trace, and tells the upstream of it.
@@ -127,9 +153,9 @@ impl Telemetry {
     /// The record of a request that begins, with room for details if anybody will ask for them.
     pub(crate) fn begin(&self, now: Instant) -> Record {
         let mut record = Record::new(now);
-        let is_sampled = now >= self.sample_due.get();
+        let is_sampled = now >= self.counters.sample_due.get();
         if is_sampled {
-            self.sample_due.set(now + SAMPLE_EVERY);
+            self.counters.sample_due.set(now + SAMPLE_EVERY);
             record.is_sampled = true;
         }
         if is_sampled || self.log.borrow().is_some() {
@@ -147,7 +173,7 @@ impl Telemetry {
         let duration = now.since(record.started);
         let protocol =
             if is_grpc(request) { Protocol::Grpc(record.grpc_status) } else { Protocol::Http };
-        self.metrics.borrow_mut().count(&counted(record, protocol, duration, false));
+        self.count(record, protocol, duration, false);
         let Some(detail) = &record.detail else { return };
         if let Some(Log { settings, buffer }) = &mut *self.log.borrow_mut() {
             let facts = LogFacts { request, record, detail, version, duration };
@@ -157,54 +183,63 @@ impl Telemetry {
             tracing.report(span::of(request, record, detail, (place, duration)));
         }
         if record.is_sampled {
-            self.sample.borrow_mut().add(Seen::new(request, record, detail, duration));
+            let seen = Seen::new(&self.key, request, record, detail, duration);
+            self.counters.sample.borrow_mut().add(seen);
         }
     }
 
     /// A copy of a request is over.
     pub(crate) fn end_mirror(&self, request: &Request, record: &Record, now: Instant) {
         let protocol = if is_grpc(request) { Protocol::Grpc(None) } else { Protocol::Http };
-        let duration = now.since(record.started);
-        self.metrics.borrow_mut().count(&counted(record, protocol, duration, true));
+        self.count(record, protocol, now.since(record.started), true);
     }
 
     /// Counts a copy that was given up because it did not keep up.
     pub(crate) fn mirror_dropped(&self) {
-        self.mirrors_dropped.set(self.mirrors_dropped.get() + 1);
+        let dropped = &self.counters.mirrors_dropped;
+        dropped.set(dropped.get() + 1);
     }
 
     /// A connection of bytes has reached its endpoint.
     pub(crate) fn begin_connection(&self, record: &TcpRecord) {
-        self.metrics.borrow_mut().opened(record.destination);
+        let mut metrics = self.counters.metrics.borrow_mut();
+        self.paths(record).for_each(|path| metrics.opened(path));
     }
 
     /// A connection of bytes is over.
     pub(crate) fn end_connection(&self, record: &TcpRecord) {
-        let mut metrics = self.metrics.borrow_mut();
         if !record.has_opened {
-            metrics.opened(record.destination);
+            self.begin_connection(record);
         }
-        metrics.closed(record.destination, record.flags, record.sent, record.received);
+        let mut metrics = self.counters.metrics.borrow_mut();
+        let TcpRecord { flags, sent, received, .. } = *record;
+        self.paths(record).for_each(|path| metrics.closed(path, flags, sent, received));
     }
 
-    /// The sample, the latest last.
-    pub(crate) fn sampled(&self) -> Vec<Seen> {
-        self.sample.borrow().all()
+    /// The sides that a connection is counted on.
+    fn paths(&self, record: &TcpRecord) -> impl Iterator<Item = Path> + use<> {
+        let source = self.source.get();
+        let destination = record.destination;
+        let receiving = record.is_received.then_some(Reporter::Destination);
+        let path = move |reporter| Path { reporter, source, destination };
+        std::iter::once(Reporter::Source).chain(receiving).map(path)
     }
-}
 
-fn counted(record: &Record, protocol: Protocol, duration: Duration, is_mirror: bool) -> Counted {
-    Counted {
-        destination: record.destination,
-        protocol,
-        status: record.status,
-        flags: record.flags,
-        is_mirror,
-        duration,
-        request_bytes: record.request_bytes,
-        response_bytes: record.response_bytes,
-        request_messages: record.request_messages,
-        response_messages: record.response_messages,
+    fn count(&self, record: &Record, protocol: Protocol, duration: Duration, is_mirror: bool) {
+        self.counters.metrics.borrow_mut().count(&Counted {
+            reporter: Reporter::Source,
+            source: self.source.get(),
+            destination: record.destination,
+            protocol,
+            status: record.status,
+            flags: record.flags,
+            is_mirror,
+            duration,
+            request_bytes: record.request_bytes,
+            response_bytes: record.response_bytes,
+            request_messages: record.request_messages,
+            response_messages: record.response_messages,
+        });
     }
 }
 

@@ -1,4 +1,4 @@
-//! Clusters of one core: which endpoint is next, and connections opened, reused, given back.
+//! The clusters that a workload uses on one core: which endpoint is next, and connections opened, reused, given back.
 
 mod call;
 mod connect;
@@ -8,33 +8,38 @@ mod labels;
 mod pool;
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use serin_routing::balancer::{Attempts, Choice, ClusterState, EndpointId};
-use serin_routing::model::{EndpointAddress, EndpointTls, Health, UpstreamProtocol};
+use serin_routing::Model;
+use serin_routing::balancer::{Active, Attempts, Choice, ClusterState, EndpointId, EndpointSet};
+use serin_routing::model::{
+    Discovery, Endpoint, EndpointAddress, EndpointTls, Endpoints, Health, UpstreamProtocol,
+};
+use serin_routing::outlier::Outcome;
 use serin_routing::time::Instant;
-use serin_telemetry::{DestinationId, Metrics};
+use serin_telemetry::{DestinationId, Workload};
 
 use crate::clock::Clock;
+use crate::core::{Core, Random};
 use crate::observe::{ClusterStats, EndpointStats};
 use crate::request::Request;
 use crate::snapshot::{SharedCluster, Snapshot};
-use crate::worker::{Random, Worker};
+use crate::worker::Worker;
 
 pub(crate) use call::{Answer, Connection, UpstreamError};
 pub(crate) use connect::{Manner, connect};
 pub(crate) use http1::{has_token, keeps_alive};
 pub(crate) use pool::{OpenError, Pool};
 
-use labels::{Counters, Labels};
+use labels::{Counters, Labels, Naming};
 
-/// The clusters of one core, by name.
+/// The clusters that a workload has used on one core, by name.
 pub(crate) struct Upstreams {
     clusters: RefCell<HashMap<Arc<str>, Rc<Upstream>>>,
-    metrics: Rc<RefCell<Metrics>>,
-    cluster_id: Arc<str>,
+    naming: RefCell<Rc<Naming>>,
 }
 
 /// A cluster as one core uses it. Lives on while requests use it after it has left the model.
@@ -65,12 +70,27 @@ impl EndpointPools {
 
 /// The endpoint that was chosen.
 pub(crate) struct Target {
-    pub(crate) id: EndpointId,
+    /// `None` for the address that the client meant, which nobody keeps a list of.
+    id: Option<EndpointId>,
     pub(crate) address: EndpointAddress,
     /// Whether it takes mesh TLS.
-    pub(crate) tls: EndpointTls,
+    tls: EndpointTls,
+    /// It is in one of this process's networks.
+    is_here: bool,
     /// What it counts as.
     pub(crate) destination: DestinationId,
+}
+
+impl Target {
+    /// Whether it is a pod of the mesh in this process, for which it counts what arrives.
+    pub(crate) fn is_received(&self) -> bool {
+        self.is_here && self.tls == EndpointTls::Mesh
+    }
+
+    /// Whether it takes the mesh's TLS, and is to be spoken to so: within this process there is nothing to protect.
+    fn takes_mesh_tls(&self) -> bool {
+        !self.is_here && self.tls == EndpointTls::Mesh
+    }
 }
 
 /// A version of HTTP.
@@ -123,54 +143,68 @@ struct Place<'p> {
 }
 
 impl Upstreams {
-    /// No clusters. `metrics` knows destinations by numbers, and `cluster_id` names where known workloads run.
-    pub(crate) fn new(metrics: Rc<RefCell<Metrics>>, cluster_id: Arc<str>) -> Self {
-        Self { clusters: RefCell::default(), metrics, cluster_id }
+    /// None, for a workload of which nothing is known yet.
+    pub(crate) fn new(core: &Core) -> Self {
+        let naming = Naming::new(&core.counters, &core.settings, &Workload::default());
+        Self { clusters: RefCell::default(), naming: RefCell::new(naming) }
     }
 
-    /// What was counted of each cluster.
-    pub(crate) fn stats(&self) -> BTreeMap<Arc<str>, ClusterStats> {
+    /// What was counted of each cluster of a model, also of those that were never used.
+    pub(crate) fn stats(&self, model: &Model) -> BTreeMap<Arc<str>, ClusterStats> {
         let clusters = self.clusters.borrow();
-        clusters.iter().map(|(name, upstream)| (Arc::clone(name), upstream.stats())).collect()
+        let stats = |name: &Arc<str>| match clusters.get(name) {
+            Some(upstream) => upstream.stats(),
+            None => unused(model.endpoints.get(name).map(|it| &**it)),
+        };
+        model.clusters.keys().map(|name| (Arc::clone(name), stats(name))).collect()
     }
 
-    /// A cluster, by name.
+    /// A cluster that is in use, by name.
     pub(crate) fn get(&self, name: &str) -> Option<Rc<Upstream>> {
         self.clusters.borrow().get(name).cloned()
     }
 
+    /// Begins to use a cluster.
+    pub(crate) fn add(&self, shared: Arc<SharedCluster>, core: &Core) -> Rc<Upstream> {
+        let name = Arc::clone(&shared.cluster.name);
+        let random = &mut core.random.borrow_mut();
+        let new = Rc::new(Upstream::new(shared, core.clock, self.labels(), random));
+        self.clusters.borrow_mut().insert(name, Rc::clone(&new));
+        new
+    }
+
+    /// Forgets all of them. What is under way goes on.
+    pub(crate) fn clear(&self) {
+        self.clusters.borrow_mut().clear();
+    }
+
     /// Takes over a new version of the model. What is under way goes on; balancing goes on where it was.
-    pub(crate) fn update(&self, snapshot: &Snapshot, clock: Clock, random: &mut Random) {
-        let mut clusters = self.clusters.borrow_mut();
-        clusters.retain(|name, _| snapshot.clusters.contains_key(name));
-        for (name, shared) in &snapshot.clusters {
-            let now = clock.now();
-            let new = match clusters.get(name) {
-                Some(old) if Arc::ptr_eq(&old.shared, shared) => continue,
-                Some(old) => {
-                    old.state.borrow_mut().update(Arc::clone(&shared.endpoints), now);
-                    old.close_departed(&shared.endpoints);
-                    Upstream {
-                        shared: Arc::clone(shared),
-                        state: Rc::clone(&old.state),
-                        pools: if old.shared.opens_like(shared) {
-                            Rc::clone(&old.pools)
-                        } else {
-                            Rc::default()
-                        },
-                        clock,
-                        counters: Rc::clone(&old.counters),
-                        labels: self.labels(),
-                    }
-                }
-                None => Upstream::new(Arc::clone(shared), clock, self.labels(), random),
-            };
-            clusters.insert(Arc::clone(name), Rc::new(new));
+    pub(crate) fn update(&self, before: &Snapshot, snapshot: &Snapshot, core: &Core) {
+        let is_renamed = before.workload != snapshot.workload;
+        if is_renamed {
+            *self.naming.borrow_mut() =
+                Naming::new(&core.counters, &core.settings, &snapshot.workload);
+        } else if Arc::ptr_eq(&before.clusters, &snapshot.clusters) {
+            return;
         }
+        let now = core.clock.now();
+        let next = |upstream: &Rc<Upstream>| {
+            let shared = snapshot.clusters.get(&upstream.shared.cluster.name)?;
+            if Arc::ptr_eq(&upstream.shared, &shared) && !is_renamed {
+                return Some(Rc::clone(upstream));
+            }
+            Some(Rc::new(upstream.next(shared, self.labels(), now)))
+        };
+        self.clusters.borrow_mut().retain(|_, upstream| {
+            let next = next(upstream);
+            let is_there = next.is_some();
+            *upstream = next.unwrap_or_else(|| Rc::clone(upstream));
+            is_there
+        });
     }
 
     fn labels(&self) -> Rc<Labels> {
-        Rc::new(Labels::new(Rc::clone(&self.metrics), Arc::clone(&self.cluster_id)))
+        Rc::new(Labels::new(Rc::clone(&self.naming.borrow())))
     }
 
     /// Closes connections that have been idle for too long, and lets ejected endpoints return.
@@ -181,15 +215,17 @@ impl Upstreams {
                 state.sweep(now);
             }
             let cluster = &upstream.shared.cluster;
-            let mut pools = upstream.pools.borrow_mut();
-            for pools in pools.values_mut() {
+            // Manners go by what clients say, of which there is no end, and so do addresses that clients mean: what is not used
+            // is forgotten.
+            let forgets = cluster.discovery == Discovery::OriginalDestination;
+            upstream.pools.borrow_mut().retain(|_, pools| {
                 pools.plain.close_idle(now, cluster);
-                // Manners go by what clients say, of which there is no end: what is not used is forgotten.
                 pools.others.retain(|_, pool| {
                     pool.close_idle(now, cluster);
                     !pool.is_unused()
                 });
-            }
+                !forgets || !pools.others.is_empty() || !pools.plain.is_unused()
+            });
         }
     }
 }
@@ -212,6 +248,24 @@ impl Upstream {
         }
     }
 
+    /// The same cluster in another version.
+    fn next(&self, shared: Arc<SharedCluster>, labels: Rc<Labels>, now: Instant) -> Self {
+        if !Arc::ptr_eq(&self.shared, &shared) {
+            self.state.borrow_mut().update(Arc::clone(&shared.endpoints), now);
+            self.close_departed(&shared.endpoints);
+        }
+        let pools =
+            if self.shared.opens_like(&shared) { Rc::clone(&self.pools) } else { Rc::default() };
+        Self {
+            state: Rc::clone(&self.state),
+            clock: self.clock,
+            counters: Rc::clone(&self.counters),
+            shared,
+            pools,
+            labels,
+        }
+    }
+
     /// What requests count as before an endpoint is chosen.
     pub(crate) fn destination(&self) -> DestinationId {
         self.labels.of_cluster(&self.shared.cluster)
@@ -227,13 +281,8 @@ impl Upstream {
         let set = state.endpoints();
         let endpoints = state.ids().filter_map(|(index, id)| {
             let endpoint = set.endpoint(index)?;
-            Some(EndpointStats {
-                address: endpoint.address.clone(),
-                weight: endpoint.weight,
-                healthy: endpoint.health == Health::Healthy,
-                ejected: state.is_ejected(id),
-                active: state.active(id),
-            })
+            let (ejected, active) = (state.is_ejected(id), state.active(id));
+            Some(EndpointStats { ejected, active, ..at_rest(endpoint) })
         });
         let pools = self.pools.borrow();
         ClusterStats {
@@ -244,24 +293,60 @@ impl Upstream {
         }
     }
 
-    /// Chooses where a try goes.
+    /// Chooses where a try goes; `meant` is the address that the client asked for.
     pub(crate) fn choose(
         &self,
         hash: Option<u64>,
         attempts: &mut Attempts,
-        now: Instant,
+        meant: Option<SocketAddr>,
         random: &mut Random,
     ) -> Option<Target> {
         let mut state = self.state.borrow_mut();
-        let Choice::Endpoint { id, index } = state.choose(hash, attempts, now, random) else {
-            return None;
+        let cluster = &self.shared.cluster;
+        let target = match state.choose(hash, attempts, self.clock.now(), random) {
+            Choice::NoHealthyEndpoint => return None,
+            Choice::Endpoint { id, index } => {
+                let endpoint = state.endpoints().endpoint(index)?;
+                let known = self.labels.of_endpoint(cluster, endpoint);
+                attempts.record(id);
+                Target {
+                    id: Some(id),
+                    address: endpoint.address.clone(),
+                    tls: endpoint.tls,
+                    is_here: known.is_here,
+                    destination: known.destination,
+                }
+            }
+            Choice::OriginalDestination => self.as_meant(meant?),
         };
-        let endpoint = state.endpoints().endpoint(index)?;
-        let (address, tls) = (endpoint.address.clone(), endpoint.tls);
-        let destination = self.labels.of_endpoint(&self.shared.cluster, &endpoint.identity);
-        attempts.record(id);
         self.counters.requests.set(self.counters.requests.get() + 1);
-        Some(Target { id, address, tls, destination })
+        Some(target)
+    }
+
+    /// The address that a client asked for. Whether anybody there is in the mesh is not known.
+    fn as_meant(&self, meant: SocketAddr) -> Target {
+        let cluster = &self.shared.cluster;
+        let port = cluster.port_override.unwrap_or(meant.port());
+        Target {
+            id: None,
+            address: EndpointAddress::Socket(meant.ip().to_canonical(), port),
+            tls: EndpointTls::Plain,
+            is_here: false,
+            destination: self.labels.of_cluster(cluster),
+        }
+    }
+
+    /// A try is under way at an endpoint while what this gives lives.
+    pub(crate) fn begin(&self, target: &Target) -> Option<Active> {
+        self.state.borrow().begin(target.id?)
+    }
+
+    /// Tells how a try at an endpoint went.
+    pub(crate) fn report(&self, target: &Target, outcome: Outcome) {
+        if let Some(id) = target.id {
+            // What the detection found shows in the balancer's next choice.
+            let _ = self.state.borrow_mut().report(id, outcome, self.clock.now());
+        }
     }
 
     /// The connections to an endpoint that were opened in a certain manner.
@@ -288,23 +373,33 @@ impl Upstream {
         let downstream = &request.downstream;
         let ends = downstream.direct_remote.zip(downstream.local);
         let host = std::str::from_utf8(request.authority_text()).unwrap_or_default();
-        Manner::of(&self.shared, target.tls, host, ends)
-    }
-
-    /// The balancer's state, to report to.
-    pub(crate) fn state(&self) -> &RefCell<ClusterState> {
-        &self.state
+        Manner::of(&self.shared, target, host, ends)
     }
 
     /// Forgets idle connections to endpoints that have left; those in use end with their request.
-    fn close_departed(&self, endpoints: &serin_routing::balancer::EndpointSet) {
-        let mut here: std::collections::HashSet<&EndpointAddress> =
-            std::collections::HashSet::new();
-        here.extend(
-            (0..endpoints.len())
-                .filter_map(|index| endpoints.endpoint(index))
-                .map(|it| &it.address),
-        );
+    fn close_departed(&self, endpoints: &EndpointSet) {
+        if self.shared.cluster.discovery == Discovery::OriginalDestination {
+            return;
+        }
+        let all = (0..endpoints.len()).filter_map(|index| endpoints.endpoint(index));
+        let here: HashSet<&EndpointAddress> = all.map(|it| &it.address).collect();
         self.pools.borrow_mut().retain(|address, _| here.contains(address));
+    }
+}
+
+/// What there is to say of a cluster that was never used.
+fn unused(endpoints: Option<&Endpoints>) -> ClusterStats {
+    let localities = endpoints.into_iter().flat_map(|it| &it.localities);
+    let endpoints = localities.flat_map(|locality| &locality.endpoints).map(at_rest).collect();
+    ClusterStats { endpoints, ..ClusterStats::default() }
+}
+
+fn at_rest(endpoint: &Endpoint) -> EndpointStats {
+    EndpointStats {
+        address: endpoint.address.clone(),
+        weight: endpoint.weight,
+        healthy: endpoint.health == Health::Healthy,
+        ejected: false,
+        active: 0,
     }
 }

@@ -6,28 +6,30 @@
 mod host;
 mod reusable;
 mod rule;
+mod sharing;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::ops::AddAssign;
 use std::sync::Arc;
 
-use crate::hash::TextHash;
 use crate::index::HostIndex;
 use crate::model::{Cluster, Model, RouteTable, VirtualHost};
 
 pub(crate) use host::CompiledHost;
 pub use rule::CompiledRule;
 pub(crate) use rule::HeaderChanges;
+pub use sharing::Sharing;
 
 use host::Compiler;
 use reusable::Reusable;
+use sharing::ClusterIndex;
 
 /// A model, compiled.
 #[derive(Debug, Default)]
 pub struct CompiledModel {
     model: Arc<Model>,
     tables: BTreeMap<Arc<str>, Arc<CompiledTable>>,
-    clusters: Arc<HashMap<Arc<str>, Arc<Cluster>, TextHash>>,
+    clusters: Arc<ClusterIndex>,
     work: Work,
 }
 
@@ -56,24 +58,30 @@ impl CompiledModel {
     /// Compiles a new version of the model with what this one has already.
     #[must_use]
     pub fn updated(&self, model: Arc<Model>) -> Self {
+        self.updated_sharing(model, &mut Sharing::default())
+    }
+
+    /// The same, and takes over what other models have compiled already.
+    #[must_use]
+    pub fn updated_sharing(&self, model: Arc<Model>, sharing: &mut Sharing) -> Self {
         let mut work = Work::default();
         let compile = |(name, table): (&Arc<str>, &Arc<RouteTable>)| {
-            let compiled = match self.tables.get(name) {
-                Some(old) if Arc::ptr_eq(&old.table, table) => Arc::clone(old),
-                old => {
-                    let new = CompiledTable::next(old.map(|old| &**old), Arc::clone(table));
-                    work += new.work;
-                    Arc::new(new)
-                }
-            };
+            let old = self.tables.get(name);
+            let same = old.filter(|old| Arc::ptr_eq(&old.table, table)).cloned();
+            let compiled = same.or_else(|| sharing.table(table)).unwrap_or_else(|| {
+                let old = old.map(|old| &**old);
+                let new = Arc::new(CompiledTable::next(old, Arc::clone(table), sharing));
+                work += new.work;
+                sharing.add_table(&new);
+                new
+            });
             (Arc::clone(name), compiled)
         };
         let tables = model.route_tables.iter().map(compile).collect();
         let clusters = if self.model.clusters.is(&model.clusters) {
             Arc::clone(&self.clusters)
         } else {
-            let clusters = model.clusters.iter();
-            Arc::new(clusters.map(|(name, it)| (Arc::clone(name), Arc::clone(it))).collect())
+            sharing.clusters(&model.clusters)
         };
         Self { model, tables, clusters, work }
     }
@@ -112,18 +120,18 @@ pub struct CompiledTable {
 impl CompiledTable {
     /// Compiles a table.
     pub fn new(table: Arc<RouteTable>) -> Self {
-        Self::next(None, table)
+        Self::next(None, table, &mut Sharing::default())
     }
 
     /// Compiles a new version of the table: only virtual hosts that are not the very same, and of those only rules that
     /// are not; their index only as far as conditions differ.
     #[must_use]
     pub fn updated(&self, table: Arc<RouteTable>) -> Self {
-        Self::next(Some(self), table)
+        Self::next(Some(self), table, &mut Sharing::default())
     }
 
-    fn next(last: Option<&Self>, table: Arc<RouteTable>) -> Self {
-        let mut compiler = Compiler::default();
+    fn next(last: Option<&Self>, table: Arc<RouteTable>, sharing: &mut Sharing) -> Self {
+        let mut compiler = Compiler::new(sharing);
         let (known, known_compiled) =
             last.map_or_else(Default::default, |it| (&*it.table.virtual_hosts, &*it.hosts));
         let mut reusable = Reusable::new(known, |host: &Arc<VirtualHost>| Arc::clone(&host.name));
@@ -135,18 +143,18 @@ impl CompiledTable {
             let old = place.and_then(|place| known_compiled.get(place));
             hosts.push(match old {
                 Some(old) if Arc::ptr_eq(&old.host, host) => Arc::clone(old),
-                Some(old) => {
-                    same_domains &= old.host.domains == host.domains;
-                    Arc::new(compiler.next_host(old, Arc::clone(host)))
+                old => {
+                    same_domains &= old.is_some_and(|old| old.host.domains == host.domains);
+                    compiler.host(old, host)
                 }
-                None => Arc::new(compiler.host(Arc::clone(host))),
             });
         }
         let domains = match last {
             Some(last) if same_domains => Arc::clone(&last.domains),
             _ => Arc::new(HostIndex::new(&hosts)),
         };
-        Self { table, domains, hosts, work: compiler.work }
+        let work = compiler.work;
+        Self { table, domains, hosts, work }
     }
 
     /// The table it was compiled from.

@@ -111,7 +111,7 @@ impl Flag {
 }
 
 /// The flags of one request.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Flags(u32);
 
 impl Flags {

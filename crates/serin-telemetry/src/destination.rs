@@ -35,7 +35,12 @@ pub struct Workload {
     pub principal: Arc<str>,
     /// The Kubernetes cluster it runs in.
     pub cluster: Arc<str>,
+    /// Which of a Deployment's templates it was made from (the label `pod-template-hash`). No label of Istio's metrics.
+    pub template: Arc<str>,
 }
+
+/// The label by which a Deployment tells the pods of its templates apart.
+const TEMPLATE: &str = "pod-template-hash";
 
 impl Workload {
     /// What labels say of a workload. One without a name is not known, and neither is anything else of it but its labels.
@@ -59,7 +64,24 @@ impl Workload {
             canonical_revision: first(&CANONICAL_REVISION).unwrap_or_else(|| LATEST.into()),
             principal: Arc::default(),
             cluster: cluster.into(),
+            template: label(TEMPLATE),
         }
+    }
+
+    /// The same with the identity that its certificate in the mesh would show (SPIFFE).
+    #[must_use]
+    pub fn in_mesh(mut self, trust_domain: &str, service_account: &str) -> Self {
+        if !service_account.is_empty() {
+            let namespace = &self.namespace;
+            let principal = format!("spiffe://{trust_domain}/ns/{namespace}/sa/{service_account}");
+            self.principal = principal.into();
+        }
+        self
+    }
+
+    /// The domain in which its identity is known; `None` if it proved none.
+    pub fn trust_domain(&self) -> Option<&str> {
+        self.principal.strip_prefix("spiffe://")?.split('/').next()
     }
 }
 
@@ -74,6 +96,8 @@ pub struct Destination {
     pub service_name: Arc<str>,
     /// Its namespace.
     pub service_namespace: Arc<str>,
+    /// The subset of the service that was asked for. No label of Istio's metrics.
+    pub subset: Arc<str>,
 }
 
 impl Destination {
@@ -90,6 +114,7 @@ impl Destination {
             service_name: service_name(&service, &cluster.service_namespace),
             service,
             service_namespace: Arc::clone(&cluster.service_namespace),
+            subset: Arc::clone(&cluster.subset),
         }
     }
 }
@@ -105,37 +130,79 @@ fn service_name(host: &Arc<str>, namespace: &str) -> Arc<str> {
 
 /// A destination's number on one core.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct DestinationId(pub(crate) u32);
+pub struct DestinationId(u32);
 
-/// The destinations of one core, each once however often it is named.
+/// The number on one core of a workload that sends requests.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct SourceId(u32);
+
+/// What has a number on one core.
+pub(crate) trait Numbered {
+    type Id: Copy + From<u32> + Into<u32>;
+}
+
+impl Numbered for Destination {
+    type Id = DestinationId;
+}
+
+impl Numbered for Workload {
+    type Id = SourceId;
+}
+
+impl From<u32> for DestinationId {
+    fn from(number: u32) -> Self {
+        Self(number)
+    }
+}
+
+impl From<DestinationId> for u32 {
+    fn from(id: DestinationId) -> Self {
+        id.0
+    }
+}
+
+impl From<u32> for SourceId {
+    fn from(number: u32) -> Self {
+        Self(number)
+    }
+}
+
+impl From<SourceId> for u32 {
+    fn from(id: SourceId) -> Self {
+        id.0
+    }
+}
+
+/// The destinations or sources of one core, each once however often it is named.
 #[derive(Clone, Debug)]
-pub(crate) struct Destinations {
-    numbers: BTreeMap<Destination, DestinationId>,
-    list: Vec<Destination>,
+pub(crate) struct Numbers<T> {
+    numbers: BTreeMap<T, u32>,
+    list: Vec<T>,
 }
 
-impl Default for Destinations {
-    /// Number 0 is the destination of which nothing is known.
+impl<T: Numbered + Clone + Default + Ord> Default for Numbers<T> {
+    /// Number 0 is what nothing is known of.
     fn default() -> Self {
-        let mut destinations = Self { numbers: BTreeMap::new(), list: Vec::new() };
-        destinations.intern(Destination::default());
-        destinations
+        let mut numbers = Self { numbers: BTreeMap::new(), list: Vec::new() };
+        numbers.intern(T::default());
+        numbers
     }
 }
 
-impl Destinations {
-    pub(crate) fn intern(&mut self, destination: Destination) -> DestinationId {
-        if let Some(&id) = self.numbers.get(&destination) {
-            return id;
+impl<T: Numbered + Clone + Ord> Numbers<T> {
+    pub(crate) fn intern(&mut self, named: T) -> T::Id {
+        if let Some(&number) = self.numbers.get(&named) {
+            return number.into();
         }
-        let id = DestinationId(u32::try_from(self.list.len()).unwrap_or(u32::MAX));
-        self.list.push(destination.clone());
-        self.numbers.insert(destination, id);
-        id
+        let number = u32::try_from(self.list.len()).unwrap_or(u32::MAX);
+        self.list.push(named.clone());
+        self.numbers.insert(named, number);
+        number.into()
     }
 
-    pub(crate) fn get(&self, id: DestinationId) -> Option<&Destination> {
-        self.list.get(id.0 as usize)
+    pub(crate) fn get(&self, id: T::Id) -> Option<&T> {
+        let number: u32 = id.into();
+        self.list.get(number as usize)
     }
 }
 

@@ -5,9 +5,9 @@ use std::fmt::Write;
 
 use serin_routing::response::Flags;
 
-use crate::destination::{Destination, UNKNOWN, Workload};
+use crate::destination::{UNKNOWN, Workload};
 use crate::histogram::Histogram;
-use crate::metrics::{Counted, Metrics, Protocol, Series, Tcp};
+use crate::metrics::{Counted, Ends, Metrics, Protocol, Reporter, Series, Tcp};
 
 /// The kind of a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,15 +18,6 @@ pub enum Kind {
     Gauge,
     /// Buckets, a sum and a count.
     Histogram,
-}
-
-/// Which side of a request reports it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reporter {
-    /// The one that sends it: gateways, and sidecars for what their workload calls.
-    Source,
-    /// The one that receives it.
-    Destination,
 }
 
 /// A metric's name, and its value in a series.
@@ -79,14 +70,9 @@ impl Text {
     }
 
     /// Istio's metrics: the sums over all cores.
-    pub fn istio<'m>(
-        &mut self,
-        reporter: Reporter,
-        own: &Workload,
-        cores: impl Iterator<Item = &'m Metrics>,
-    ) -> &mut Self {
+    pub fn istio<'m>(&mut self, cores: impl Iterator<Item = &'m Metrics>) -> &mut Self {
         let mut sums = Sums::default();
-        cores.for_each(|core| sums.add(core, reporter, own));
+        cores.for_each(|core| sums.add(core));
         for (suffix, series) in [("", &sums.requests), ("_mirrored", &sums.mirrored)] {
             self.requests(suffix, series);
         }
@@ -159,10 +145,12 @@ struct Sums {
 }
 
 impl Sums {
-    fn add(&mut self, core: &Metrics, reporter: Reporter, own: &Workload) {
+    fn add(&mut self, core: &Metrics) {
         core.requests(|series, counted| {
-            let labels = request_labels(reporter, own, &series);
-            let all = if series.is_mirror { &mut self.mirrored } else { &mut self.requests };
+            let labels = request_labels(&series);
+            // To the receiving side a copy is a request like any other, as in Istio.
+            let is_apart = series.is_mirror && series.ends.reporter == Reporter::Source;
+            let all = if is_apart { &mut self.mirrored } else { &mut self.requests };
             let sum = all.entry(labels).or_default();
             sum.requests += counted.requests;
             sum.request_messages += counted.request_messages;
@@ -171,8 +159,8 @@ impl Sums {
             sum.request_bytes.add(&counted.request_bytes);
             sum.response_bytes.add(&counted.response_bytes);
         });
-        core.connections(|destination, flags, counted| {
-            let labels = common_labels(reporter, own, destination, "tcp", flags);
+        core.connections(|ends, flags, counted| {
+            let labels = common_labels(ends, "tcp", flags);
             let sum = self.tcp.entry(rendered(labels.iter().map(pair))).or_default();
             sum.opened += counted.opened;
             sum.closed += counted.closed;
@@ -182,14 +170,14 @@ impl Sums {
     }
 }
 
-fn request_labels(reporter: Reporter, own: &Workload, series: &Series<'_>) -> String {
+fn request_labels(series: &Series<'_>) -> String {
     let (protocol, grpc_status) = match series.protocol {
         Protocol::Http => ("http", String::new()),
         Protocol::Grpc(status) => {
             ("grpc", status.map(|status| status.to_string()).unwrap_or_default())
         }
     };
-    let mut labels = common_labels(reporter, own, series.destination, protocol, series.flags);
+    let mut labels = common_labels(series.ends, protocol, series.flags);
     labels.push(("response_code", series.status.to_string()));
     labels.push(("grpc_response_status", grpc_status));
     rendered(labels.iter().map(pair))
@@ -201,9 +189,7 @@ fn pair<'l>((key, value): &'l (&'static str, String)) -> (&'l str, &'l str) {
 
 /// The labels that requests and connections have in common (`istio_stats`).
 fn common_labels(
-    reporter: Reporter,
-    own: &Workload,
-    destination: &Destination,
+    Ends { reporter, source: own, destination }: Ends<'_>,
     protocol: &str,
     flags: Flags,
 ) -> Vec<(&'static str, String)> {
@@ -212,12 +198,15 @@ fn common_labels(
         "" => "latest".to_owned(),
         revision => revision.to_owned(),
     };
+    let to = &destination.workload;
+    let are_both_known = !own.principal.is_empty() && !to.principal.is_empty();
     let (reporter, policy) = match reporter {
         // Only the receiving side knows how the connection was secured.
         Reporter::Source => ("source", UNKNOWN),
+        // Within one process, identities are known by construction: what mutual TLS is for between two.
+        Reporter::Destination if are_both_known => ("destination", "mutual_tls"),
         Reporter::Destination => ("destination", "none"),
     };
-    let to = &destination.workload;
     vec![
         ("reporter", reporter.to_owned()),
         ("source_workload", known(&own.name)),

@@ -64,7 +64,7 @@ impl Histogram {
     }
 
     /// Each bucket's upper end with the values at or below it, without the last, endless one.
-    pub(crate) fn cumulative(&self) -> impl Iterator<Item = (f64, u64)> {
+    pub fn cumulative(&self) -> impl Iterator<Item = (f64, u64)> {
         BOUNDS.into_iter().zip(self.buckets).scan(0, |below, (bound, count)| {
             *below += count;
             Some((bound, *below))

@@ -11,7 +11,9 @@ pub mod exposition;
 mod histogram;
 mod metrics;
 pub mod trace;
+mod traffic;
 
-pub use destination::{Destination, DestinationId, Workload};
+pub use destination::{Destination, DestinationId, SourceId, Workload};
 pub use histogram::Histogram;
-pub use metrics::{Counted, Metrics, Protocol, Request, Tcp};
+pub use metrics::{Counted, Metrics, Path, Protocol, Reporter, Request, Tcp};
+pub use traffic::{Tally, Traffic};

@@ -4,8 +4,18 @@ use std::time::Duration;
 
 use serin_routing::response::Flags;
 
-use crate::destination::{Destination, DestinationId, Destinations, FastMap};
+use crate::destination::{Destination, DestinationId, FastMap, Numbers, SourceId, Workload};
 use crate::histogram::Histogram;
+
+/// Which side of a request reports it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Reporter {
+    /// The one that sends it: gateways, and sidecars for what their workload calls. Each request once, with all its tries.
+    #[default]
+    Source,
+    /// The one that receives it: each try that came there.
+    Destination,
+}
 
 /// What a request spoke.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -19,6 +29,10 @@ pub enum Protocol {
 /// A request that is over.
 #[derive(Clone, Copy, Debug)]
 pub struct Request {
+    /// Who says so.
+    pub reporter: Reporter,
+    /// Who sent it.
+    pub source: SourceId,
     /// Where it went.
     pub destination: DestinationId,
     /// What it spoke.
@@ -44,6 +58,8 @@ pub struct Request {
 /// What makes two requests count together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Key {
+    reporter: Reporter,
+    source: SourceId,
     destination: DestinationId,
     flags: Flags,
     status: u16,
@@ -54,6 +70,8 @@ struct Key {
 /// What makes two connections count together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct TcpKey {
+    reporter: Reporter,
+    source: SourceId,
     destination: DestinationId,
     flags: Flags,
 }
@@ -86,7 +104,8 @@ pub struct Tcp {
 /// must not fall.
 #[derive(Clone, Debug, Default)]
 pub struct Metrics {
-    destinations: Destinations,
+    sources: Numbers<Workload>,
+    destinations: Numbers<Destination>,
     places: FastMap<Key, usize>,
     counted: Vec<Counted>,
     tcp: FastMap<TcpKey, Tcp>,
@@ -98,9 +117,16 @@ impl Metrics {
         self.destinations.intern(destination)
     }
 
+    /// The number of a workload that sends requests; the same again for one that is known.
+    pub fn source(&mut self, workload: Workload) -> SourceId {
+        self.sources.intern(workload)
+    }
+
     /// Counts a request that is over.
     pub fn count(&mut self, request: &Request) {
         let key = Key {
+            reporter: request.reporter,
+            source: request.source,
             destination: request.destination,
             flags: request.flags,
             status: request.status,
@@ -123,45 +149,79 @@ impl Metrics {
     }
 
     /// Counts a connection of bytes that begins.
-    pub fn opened(&mut self, destination: DestinationId) {
-        self.tcp.entry(TcpKey { destination, flags: Flags::NONE }).or_default().opened += 1;
+    pub fn opened(&mut self, path: Path) {
+        self.tcp.entry(path.key(Flags::NONE)).or_default().opened += 1;
     }
 
     /// Counts one that is over, with the bytes it carried.
-    pub fn closed(&mut self, destination: DestinationId, flags: Flags, sent: u64, received: u64) {
-        let counted = self.tcp.entry(TcpKey { destination, flags }).or_default();
+    pub fn closed(&mut self, path: Path, flags: Flags, sent: u64, received: u64) {
+        let counted = self.tcp.entry(path.key(flags)).or_default();
         counted.closed += 1;
         counted.sent += sent;
         counted.received += received;
     }
 
     /// Hands every series to `request`.
-    pub(crate) fn requests(&self, mut each: impl FnMut(Series<'_>, &Counted)) {
+    pub(crate) fn requests<'m>(&'m self, mut each: impl FnMut(Series<'m>, &'m Counted)) {
         for (key, place) in &self.places {
-            let (Some(destination), Some(counted)) =
-                (self.destinations.get(key.destination), self.counted.get(*place))
-            else {
+            let (Some(source), Some(destination), Some(counted)) = (
+                self.sources.get(key.source),
+                self.destinations.get(key.destination),
+                self.counted.get(*place),
+            ) else {
                 continue;
             };
-            let Key { flags, status, protocol, is_mirror, .. } = *key;
-            each(Series { destination, flags, status, protocol, is_mirror }, counted);
+            let Key { reporter, flags, status, protocol, is_mirror, .. } = *key;
+            let ends = Ends { reporter, source, destination };
+            let numbers = (key.source, key.destination);
+            each(Series { ends, numbers, flags, status, protocol, is_mirror }, counted);
         }
     }
 
     /// Hands every series of connections to `each`.
-    pub(crate) fn connections(&self, mut each: impl FnMut(&Destination, Flags, &Tcp)) {
+    pub(crate) fn connections(&self, mut each: impl FnMut(Ends<'_>, Flags, &Tcp)) {
         for (key, counted) in &self.tcp {
-            if let Some(destination) = self.destinations.get(key.destination) {
-                each(destination, key.flags, counted);
+            let (source, destination) =
+                (self.sources.get(key.source), self.destinations.get(key.destination));
+            if let (Some(source), Some(destination)) = (source, destination) {
+                each(Ends { reporter: key.reporter, source, destination }, key.flags, counted);
             }
         }
     }
 }
 
+/// The two ends of a connection, and which of them reports it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Path {
+    /// Who says so.
+    pub reporter: Reporter,
+    /// Who opened it.
+    pub source: SourceId,
+    /// Where it went.
+    pub destination: DestinationId,
+}
+
+impl Path {
+    const fn key(self, flags: Flags) -> TcpKey {
+        let Self { reporter, source, destination } = self;
+        TcpKey { reporter, source, destination, flags }
+    }
+}
+
+/// The same by what they are.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ends<'m> {
+    pub(crate) reporter: Reporter,
+    pub(crate) source: &'m Workload,
+    pub(crate) destination: &'m Destination,
+}
+
 /// The labels of a series.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Series<'m> {
-    pub(crate) destination: &'m Destination,
+    pub(crate) ends: Ends<'m>,
+    /// The ends' numbers on the core.
+    pub(crate) numbers: (SourceId, DestinationId),
     pub(crate) flags: Flags,
     pub(crate) status: u16,
     pub(crate) protocol: Protocol,

@@ -17,6 +17,7 @@ use super::{Ended, mirror, respond};
 use crate::body::{BodyError, Broken};
 use crate::request::Request;
 use crate::response::{Responder, Response};
+use crate::telemetry::Visit;
 use crate::upstream::{Answer, Connection, OpenError, Target, UpstreamError, open};
 
 /// What came of a try.
@@ -75,9 +76,8 @@ pub(super) async fn attempt(
     retries: Option<&mut retry::State>,
 ) -> Tried {
     let worker = trip.exchange.worker;
-    let now = worker.clock.now();
-    let target =
-        trip.upstream.choose(trip.forwarding.hash, attempts, now, &mut worker.random.borrow_mut());
+    let (hash, meant) = (trip.forwarding.hash, request.downstream.local);
+    let target = trip.upstream.choose(hash, attempts, meant, &mut worker.random.borrow_mut());
     let Some(target) = target else { return Tried::Failed(Failure::NoHealthyUpstream) };
     responder.record.destination = target.destination;
     if let Some(detail) = &mut responder.record.detail {
@@ -86,9 +86,9 @@ pub(super) async fn attempt(
     if responder.record.attempts == 1 {
         mirror::start(trip, request, outgoing);
     }
-    let _active = trip.upstream.state().borrow().begin(target.id);
-    let mut round =
-        Round { trip, request, target: &target, progress: outgoing.progress(), retries };
+    let _active = trip.upstream.begin(&target);
+    let progress = outgoing.progress();
+    let mut round = Round { trip, request, target: &target, visit: None, progress, retries };
     let mut connection =
         match open(worker, trip.upstream, &target, request, trip.exchange.version).await {
             Ok(connection) => connection,
@@ -100,6 +100,7 @@ pub(super) async fn attempt(
                 return round.give_up_or_retry(not_opened(&error));
             }
         };
+    round.visit = Visit::begin(&worker.telemetry, worker.clock, &target, request, false);
     let (tried, is_reusable) = round.talk(&mut connection, outgoing, responder).await;
     if is_reusable {
         connection.give_back(worker.clock.now(), trip.upstream);
@@ -112,6 +113,8 @@ struct Round<'r> {
     trip: &'r Trip<'r>,
     request: &'r Request,
     target: &'r Target,
+    /// For the endpoint's own side.
+    visit: Option<Visit>,
     progress: &'r Progress,
     retries: Option<&'r mut retry::State>,
 }
@@ -159,8 +162,13 @@ impl Round<'_> {
             }
             Err(Interrupted::Abandoned) => return (Tried::Abandoned, false),
         };
-        report(self.trip, self.target, Outcome::Response(response.status));
+        self.trip.upstream.report(self.target, Outcome::Response(response.status));
+        if let Some(visit) = &self.visit {
+            visit.sent(self.progress.bytes.get(), self.progress.messages.get());
+            visit.answered(response.status, response.headers.grpc_status());
+        }
         if let Some(again) = self.retry_answer(&response) {
+            self.visit.iter().for_each(Visit::complete);
             return (again, false);
         }
         let delivery = respond::Delivery {
@@ -171,6 +179,10 @@ impl Round<'_> {
             is_sending,
         };
         let (ended, is_reusable) = delivery.respond(response, answer, responder).await;
+        if let Some(visit) = &self.visit {
+            visit.sent(self.progress.bytes.get(), self.progress.messages.get());
+            visit.passed_on(&responder.record, ended == Ended::Complete);
+        }
         (Tried::Done(ended), is_reusable)
     }
 
@@ -215,8 +227,11 @@ impl Round<'_> {
     fn give_up_or_retry(&mut self, no_answer: NoAnswer) -> Tried {
         match no_answer.reason {
             ResetReason::Overflow => {}
-            ResetReason::TryTimeout => report(self.trip, self.target, Outcome::TimedOut),
-            _ => report(self.trip, self.target, Outcome::Failed),
+            ResetReason::TryTimeout => self.trip.upstream.report(self.target, Outcome::TimedOut),
+            _ => self.trip.upstream.report(self.target, Outcome::Failed),
+        }
+        if let Some(visit) = &self.visit {
+            visit.failed(no_answer.failure);
         }
         let failed = retry::Failure::NoAnswer {
             reason: no_answer.reason,
@@ -260,12 +275,6 @@ impl Round<'_> {
             Verdict::Final | Verdict::Overflow(_) => Err(false),
         }
     }
-}
-
-fn report(trip: &Trip<'_>, target: &Target, outcome: Outcome) {
-    let now = trip.exchange.worker.clock.now();
-    // What the detection found shows in the balancer's next choice.
-    let _ = trip.upstream.state().borrow_mut().report(target.id, outcome, now);
 }
 
 const fn not_opened(error: &OpenError) -> NoAnswer {

@@ -48,7 +48,7 @@ pub(super) async fn forward(
     let try_timeout = try_timeout(request, forwarding);
     prepare(request, decision, forwarding);
     expect_answer_within(request, try_timeout.or(forwarding.timeout));
-    let Some(upstream) = exchange.worker.upstreams.get(&forwarding.cluster.name) else {
+    let Some(upstream) = exchange.worker.upstream(&forwarding.cluster.name) else {
         let failure = Failure::ClusterNotFound(forwarding.forward.cluster_not_found_status);
         return reply::fail(exchange, request, Some(decision), failure, responder).await;
     };

@@ -16,6 +16,7 @@ use bytes::Bytes;
 use serin_routing::balancer::Attempts;
 use serin_routing::breaker::Resource;
 use serin_routing::outlier::Outcome;
+use serin_routing::response::Failure;
 use tokio::task::spawn_local;
 use tokio::time::timeout;
 
@@ -26,6 +27,7 @@ use crate::body::{BodyError, Broken, Source};
 use crate::message::Headers;
 use crate::record::Record;
 use crate::request::{Request, Upgrade};
+use crate::telemetry::Visit;
 use crate::upstream::{Version, open};
 use crate::worker::Worker;
 
@@ -78,24 +80,23 @@ impl Mirror {
     /// Sends the copy and reads the answer; `None` if it did not come that far.
     async fn run(&self, source: CopySource, record: &mut Record) -> Option<()> {
         let worker = &self.worker;
-        let upstream = worker.upstreams.get(&self.cluster)?;
+        let upstream = worker.upstream(&self.cluster)?;
         record.destination = upstream.destination();
         let _permit = upstream.shared.breaker.take(Resource::Requests).ok()?;
         let mut attempts = Attempts::new(None);
-        let now = worker.clock.now();
-        let target = upstream.choose(None, &mut attempts, now, &mut worker.random.borrow_mut())?;
+        let meant = self.request.downstream.local;
+        let target =
+            upstream.choose(None, &mut attempts, meant, &mut worker.random.borrow_mut())?;
         record.destination = target.destination;
-        let _active = upstream.state().borrow().begin(target.id);
-        let report = |outcome| {
-            // What the detection found shows in the balancer's next choice.
-            let _ = upstream.state().borrow_mut().report(target.id, outcome, worker.clock.now());
-        };
+        let _active = upstream.begin(&target);
+        let report = |outcome| upstream.report(&target, outcome);
         let Ok(mut connection) =
             open(worker, &upstream, &target, &self.request, self.version).await
         else {
             report(Outcome::Failed);
             return None;
         };
+        let visit = Visit::begin(&worker.telemetry, worker.clock, &target, &self.request, true);
         let progress = Progress::new(false);
         let mut outgoing = Outgoing::new(Source::Copy(source), 0, &progress);
         let is_reusable = {
@@ -103,7 +104,7 @@ impl Mirror {
                 connection.call(&self.request, outgoing.is_empty()).ok()?;
             let mut sending = std::pin::pin!(outgoing.send(&mut sink));
             let mut is_sending = true;
-            let status = loop {
+            let (status, grpc_status) = loop {
                 tokio::select! {
                     biased;
                     failed = &mut sending, if is_sending => match failed {
@@ -113,9 +114,12 @@ impl Mirror {
                     },
                     head = answer.head(worker.settings.heads) => match head {
                         Ok(head) if head.is_interim() => {}
-                        Ok(head) => break head.status,
+                        Ok(head) => break (head.status, head.headers.grpc_status()),
                         Err(_) => {
                             report(Outcome::Failed);
+                            if let Some(visit) = &visit {
+                                visit.failed(Failure::ConnectionTermination);
+                            }
                             return None;
                         }
                     },
@@ -123,6 +127,9 @@ impl Mirror {
             };
             report(Outcome::Response(status));
             record.status = status;
+            if let Some(visit) = &visit {
+                visit.answered(status, grpc_status);
+            }
             let is_reusable = answer.is_reusable();
             let mut body = answer.into_body()?;
             let is_read = loop {
@@ -136,6 +143,10 @@ impl Mirror {
                     },
                 }
             };
+            if let (Some(visit), true) = (&visit, is_read) {
+                visit.sent(progress.bytes.get(), 0);
+                visit.complete();
+            }
             is_reusable && is_read && progress.sent.get()
         };
         if is_reusable {

@@ -5,8 +5,8 @@ use serin_http1::{FieldName, Framing, status_line, write_decimal, write_field};
 use super::{Length, Response};
 use crate::body::Http1Sink;
 use crate::io::Io;
+use crate::listening::Drain;
 use crate::memory;
-use crate::worker::Drain;
 
 /// Where the response to an HTTP/1 request goes.
 pub(crate) struct Http1Reply<'c> {

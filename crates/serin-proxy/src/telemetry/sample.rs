@@ -1,6 +1,7 @@
 //! A few of the latest requests, for people.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serin_routing::model::EndpointAddress;
@@ -17,6 +18,8 @@ const TEXT: usize = 256;
 /// A request that was seen.
 #[derive(Clone, Debug)]
 pub struct Seen {
+    /// The workload that sent it, by the key it is published under; empty for the proxy's own.
+    pub workload: Arc<str>,
     /// When it began, since the Unix epoch.
     pub started: Duration,
     /// Its method.
@@ -47,6 +50,7 @@ pub struct Seen {
 
 impl Seen {
     pub(super) fn new(
+        workload: &Arc<str>,
         request: &Request,
         record: &Record,
         detail: &Detail,
@@ -57,8 +61,9 @@ impl Seen {
             let number = it.index.map(|index| format!(", rule {index}")).unwrap_or_default();
             format!("{} {}/{}{number}", it.kind, it.namespace, it.name)
         });
-        let owned = |text: &std::sync::Arc<str>| text.to_string();
+        let owned = |text: &Arc<str>| text.to_string();
         Self {
+            workload: Arc::clone(workload),
             started: record.started_at,
             method: text(request.method_text()),
             authority: text(request.authority_text()),

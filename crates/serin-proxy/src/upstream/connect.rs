@@ -5,13 +5,15 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serin_routing::model::{ClusterTls, EndpointAddress, EndpointTls, KeepAlive};
+use serin_routing::model::{ClusterTls, EndpointAddress, KeepAlive, UpstreamTlsMode};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::AsyncWriteExt;
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::{TcpSocket, TcpStream, UnixStream};
 use tokio::time::timeout;
 
+use super::Target;
 use crate::io::Stream;
+use crate::network::{self, Networks};
 use crate::proxy_protocol;
 use crate::snapshot::SharedCluster;
 use crate::tls::ClientTls;
@@ -58,14 +60,14 @@ impl Manner {
     /// How connections of a cluster to an endpoint are opened for a client's request to a host.
     pub(crate) fn of(
         cluster: &SharedCluster,
-        endpoint: EndpointTls,
+        target: &Target,
         host: &str,
         ends: Option<(SocketAddr, SocketAddr)>,
     ) -> Self {
         let is_tls = match &cluster.cluster.tls {
             ClusterTls::Plain => false,
-            ClusterTls::Always(_) => true,
-            ClusterTls::Automatic(_) => endpoint == EndpointTls::Mesh,
+            ClusterTls::Always(tls) => tls.mode != UpstreamTlsMode::IstioMutual || !target.is_here,
+            ClusterTls::Automatic(_) => target.takes_mesh_tls(),
         };
         let server_name = |tls: &Arc<ClientTls>| tls.server_name(host);
         let name = match &cluster.tls {
@@ -79,23 +81,25 @@ impl Manner {
 
 /// Opens a connection. The cluster's connect timeout is for everything until bytes can be sent.
 pub(crate) async fn connect(
+    networks: Option<&dyn Networks>,
     cluster: &SharedCluster,
     address: &EndpointAddress,
     manner: &Manner,
 ) -> Result<Stream, ConnectError> {
     let limit = cluster.cluster.connect_timeout;
-    match timeout(limit, open(cluster, address, manner)).await {
+    match timeout(limit, open(networks, cluster, address, manner)).await {
         Ok(connected) => connected,
         Err(_) => Err(ConnectError::Timeout(limit)),
     }
 }
 
 async fn open(
+    networks: Option<&dyn Networks>,
     cluster: &SharedCluster,
     address: &EndpointAddress,
     manner: &Manner,
 ) -> Result<Stream, ConnectError> {
-    let mut stream = transport(address).await.map_err(ConnectError::Io)?;
+    let mut stream = transport(networks, address).await.map_err(ConnectError::Io)?;
     if let Stream::Tcp(stream) = &stream {
         prepare(stream, cluster.cluster.keep_alive.as_ref()).map_err(ConnectError::Io)?;
     }
@@ -109,7 +113,7 @@ async fn open(
     let tls = match &cluster.tls {
         Some(Ok(tls)) => tls,
         Some(Err(error)) => return Err(ConnectError::TlsNotReady(error.to_string())),
-        None => return Err(ConnectError::TlsNotReady("the cluster has no TLS".to_owned())),
+        None => return Err(ConnectError::TlsNotReady("there is no TLS for the mesh".to_owned())),
     };
     match stream {
         Stream::Tcp(stream) => tls.connect(stream, server_name).await.map_err(ConnectError::Tls),
@@ -120,10 +124,22 @@ async fn open(
     }
 }
 
-async fn transport(address: &EndpointAddress) -> io::Result<Stream> {
+async fn transport(
+    networks: Option<&dyn Networks>,
+    address: &EndpointAddress,
+) -> io::Result<Stream> {
     match address {
         EndpointAddress::Socket(ip, port) => {
-            TcpStream::connect((*ip, *port)).await.map(Stream::Tcp)
+            let address = SocketAddr::new(*ip, *port);
+            let stream = match network::towards(networks, *ip)? {
+                None => TcpStream::connect(address).await?,
+                Some(network) => {
+                    let socket = network::tcp_socket(address, Some(&*network))?;
+                    socket.set_nonblocking(true)?;
+                    TcpSocket::from_std_stream(socket.into()).connect(address).await?
+                }
+            };
+            Ok(Stream::Tcp(stream))
         }
         EndpointAddress::Name(name, port) => {
             TcpStream::connect((&**name, *port)).await.map(Stream::Tcp)

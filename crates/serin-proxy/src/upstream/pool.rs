@@ -151,7 +151,13 @@ impl Pool {
             }
         };
         let open = Open::new(&self.occupancy);
-        let stream = connect(&place.upstream.shared, place.address, place.manner).await;
+        let stream = connect(
+            worker.settings.networks(),
+            &place.upstream.shared,
+            place.address,
+            place.manner,
+        )
+        .await;
         drop(pending);
         let stream = stream.map_err(|error| OpenError::Connect(Rc::new(error)))?;
         let connection = Http1Connection::new(stream, &worker.buffers, permit, open);
@@ -284,13 +290,14 @@ async fn open(
 ) {
     let cluster = &upstream.shared.cluster;
     *opening.pool.last_failure.borrow_mut() = None;
-    let stream = match connect(&upstream.shared, &address, &manner).await {
-        Ok(stream) => stream,
-        Err(error) => {
-            *opening.pool.last_failure.borrow_mut() = Some(Rc::new(error));
-            return;
-        }
-    };
+    let stream =
+        match connect(worker.settings.networks(), &upstream.shared, &address, &manner).await {
+            Ok(stream) => stream,
+            Err(error) => {
+                *opening.pool.last_failure.borrow_mut() = Some(Rc::new(error));
+                return;
+            }
+        };
     let started = Http2Connection::start(stream, &worker.settings.http2, worker.clock.now()).await;
     let Ok((shared, connection)) = started else { return };
     let weak = Rc::downgrade(&shared);

@@ -270,9 +270,9 @@ fn certificates_rotate_without_dropping_a_connection() {
     let mut rotate = |pem: Pem| {
         running.proxy.certificates().set(source.clone(), Some(pem));
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let published = runtime.block_on(running.proxy.refresh());
-        assert!(runtime.block_on(running.proxy.refresh()).is_none());
-        published.unwrap().tls
+        let mut published = runtime.block_on(running.proxy.refresh());
+        assert!(runtime.block_on(running.proxy.refresh()).is_empty());
+        published.remove(0).1.tls
     };
     assert!(rotate(authority.issue(&["new.example", HOST])).is_empty());
     assert_eq!(shown(&Client::new(&authority, HOST).open(running.address).unwrap()), "new.example");

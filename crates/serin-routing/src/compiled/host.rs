@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::reusable::Reusable;
-use super::{CompiledRule, Work};
+use super::{CompiledRule, Sharing, Work};
 use crate::index::{Domain, HasDomains, RuleIndex, Scratch};
 use crate::model::{Route, VirtualHost};
 use crate::request::{Request, View};
@@ -40,30 +40,44 @@ impl CompiledHost {
 }
 
 /// Compiles the virtual hosts of a table.
-pub(super) struct Compiler {
+pub(super) struct Compiler<'s> {
     /// What was compiled so far.
     pub(super) work: Work,
     /// Regular expressions that are yet to be built ahead.
     budget: usize,
+    sharing: &'s mut Sharing,
 }
 
-impl Default for Compiler {
-    fn default() -> Self {
-        Self { work: Work::default(), budget: BUILT_AHEAD }
+impl<'s> Compiler<'s> {
+    pub(super) fn new(sharing: &'s mut Sharing) -> Self {
+        Self { work: Work::default(), budget: BUILT_AHEAD, sharing }
     }
-}
 
-impl Compiler {
-    pub(super) fn host(&mut self, host: Arc<VirtualHost>) -> CompiledHost {
+    /// A virtual host that another table may have compiled already; otherwise with what its last version, `old`, has of it.
+    pub(super) fn host(
+        &mut self,
+        old: Option<&Arc<CompiledHost>>,
+        host: &Arc<VirtualHost>,
+    ) -> Arc<CompiledHost> {
+        if let Some(shared) = self.sharing.host(host) {
+            return shared;
+        }
         self.work.virtual_hosts += 1;
+        let compiled = Arc::new(match old {
+            Some(old) => self.next_host(old, Arc::clone(host)),
+            None => self.first_host(Arc::clone(host)),
+        });
+        self.sharing.add_host(&compiled);
+        compiled
+    }
+
+    fn first_host(&mut self, host: Arc<VirtualHost>) -> CompiledHost {
         let rules = host.routes.iter().map(|route| self.rule(route)).collect();
         let index = Arc::new(RuleIndex::new(&host.routes));
         CompiledHost { rules, domains: domains(&host), index, host }
     }
 
-    /// The next version of a virtual host, with what `old` has of it already.
-    pub(super) fn next_host(&mut self, old: &CompiledHost, host: Arc<VirtualHost>) -> CompiledHost {
-        self.work.virtual_hosts += 1;
+    fn next_host(&mut self, old: &CompiledHost, host: Arc<VirtualHost>) -> CompiledHost {
         let mut reusable = Reusable::new(&old.host.routes, Arc::as_ptr);
         let compile = |route: &Arc<Route>| match reusable.find(route) {
             Some(place) => Arc::clone(&old.rules[place]),

@@ -5,7 +5,8 @@ use serin_routing::model::{Cluster, Discovery, WorkloadIdentity};
 use serin_routing::response::Flag;
 
 use super::*;
-use crate::metrics::Request;
+use crate::destination::{Destination, Workload};
+use crate::metrics::{Path, Request};
 
 fn destination() -> Destination {
     let cluster = Cluster {
@@ -25,6 +26,8 @@ fn destination() -> Destination {
 
 fn request(metrics: &mut Metrics) -> Request {
     Request {
+        reporter: Reporter::Source,
+        source: metrics.source(Workload::default()),
         destination: metrics.destination(destination()),
         protocol: Protocol::Http,
         status: 200,
@@ -40,7 +43,7 @@ fn request(metrics: &mut Metrics) -> Request {
 
 fn text(cores: &[Metrics]) -> String {
     let mut text = Text::default();
-    text.istio(Reporter::Source, &Workload::default(), cores.iter());
+    text.istio(cores.iter());
     text.finish()
 }
 
@@ -116,6 +119,38 @@ fn copies_count_under_metrics_of_their_own() {
 }
 
 #[test]
+fn to_the_receiving_side_a_copy_is_a_request_like_any_other() {
+    let mut core = Metrics::default();
+    let request = request(&mut core);
+    core.count(&Request { is_mirror: true, reporter: Reporter::Destination, ..request });
+    core.count(&Request { reporter: Reporter::Destination, ..request });
+    let text = text(&[core]);
+    let seen = lines(&text, "istio_requests_total");
+    assert!(seen.len() == 1 && seen[0].ends_with("} 2"), "{text}");
+    assert!(lines(&text, "istio_mirrored_requests_total").is_empty());
+}
+
+#[test]
+fn the_receiving_side_tells_whether_both_ends_are_known() {
+    let check = |from: &str, to: &str, expect: &str| {
+        let known = |account: &str| Workload::default().in_mesh("cluster.local", account);
+        let mut core = Metrics::default();
+        let mut request = request(&mut core);
+        request.reporter = Reporter::Destination;
+        request.source = core.source(known(from));
+        let workload = known(to);
+        request.destination = core.destination(Destination { workload, ..destination() });
+        core.count(&request);
+        let text = text(&[core]);
+        let policy = format!("connection_security_policy=\"{expect}\"");
+        assert!(lines(&text, "istio_requests_total")[0].contains(&policy), "{text}");
+    };
+    check("one", "two", "mutual_tls");
+    check("", "two", "none");
+    check("one", "", "none");
+}
+
+#[test]
 fn messages_are_counted_for_grpc_only() {
     let mut core = Metrics::default();
     let request = request(&mut core);
@@ -135,7 +170,7 @@ fn messages_are_counted_for_grpc_only() {
 #[test]
 fn connections_have_metrics_of_their_own() {
     let mut core = Metrics::default();
-    let to = core.destination(destination());
+    let to = Path { destination: core.destination(destination()), ..Path::default() };
     core.opened(to);
     core.closed(to, Flags::NONE, 10, 20);
     let text = text(&[core]);

@@ -22,7 +22,6 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serin_proxy::Observer;
-use serin_telemetry::Workload;
 use serin_telemetry::access_log::AccessLog;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -56,8 +55,6 @@ pub(super) enum Stage {
 #[derive(Debug)]
 pub(super) struct Shared {
     stage: AtomicU8,
-    /// The gateway as metrics call it.
-    own: Mutex<Workload>,
     access_log: Mutex<Option<Arc<AccessLog>>>,
     started: Instant,
 }
@@ -66,7 +63,6 @@ impl Shared {
     pub(super) fn new() -> Arc<Self> {
         Arc::new(Self {
             stage: AtomicU8::new(0),
-            own: Mutex::default(),
             access_log: Mutex::default(),
             started: Instant::now(),
         })
@@ -84,8 +80,7 @@ impl Shared {
         }
     }
 
-    pub(super) fn tell(&self, own: Workload, log: Option<&Arc<AccessLog>>) {
-        *self.own.lock().unwrap_or_else(PoisonError::into_inner) = own;
+    pub(super) fn tell(&self, log: Option<&Arc<AccessLog>>) {
         *self.access_log.lock().unwrap_or_else(PoisonError::into_inner) = log.cloned();
     }
 }

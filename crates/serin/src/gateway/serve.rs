@@ -115,7 +115,7 @@ pub(super) async fn serve(
                 }
             }
             Event::CertificatesDue => {
-                if let Some(published) = gateway.proxy.refresh().await {
+                for (_, published) in gateway.proxy.refresh().await {
                     tracing::info!(version = published.version, "certificates have changed");
                     report_tls(&published);
                 }
@@ -294,7 +294,8 @@ impl<'a> Gateway<'a> {
             let share = percent.unwrap_or(TRACED).clamp(0.0, 100.0) / 100.0;
             self.proxy.set_tracing(Some(Arc::new(tracing.with_share(share))));
         }
-        self.shared.tell(self.own(&snapshot), self.access_log.log());
+        self.proxy.set_workload(self.own(&snapshot));
+        self.shared.tell(self.access_log.log());
         let translation = self.translator.translate(&snapshot);
         self.tell(&snapshot, &translation.findings);
         self.model = translation.model;

@@ -4,15 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
 
 use serin_proxy::{ClusterStats, CoreStats, Observer};
-use serin_telemetry::exposition::{Kind, Reporter, Text};
+use serin_telemetry::exposition::{Kind, Text};
 
 use super::{Shared, Stage};
 
 /// All of them, as Prometheus reads them.
 pub(super) fn text(shared: &Shared, observer: &Observer, cores: &[CoreStats]) -> String {
     let mut text = Text::default();
-    let own = shared.own.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    text.istio(Reporter::Source, &own, cores.iter().map(|core| &core.metrics));
+    text.istio(cores.iter().map(|core| &core.metrics));
     text.metric("istio_build", Kind::Gauge).value(
         "istio_build",
         &[("component", "proxy"), ("tag", env!("CARGO_PKG_VERSION"))],
