@@ -4,11 +4,14 @@
 
 pub(crate) mod attributes;
 pub(crate) mod authn;
+pub(crate) mod impersonation;
+pub(crate) mod jwt;
 mod kubeconfig;
 pub(crate) mod pki;
 pub(crate) mod rbac;
 pub(crate) mod user;
 
+pub use self::jwt::TokenKeyError;
 pub use self::kubeconfig::{
     Access, KubeconfigError, remove as remove_kubeconfig, write as write_kubeconfig,
 };

@@ -16,7 +16,7 @@ pub mod store;
 mod verbs;
 
 pub use self::access::{
-    Access, KubeconfigError, PkiError, User, remove_kubeconfig, write_kubeconfig,
+    Access, KubeconfigError, PkiError, TokenKeyError, User, remove_kubeconfig, write_kubeconfig,
 };
 pub use self::admission::{Admission, Admitted, Operation, Review};
 pub use self::http::Body;

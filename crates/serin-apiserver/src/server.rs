@@ -6,6 +6,7 @@
 
 pub(crate) mod aggregate;
 mod keys;
+mod other;
 mod permit;
 pub(crate) mod request;
 mod start;
@@ -29,6 +30,7 @@ use serin_objects::{Catalog, Resource, Status};
 use tokio::sync::watch;
 
 use crate::access::authn::Authenticator;
+use crate::access::jwt::TokenKeyError;
 use crate::access::pki::{Authority, PkiError};
 use crate::access::rbac::Rbac;
 use crate::access::{Access, User};
@@ -62,6 +64,9 @@ pub enum StartError {
     /// Certificates.
     #[error(transparent)]
     Pki(#[from] PkiError),
+    /// The key of tokens.
+    #[error(transparent)]
+    Tokens(#[from] TokenKeyError),
     /// An object that has to be there could not be made.
     #[error("cannot make {what}: {}", .status.message)]
     Bootstrap {
@@ -141,6 +146,11 @@ impl ApiServer {
     /// Ends all watches; requests that are under way are finished.
     pub fn stop(&self) {
         self.inner.stopping.send_replace(true);
+    }
+
+    /// Whether anything else uses the server: another handle, a request, or work that goes on beside them.
+    pub fn is_shared(&self) -> bool {
+        Arc::strong_count(&self.inner) > 1
     }
 
     /// One request of a part of the server itself, through the same door as all others.

@@ -10,6 +10,7 @@ mod continuation;
 pub(crate) mod definitions;
 mod follow;
 mod input;
+mod namespaces;
 mod patch;
 mod place;
 mod read;
@@ -17,6 +18,7 @@ mod remove;
 mod reviews;
 mod select;
 pub(crate) mod services;
+mod tokens;
 mod write;
 
 use http::Response;
@@ -46,6 +48,7 @@ pub(crate) async fn carry_out(server: &ApiServer, call: &Call) -> Result<Respons
                     return connect::connect(server, call, name).await;
                 }
                 "binding" => return place::bind(server, call).await,
+                "token" => return tokens::request(server, call),
                 "eviction" => return place::evict(server, call).await,
                 _ => {
                     let message = format!("{name} of {} is not served", resource.group_resource());

@@ -1,22 +1,44 @@
-//! Who makes a request, by bearer token. What a certificate says is known when the connection begins.
+//! Who makes a request, by bearer token: the administrator's, or a ServiceAccount's. What a certificate says is known when the
+//! connection begins.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
+use super::jwt::{ISSUER, SECRET_ISSUER, TokenKey};
 use super::user::User;
+use crate::store::Store;
+
+/// How many tokens are remembered whose signatures were found right.
+const REMEMBERED: usize = 1024;
+
+type Sum = [u8; 32];
 
 /// Knows the tokens.
 pub(crate) struct Authenticator {
+    store: Store,
     administrator: String,
     /// The digest of the administrator's token: comparing digests tells nothing about the token by its time.
-    digest: [u8; 32],
+    digest: Sum,
+    pub(crate) keys: TokenKey,
+    /// What tokens say whose signatures are right. Whether they hold still is judged at each use.
+    signed: Mutex<HashMap<Sum, Arc<Value>>>,
+}
+
+/// Who a token belongs to, and for whom it is meant.
+pub(crate) struct Proven {
+    pub(crate) user: User,
+    pub(crate) audiences: Vec<String>,
 }
 
 impl Authenticator {
-    pub(crate) fn new(administrator: String) -> Self {
+    pub(crate) fn new(store: Store, administrator: String, keys: TokenKey) -> Self {
         let digest = Sha256::digest(administrator.as_bytes()).into();
-        Self { administrator, digest }
+        Self { store, administrator, digest, keys, signed: Mutex::default() }
     }
 
     /// The administrator's token.
@@ -35,8 +57,95 @@ impl Authenticator {
         if !scheme.eq_ignore_ascii_case("bearer") || token.trim().is_empty() {
             return Ok(None);
         }
-        let digest: [u8; 32] = Sha256::digest(token.trim().as_bytes()).into();
-        if digest == self.digest { Ok(Some(User::administrator())) } else { Err(InvalidToken) }
+        self.token(token.trim(), &[]).map(|proven| Some(proven.user)).ok_or(InvalidToken)
+    }
+
+    /// Who a token belongs to, where it is meant for one of `audiences`, or for the server when there are none.
+    pub(crate) fn token(&self, token: &str, audiences: &[String]) -> Option<Proven> {
+        let digest: Sum = Sha256::digest(token.as_bytes()).into();
+        let own = [ISSUER.to_owned()];
+        let wanted = if audiences.is_empty() { &own } else { audiences };
+        if digest == self.digest {
+            return Some(Proven { user: User::administrator(), audiences: wanted.to_vec() });
+        }
+        let claims = self.claims(token, digest)?;
+        if claims.get("iss")?.as_str()? == SECRET_ISSUER {
+            let user = self.of_secret(&claims, token)?;
+            return Some(Proven { user, audiences: wanted.to_vec() });
+        }
+        self.of_request(&claims, wanted)
+    }
+
+    /// What a token says that this server signed.
+    fn claims(&self, token: &str, digest: Sum) -> Option<Arc<Value>> {
+        let known = || self.signed.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(claims) = known().get(&digest) {
+            return Some(Arc::clone(claims));
+        }
+        let claims = Arc::new(self.keys.verify(token)?);
+        let mut signed = known();
+        if signed.len() >= REMEMBERED {
+            signed.clear();
+        }
+        signed.insert(digest, Arc::clone(&claims));
+        Some(claims)
+    }
+
+    /// A token that was requested: bound to a time, an audience and perhaps a pod.
+    fn of_request(&self, claims: &Value, wanted: &[String]) -> Option<Proven> {
+        let now = jiff::Timestamp::now().as_second();
+        let second = |name: &str| claims.get(name).and_then(Value::as_i64);
+        if claims.get("iss")?.as_str()? != ISSUER || second("exp")? <= now || second("nbf")? > now {
+            return None;
+        }
+        let meant = claims.get("aud")?.as_array()?.iter().filter_map(Value::as_str);
+        let audiences: Vec<String> =
+            meant.map(str::to_owned).filter(|it| wanted.contains(it)).collect();
+        if audiences.is_empty() {
+            return None;
+        }
+        let bound = claims.get("kubernetes.io")?;
+        let namespace = bound.get("namespace")?.as_str()?;
+        let account = bound.get("serviceaccount")?;
+        let (name, uid) = (account.get("name")?.as_str()?, account.get("uid")?.as_str()?);
+        self.lives("/serviceaccounts", namespace, name, uid)?;
+        let mut user = User::service_account(namespace, name, uid);
+        for (field, resource) in [("pod", "/pods"), ("secret", "/secrets")] {
+            let Some(object) = bound.get(field) else { continue };
+            let (name, uid) = (object.get("name")?.as_str()?, object.get("uid")?.as_str()?);
+            self.lives(resource, namespace, name, uid)?;
+            if field == "pod" {
+                let prefix = "authentication.kubernetes.io/pod";
+                user.extra.insert(format!("{prefix}-name"), vec![name.to_owned()]);
+                user.extra.insert(format!("{prefix}-uid"), vec![uid.to_owned()]);
+            }
+        }
+        if let Some(id) = claims.get("jti").and_then(Value::as_str) {
+            let key = "authentication.kubernetes.io/credential-id".to_owned();
+            user.extra.insert(key, vec![format!("JTI={id}")]);
+        }
+        Some(Proven { user, audiences })
+    }
+
+    /// A token that stands in a Secret, and holds as long as it does.
+    fn of_secret(&self, claims: &Value, token: &str) -> Option<User> {
+        use base64::Engine as _;
+        let text =
+            |name: &str| claims.get(format!("kubernetes.io/serviceaccount/{name}"))?.as_str();
+        let namespace = text("namespace")?;
+        let (name, uid) = (text("service-account.name")?, text("service-account.uid")?);
+        self.lives("/serviceaccounts", namespace, name, uid)?;
+        let key = format!("{namespace}/{}", text("secret.name")?);
+        let secret = self.store.object("/secrets", &key)?.value();
+        let stored = base64::engine::general_purpose::STANDARD.encode(token);
+        (secret.pointer("/data/token")?.as_str()? == stored)
+            .then(|| User::service_account(namespace, name, uid))
+    }
+
+    /// The object a token is bound to is still the one it was.
+    fn lives(&self, resource: &str, namespace: &str, name: &str, uid: &str) -> Option<()> {
+        let object = self.store.object(resource, &format!("{namespace}/{name}"))?.value();
+        (object.pointer("/metadata/uid")?.as_str()? == uid).then_some(())
     }
 }
 
@@ -51,11 +160,13 @@ mod tests {
     use super::*;
 
     fn check(header: &'static str, expect: Option<Option<&str>>) {
+        let store = Store::open(crate::store::Settings::in_memory()).unwrap();
+        let keys = TokenKey::load(&TokenKey::make().unwrap()).unwrap();
         let mut headers = HeaderMap::new();
         if !header.is_empty() {
             headers.insert(AUTHORIZATION, HeaderValue::from_static(header));
         }
-        let found = Authenticator::new("secret".into()).authenticate(&headers).ok();
+        let found = Authenticator::new(store, "secret".into(), keys).authenticate(&headers).ok();
         let found = found.map(|user| user.map(|user| user.name));
         assert_eq!(found.as_ref().map(Option::as_deref), expect, "{header}");
     }
@@ -66,6 +177,7 @@ mod tests {
         check("Bearer secret", Some(Some("kubernetes-admin")));
         check("bearer secret", Some(Some("kubernetes-admin")));
         check("Bearer secrets", None);
+        check("Bearer a.b.c", None);
         check("Basic c2VjcmV0", Some(None));
     }
 }

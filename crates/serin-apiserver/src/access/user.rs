@@ -46,6 +46,13 @@ impl User {
         Self::new(&format!("system:serin:{name}"), &[MASTERS])
     }
 
+    /// The ServiceAccount `name` in `namespace`.
+    pub fn service_account(namespace: &str, name: &str, uid: &str) -> Self {
+        let user = format!("system:serviceaccount:{namespace}:{name}");
+        let own = format!("system:serviceaccounts:{namespace}");
+        Self { uid: uid.to_owned(), ..Self::new(&user, &["system:serviceaccounts", &own]) }
+    }
+
     /// Someone who did not say who they are.
     pub(crate) fn anonymous() -> Self {
         Self {

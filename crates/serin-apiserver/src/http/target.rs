@@ -21,6 +21,10 @@ pub(crate) enum Target {
     OpenApiV3Index,
     /// `/openapi/v3/PATH`: one group version.
     OpenApiV3(String),
+    /// `/.well-known/openid-configuration`.
+    OpenIdConfiguration,
+    /// `/openid/v1/jwks`: the keys that sign tokens.
+    Jwks,
     /// `/version`.
     Version,
     /// `/healthz`, `/livez`, `/readyz`, with what is below them.
@@ -69,6 +73,8 @@ impl Target {
             ["openapi", "v2"] => Self::OpenApiV2,
             ["openapi", "v3"] => Self::OpenApiV3Index,
             ["openapi", "v3", rest @ ..] => Self::OpenApiV3(rest.join("/")),
+            [".well-known", "openid-configuration"] => Self::OpenIdConfiguration,
+            ["openid", "v1", "jwks"] => Self::Jwks,
             ["version"] => Self::Version,
             [endpoint @ ("healthz" | "livez" | "readyz")] => {
                 Self::Health { endpoint: (*endpoint).into(), check: None }

@@ -2,12 +2,14 @@
 
 use super::StartError;
 use crate::access::authn::Authenticator;
+use crate::access::jwt::TokenKey;
 use crate::access::pki::{Authority, Pair};
 use crate::store::Store;
 
 const AUTHORITY_CERTIFICATE: &str = "ca.crt";
 const AUTHORITY_KEY: &str = "ca.key";
 const ADMINISTRATOR: &str = "administrator.token";
+const TOKENS: &str = "tokens.key";
 
 /// The authority and what tells users apart.
 pub(super) async fn load(store: &Store) -> Result<(Authority, Authenticator), StartError> {
@@ -35,10 +37,19 @@ pub(super) async fn load(store: &Store) -> Result<(Authority, Authenticator), St
         made.push((ADMINISTRATOR.into(), token.clone().into_bytes()));
         token
     });
+    let tokens = match find(TOKENS) {
+        Some(key) => key,
+        None => {
+            let key = TokenKey::make()?;
+            made.push((TOKENS.into(), key.clone()));
+            key
+        }
+    };
     if !made.is_empty() {
         store.put_keys(made).await?;
     }
-    Ok((authority, Authenticator::new(administrator)))
+    let authn = Authenticator::new(store.clone(), administrator, TokenKey::load(&tokens)?);
+    Ok((authority, authn))
 }
 
 /// A text that cannot be guessed: 244 random bits.

@@ -6,11 +6,12 @@ use serin_objects::Status;
 use super::ApiServer;
 use crate::access::User;
 use crate::access::attributes::Attributes;
+use crate::access::impersonation;
 use crate::access::rbac::Decision;
 use crate::access::user::ANONYMOUS;
 
 impl ApiServer {
-    /// Who makes the request. Acting in another's name is refused, because what that one may do is not known.
+    /// Who makes the request, or in whose name it is made.
     pub(super) fn identify(
         &self,
         known: Option<User>,
@@ -25,10 +26,7 @@ impl ApiServer {
                 .map_err(|_| Status::unauthorized())?
                 .unwrap_or_else(User::anonymous),
         };
-        if headers.keys().any(|name| name.as_str().starts_with("impersonate-")) {
-            return Err(Status::new(403, "Forbidden", "impersonation is not served"));
-        }
-        Ok(user)
+        impersonation::acting(&self.inner.rbac, user, headers)
     }
 
     /// Refuses what no role allows. Who is unknown is asked to say who they are.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, ETAG, IF_NONE_MATCH, USER_AGENT};
+use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, USER_AGENT};
 use http::{Extensions, HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde_json::Value;
@@ -12,18 +12,14 @@ use serin_objects::{Resource, Status};
 use super::{ApiServer, aggregate};
 use crate::access::User;
 use crate::access::attributes::Attributes;
-use crate::discovery;
 use crate::http::Body;
-use crate::http::accept::{Accept, Answer, Encoding, Shape, aggregated};
+use crate::http::accept::{Accept, Answer, Encoding, Shape};
 use crate::http::query::Query;
 use crate::http::target::{ResourcePath, Target};
 use crate::verbs;
 
 /// How long a body may be.
 pub(crate) const BODY_LIMIT: usize = 3 << 20;
-
-/// The form of OpenAPI v2 that kubectl asks for. Older clients write `@v1.0`, which is no media type, and read the other.
-const OPENAPI_PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
 
 /// A request on a resource, read and permitted.
 #[derive(Clone)]
@@ -81,12 +77,12 @@ pub(super) struct Head {
 }
 
 impl Head {
-    fn header(&self, name: &http::HeaderName) -> &str {
+    pub(super) fn header(&self, name: &http::HeaderName) -> &str {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
 
     /// Whether a person reads the answer.
-    fn is_pretty(&self) -> bool {
+    pub(super) fn is_pretty(&self) -> bool {
         if self.query.has("pretty") {
             return self.query.flag("pretty");
         }
@@ -208,59 +204,6 @@ impl ApiServer {
             extensions: Extensions::new(),
         })
     }
-
-    /// Whatever is no resource.
-    async fn other(&self, target: &Target, head: &Head) -> Result<Response<Body>, Status> {
-        let catalog = self.inner.catalog.load_full();
-        let served = match target {
-            Target::Groups | Target::Group(_) | Target::Root => self.served_elsewhere().await,
-            _ => Vec::new(),
-        };
-        let accept = head.header(&ACCEPT);
-        let found = |value: Option<Value>| value.ok_or_else(Status::no_such_path);
-        let document = |bytes: Option<(Bytes, String)>| {
-            let (bytes, hash) = bytes.ok_or_else(Status::no_such_path)?;
-            Ok(cached(bytes, &hash, "application/json", head))
-        };
-        let value = match target {
-            Target::CoreVersions | Target::Groups => {
-                let core = *target == Target::CoreVersions;
-                if let Some(version) = aggregated(accept) {
-                    let (bytes, hash) =
-                        self.inner.documents.discovery(&catalog, &served, version, core);
-                    let kind = format!(
-                        "application/json;g=apidiscovery.k8s.io;v={version};as=APIGroupDiscoveryList"
-                    );
-                    return Ok(cached(bytes, &hash, &kind, head));
-                }
-                if core {
-                    discovery::core_versions("127.0.0.1")
-                } else {
-                    discovery::groups(&catalog, &served)
-                }
-            }
-            Target::Group(name) => found(discovery::group(&catalog, &served, name))?,
-            Target::Resources { group, version } => {
-                found(discovery::resources(&catalog, group, version))?
-            }
-            Target::Version => discovery::version(),
-            Target::Root => discovery::paths(&catalog, &served),
-            Target::OpenApiV2 if accept.replace('@', ".").contains(OPENAPI_PROTOBUF) => {
-                let (bytes, hash) = self.inner.documents.v2_protobuf(&catalog);
-                return Ok(cached(bytes, &hash, OPENAPI_PROTOBUF, head));
-            }
-            Target::OpenApiV2 => return document(Some(self.inner.documents.v2(&catalog))),
-            Target::OpenApiV3Index => {
-                return document(Some(self.inner.documents.v3_index(&catalog)));
-            }
-            Target::OpenApiV3(path) => return document(self.inner.documents.v3(&catalog, path)),
-            Target::Health { endpoint, check } => return health(endpoint, check.as_deref(), head),
-            Target::Resource(_) | Target::Unknown => return Err(Status::no_such_path()),
-        };
-        Accept::parse(accept, Answer::Other)?;
-        let text = if head.is_pretty() { format!("{value:#}") } else { value.to_string() };
-        Ok(answer(StatusCode::OK, "application/json", text.into()))
-    }
 }
 
 /// What a request on objects wants to do.
@@ -345,36 +288,6 @@ pub(crate) fn answer(code: StatusCode, kind: &str, body: Body) -> Response<Body>
     }
     headers.insert(http::header::CACHE_CONTROL, HeaderValue::from_static("no-cache, private"));
     response
-}
-
-/// A document that clients may have already.
-fn cached(bytes: Bytes, hash: &str, kind: &str, head: &Head) -> Response<Body> {
-    let tag = format!("\"{hash}\"");
-    let known = head.header(&IF_NONE_MATCH).split(',').any(|it| it.trim() == tag);
-    let mut response = if known {
-        answer(StatusCode::NOT_MODIFIED, kind, Body::empty())
-    } else {
-        answer(StatusCode::OK, kind, bytes.into())
-    };
-    if let Ok(tag) = HeaderValue::from_str(&tag) {
-        response.headers_mut().insert(ETAG, tag);
-    }
-    response.headers_mut().insert(http::header::VARY, HeaderValue::from_static("Accept"));
-    response
-}
-
-fn health(endpoint: &str, check: Option<&str>, head: &Head) -> Result<Response<Body>, Status> {
-    let checks = ["ping", "log", "etcd"];
-    let text = match check {
-        Some(check) if checks.contains(&check) => "ok".to_owned(),
-        Some(_) => return Err(Status::no_such_path()),
-        None if head.query.has("verbose") => {
-            let lines: String = checks.iter().map(|check| format!("[+]{check} ok\n")).collect();
-            format!("{lines}{endpoint} check passed\n")
-        }
-        None => "ok".to_owned(),
-    };
-    Ok(answer(StatusCode::OK, "text/plain; charset=utf-8", text.into()))
 }
 
 /// A failure, as an object.

@@ -9,6 +9,7 @@ use serde_json::Value;
 use serin_objects::{Resource, catalog};
 
 use super::input::Deletion;
+use super::namespaces;
 use super::remove::{self, FOREGROUND, ORPHAN};
 use crate::server::ApiServer;
 use crate::server::request::{key_of, storage_of};
@@ -50,6 +51,7 @@ pub(super) fn gone(server: &ApiServer, resource: &Arc<Resource>, object: Value) 
                 settle(&server, &owner).await;
             }
         }
+        namespaces::gone(&server, &resource, &object).await;
         let namespace = text(&object, "namespace");
         if resource.namespaced
             && let Some(found) = find(&server, "/namespaces", &namespace)

@@ -4,7 +4,7 @@ use http::{Response, StatusCode};
 use serde_json::{Value, json};
 use serin_objects::{FieldError, Path, Prepared, Status, decode};
 
-use super::{answer as answers, input};
+use super::{answer as answers, input, tokens};
 use crate::access::User;
 use crate::access::attributes::Attributes;
 use crate::access::rbac::{Decision, Rule};
@@ -29,6 +29,7 @@ pub(super) fn answer(server: &ApiServer, call: &Call) -> Result<Response<Body>, 
             }
             rules(&server.inner.rbac.rules(&call.user, namespace))
         }
+        "TokenReview" => tokens::review(server, &object)?,
         "SelfSubjectReview" => json!({"userInfo": call.user.to_value()}),
         kind => {
             return Err(Status::new(501, "NotImplemented", format!("{kind} is not served")));

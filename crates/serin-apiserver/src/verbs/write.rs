@@ -6,7 +6,7 @@ use serin_objects::prepare::{self, Identity, Ownership};
 use serin_objects::{FieldError, Path, Prepared, Status, admission, convert, decode, names, scale};
 
 use super::answer::{self, shown};
-use super::{collect, definitions, input, remove, services};
+use super::{collect, definitions, input, namespaces, remove, services, tokens};
 use crate::access::rbac::escalation;
 use crate::admission::{Operation, Review};
 use crate::http::Body;
@@ -79,7 +79,7 @@ pub(super) async fn create_object(
                 let object = shown(resource, &created);
                 definitions::changed(server, call, &object);
                 if resource.group.is_empty() && resource.kind == "Namespace" {
-                    furnish(server.clone(), name).await;
+                    namespaces::furnish(server.clone(), name).await;
                 }
                 let response = answer::one(call, StatusCode::CREATED, &object);
                 return Ok(answer::with_warnings(response, &warnings));
@@ -284,6 +284,7 @@ fn settle(
         services::allocate(&server.inner.store, object, old)
             .map_err(|errors: Vec<FieldError>| Status::invalid(resource, &name, &errors))?;
     }
+    tokens::fill(server, resource, object)?;
     if definitions::are(resource) {
         definitions::settle(server, object);
     }
@@ -295,31 +296,6 @@ fn settle(
         return Err(Status::invalid(resource, "", &[error]));
     }
     Ok(())
-}
-
-/// Makes what every namespace has: the account that pods use, and the certificate by which they know the server.
-fn furnish(
-    server: ApiServer,
-    namespace: String,
-) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>> {
-    Box::pin(async move {
-        let user = crate::User::component("namespaces");
-        let account =
-            json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default"}});
-        let authority = json!({
-            "apiVersion": "v1",
-            "kind": "ConfigMap",
-            "metadata": {"name": "kube-root-ca.crt"},
-            "data": {"ca.crt": server.inner.authority.pem()},
-        });
-        for (plural, object) in [("serviceaccounts", account), ("configmaps", authority)] {
-            let path = format!("/api/v1/namespaces/{namespace}/{plural}");
-            let made = server.ask(&user, http::Method::POST, &path, Some(&object)).await;
-            if let Err(status) = made {
-                tracing::warn!(namespace, plural, problem = %status.message, "a namespace is not complete");
-            }
-        }
-    })
 }
 
 /// A random number below `n`.

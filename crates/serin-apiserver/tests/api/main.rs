@@ -5,3 +5,4 @@
 mod rights;
 mod seams;
 mod support;
+mod tokens;

@@ -40,6 +40,16 @@ pub(crate) async fn start(settings: Settings) -> Client {
 }
 
 impl Client {
+    /// Waits until the server is gone and its store closed.
+    pub(crate) async fn end(self) {
+        self.server.stop();
+        let server = self.server;
+        // Tasks of the server that are under way hold it a little longer.
+        while server.is_shared() {
+            tokio::task::yield_now().await;
+        }
+    }
+
     /// The same server for another user.
     pub(crate) fn acting_as(&self, user: User) -> Self {
         Self { server: self.server.clone(), user: Some(user), token: None }
