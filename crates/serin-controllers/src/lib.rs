@@ -1,4 +1,88 @@
 //! The workload controllers of a cluster without a cluster: what turns Deployments into ReplicaSets, ReplicaSets into pods,
 //! Services and pods into endpoints.
 //!
-//! They hold a `kube::Client` and nothing else, and know neither the API server nor the node that they work with.
+//! They hold a `kube::Client` and nothing else, and know neither the API server nor the node that they work with. What to do
+//! is decided by functions of what is there and the time; a loop each feeds them and does what they say. All state is in the
+//! API: a process may end at any point, and the next one goes on.
+
+mod deployment;
+mod endpoints;
+mod error;
+mod events;
+mod hash;
+mod objects;
+mod owner;
+mod pods;
+mod queue;
+mod replica_set;
+mod world;
+
+use std::fmt;
+use std::future::Future;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::Service;
+use kube::Client;
+use tokio::task::JoinSet;
+
+use self::objects::Key;
+use self::queue::{Outcome, Queue};
+use self::world::{Queues, World};
+
+/// Where Services of type LoadBalancer are reached.
+type Addresses = dyn Fn(&Service) -> Vec<IpAddr> + Send + Sync;
+
+/// What the controllers have to be told.
+#[derive(Clone)]
+pub struct Settings {
+    /// The addresses at which a Service of type LoadBalancer is reached from outside; none if it is not.
+    pub load_balancer_address: Arc<Addresses>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { load_balancer_address: Arc::new(|_| Vec::new()) }
+    }
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Settings").finish_non_exhaustive()
+    }
+}
+
+/// Runs all controllers until `shutdown` comes. What is under way then is left as it is, to be continued by the next run.
+pub async fn run(client: Client, settings: Settings, shutdown: impl Future<Output = ()>) {
+    let (world, events) = World::new(&client, settings);
+    let mut tasks = JoinSet::new();
+    tasks.spawn(events.run());
+    let followed = Arc::clone(&world);
+    tasks.spawn(async move { followed.follow().await });
+    start(&mut tasks, &world, |queues| &queues.deployments, deployment::reconcile);
+    start(&mut tasks, &world, |queues| &queues.replica_sets, replica_set::reconcile);
+    start(&mut tasks, &world, |queues| &queues.services, endpoints::reconcile);
+    tokio::select! {
+        () = shutdown => {}
+        // None of the tasks ends by itself.
+        Some(ended) = tasks.join_next() => {
+            tracing::error!(?ended, "a workload controller ended");
+        }
+    }
+}
+
+/// Starts a controller: it looks at what its queue says as soon as everything is known.
+fn start<F>(
+    tasks: &mut JoinSet<()>,
+    world: &Arc<World>,
+    queue: fn(&Queues) -> &Queue,
+    look: fn(Arc<World>, Key) -> F,
+) where
+    F: Future<Output = Outcome> + Send + 'static,
+{
+    let world = Arc::clone(world);
+    tasks.spawn(async move {
+        world.complete().await;
+        queue(&world.queues).work(|key| look(Arc::clone(&world), key)).await;
+    });
+}

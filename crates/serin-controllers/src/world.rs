@@ -1,0 +1,190 @@
+//! What all controllers share: the objects of each kind, a queue for each controller, and who is woken by which change.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
+use k8s_openapi::api::core::v1::{Endpoints, Pod, Service};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
+use kube::{Client, Resource, ResourceExt as _};
+
+use crate::Settings;
+use crate::endpoints::{self, label_tag, slice_tag};
+use crate::events::{Events, Writer};
+use crate::objects::{Key, Object, Objects};
+use crate::owner;
+use crate::queue::Queue;
+
+/// The queues, one a controller.
+#[derive(Default)]
+pub(crate) struct Queues {
+    pub(crate) deployments: Queue,
+    pub(crate) replica_sets: Queue,
+    pub(crate) services: Queue,
+}
+
+/// Everything.
+pub(crate) struct World {
+    pub(crate) settings: Settings,
+    pub(crate) events: Events,
+    pub(crate) queues: Queues,
+    pub(crate) pods: Objects<Pod>,
+    pub(crate) deployments: Objects<Deployment>,
+    pub(crate) replica_sets: Objects<ReplicaSet>,
+    pub(crate) services: Objects<Service>,
+    pub(crate) endpoints: Objects<Endpoints>,
+    pub(crate) slices: Objects<EndpointSlice>,
+}
+
+impl World {
+    /// The world as yet unknown, and the writer of its events.
+    pub(crate) fn new(client: &Client, settings: Settings) -> (Arc<Self>, Writer) {
+        let (events, writer) = Events::new(client.clone());
+        let world = Self {
+            settings,
+            events,
+            queues: Queues::default(),
+            pods: Objects::new(client, pod_tags),
+            deployments: Objects::new(client, |_| Vec::new()),
+            replica_sets: Objects::new(client, |set| owner::tags(&set.metadata)),
+            services: Objects::new(client, endpoints::service_tags),
+            endpoints: Objects::new(client, |_| Vec::new()),
+            slices: Objects::new(client, slice_tags),
+        };
+        let world = Arc::new(world);
+        route(&world);
+        (world, writer)
+    }
+
+    /// Follows all kinds until the future is dropped.
+    pub(crate) async fn follow(&self) {
+        tokio::join!(
+            self.pods.follow(),
+            self.deployments.follow(),
+            self.replica_sets.follow(),
+            self.services.follow(),
+            self.endpoints.follow(),
+            self.slices.follow(),
+        );
+    }
+
+    /// Waits until everything that existed at the start is known.
+    pub(crate) async fn complete(&self) {
+        tokio::join!(
+            self.pods.complete(),
+            self.deployments.complete(),
+            self.replica_sets.complete(),
+            self.services.complete(),
+            self.endpoints.complete(),
+            self.slices.complete(),
+        );
+    }
+}
+
+fn pod_tags(pod: &Pod) -> Vec<String> {
+    let mut tags = owner::tags(&pod.metadata);
+    let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
+    tags.extend(pod.labels().iter().map(|(name, value)| label_tag(namespace, name, value)));
+    tags
+}
+
+fn slice_tags(slice: &EndpointSlice) -> Vec<String> {
+    let service = endpoints::service_of(slice);
+    service.map(|key| slice_tag(&key.namespace, &key.name)).into_iter().collect()
+}
+
+/// Says which changes wake whom.
+fn route(world: &Arc<World>) {
+    // The objects belong to the world, so the routes must not keep it alive.
+    macro_rules! on {
+        ($objects:ident, |$world:ident, $old:ident, $new:ident| $body:expr) => {{
+            let weak = Arc::downgrade(world);
+            world.$objects.route(move |$old, $new| {
+                if let Some($world) = weak.upgrade() {
+                    $body
+                }
+            });
+        }};
+    }
+    on!(deployments, |world, old, new| wake(&world.queues.deployments, old.or(new)));
+    on!(replica_sets, |world, old, new| {
+        wake(&world.queues.replica_sets, new.or(old));
+        let sets = [old, new].into_iter().flatten();
+        sets.for_each(|set| wake_owners_of_set(&world, set));
+    });
+    on!(services, |world, old, new| wake(&world.queues.services, new.or(old)));
+    on!(endpoints, |world, old, new| wake(&world.queues.services, new.or(old)));
+    on!(slices, |world, old, new| {
+        let slices = [old, new].into_iter().flatten();
+        slices.filter_map(endpoints::service_of).for_each(|key| world.queues.services.add(key));
+    });
+    on!(pods, |world, old, new| {
+        for pod in [old, new].into_iter().flatten() {
+            wake_owners_of_pod(&world, pod);
+            wake_services(&world, pod);
+        }
+        wake_recreated(&world, old, new);
+    });
+}
+
+fn wake<K: Object>(queue: &Queue, object: Option<&K>) {
+    if let Some(object) = object {
+        queue.add(Key::of(object));
+    }
+}
+
+fn wake_owners_of_set(world: &World, set: &ReplicaSet) {
+    let selector = |it: &Deployment| it.spec.as_ref().map(|spec| spec.selector.clone());
+    wake_owners(&world.queues.deployments, &world.deployments, set, selector);
+}
+
+fn wake_owners_of_pod(world: &World, pod: &Pod) {
+    let selector = |it: &ReplicaSet| it.spec.as_ref().map(|spec| spec.selector.clone());
+    wake_owners(&world.queues.replica_sets, &world.replica_sets, pod, selector);
+}
+
+/// Wakes the owner of an object, or, where it has none, those that may take it in.
+fn wake_owners<O: Object>(
+    queue: &Queue,
+    owners: &Objects<O>,
+    object: &impl Resource,
+    selector: impl Fn(&O) -> Option<LabelSelector>,
+) {
+    let meta: &ObjectMeta = object.meta();
+    let namespace = meta.namespace.clone().unwrap_or_default();
+    if let Some(owner) = owner::controller(meta) {
+        if owner.kind == O::kind(&()) {
+            queue.add(Key::new(namespace, owner.name.clone()));
+        }
+        return;
+    }
+    let none = BTreeMap::new();
+    let labels = meta.labels.as_ref().unwrap_or(&none);
+    for owner in owners.in_namespace(&namespace) {
+        if selector(&owner).is_some_and(|selector| owner::selects(&selector, labels)) {
+            queue.add(Key::of(&*owner));
+        }
+    }
+}
+
+/// A Deployment that first removes all pods waits for their end.
+fn wake_recreated(world: &World, old: Option<&Pod>, new: Option<&Pod>) {
+    let ended = new.is_none_or(crate::pods::is_finished);
+    let owner = old.and_then(|pod| owner::controller(&pod.metadata)).filter(|_| ended);
+    let Some(owner) = owner.filter(|owner| owner.kind == "ReplicaSet") else { return };
+    let namespace = old.and_then(|pod| pod.namespace()).unwrap_or_default();
+    let set = world.replica_sets.get(&Key::new(namespace, owner.name.clone()));
+    if let Some(set) = set {
+        wake_owners_of_set(world, &set);
+    }
+}
+
+fn wake_services(world: &World, pod: &Pod) {
+    let namespace = pod.namespace().unwrap_or_default();
+    for (name, value) in pod.labels() {
+        for service in world.services.tagged(&label_tag(&namespace, name, value)) {
+            world.queues.services.add(Key::of(&*service));
+        }
+    }
+}
