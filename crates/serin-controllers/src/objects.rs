@@ -122,10 +122,6 @@ impl<K: Object> Objects<K> {
         self.lock().objects.get(key).cloned()
     }
 
-    pub(crate) fn all(&self) -> Vec<Arc<K>> {
-        self.lock().objects.values().cloned().collect()
-    }
-
     pub(crate) fn in_namespace(&self, namespace: &str) -> Vec<Arc<K>> {
         let known = self.lock();
         let from = Key::new(namespace, "");
@@ -380,6 +376,3 @@ impl<K: Object> Known<K> {
 fn version<K: Object>(object: &K) -> u64 {
     object.meta().resource_version.as_deref().and_then(|it| it.parse().ok()).unwrap_or(0)
 }
-
-#[cfg(test)]
-mod tests;

@@ -65,12 +65,6 @@ impl Queue {
         self.changed.notify_one();
     }
 
-    /// Adds a key when some time has passed, unless it stands for an earlier time already.
-    pub(crate) fn add_after(&self, key: Key, pause: Duration) {
-        self.lock().add_at(key, Instant::now() + pause);
-        self.changed.notify_one();
-    }
-
     async fn next(&self) -> Key {
         loop {
             let changed = self.changed.notified();
@@ -97,7 +91,6 @@ impl Queue {
             }
             Err(problem) => {
                 let pause = state.failures.entry(key.clone()).or_default().next();
-                eprintln!("DEBUG {problem}");
                 let Key { namespace, name } = key;
                 if problem.is_outdated() {
                     tracing::debug!(namespace, name, %problem, "looks again");

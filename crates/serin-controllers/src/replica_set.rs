@@ -1,8 +1,6 @@
 //! ReplicaSets: as many pods as are wanted, neither more nor fewer.
 
 mod status;
-#[cfg(test)]
-mod tests;
 
 use std::sync::Arc;
 

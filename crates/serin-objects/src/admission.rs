@@ -33,7 +33,9 @@ pub fn service_account(pod: &mut Value, account: &Value, suffix: &str) {
     };
     let mut mounted = false;
     for list in ["initContainers", "containers"] {
-        for container in spec[list].as_array_mut().into_iter().flatten() {
+        // A missing list stays missing: indexing would put a null there.
+        let containers = spec.get_mut(list).and_then(Value::as_array_mut);
+        for container in containers.into_iter().flatten() {
             let mounts = container["volumeMounts"].as_array().into_iter().flatten();
             if mounts.clone().any(|it| it["mountPath"] == TOKEN_PATH) {
                 continue;
@@ -115,6 +117,7 @@ mod tests {
         let account = json!({"metadata": {"name": "runner"}, "imagePullSecrets": [{"name": "s"}]});
         let mut pod = json!({"spec": {"containers": [{"name": "a"}]}});
         service_account(&mut pod, &account, "abcde");
+        assert_eq!(pod["spec"].get("initContainers"), None);
         assert_eq!(pod["spec"]["serviceAccountName"], "runner");
         assert_eq!(pod["spec"]["imagePullSecrets"], json!([{"name": "s"}]));
         assert_eq!(pod["spec"]["volumes"][0]["name"], "kube-api-access-abcde");

@@ -293,7 +293,7 @@ impl Planner<'_> {
     fn clean_up(&mut self) {
         let limit = self.deployment.spec.as_ref().and_then(|spec| spec.revision_history_limit);
         let Some(limit) = limit.filter(|limit| *limit != i32::MAX) else { return };
-        let mut old: Vec<_> = self.sets.old.iter().cloned().collect();
+        let mut old = self.sets.old.clone();
         old.retain(|set| set.metadata.deletion_timestamp.is_none());
         old.sort_by_key(|set| sets::revision(set));
         let surplus = old.len().saturating_sub(usize::try_from(limit).unwrap_or(0));

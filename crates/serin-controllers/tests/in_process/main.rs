@@ -1,5 +1,7 @@
 //! The controllers with the real API server in the same process; what a node does is done by the tests.
 
+#![expect(clippy::unwrap_used, reason = "a helper of tests that fails fails its test")]
+
 mod cluster;
 mod deployments;
 mod services;
