@@ -1,7 +1,36 @@
 //! The mesh control plane: what turns the objects of a cluster into a model for each workload.
 //!
-//! It watches through a `kube::Client`, lets changes gather for a moment, translates, and hands each proxy its model through
-//! [`Publisher`]; what the proxies acknowledge, it writes where the authors of the objects look.
+//! It watches through a `kube::Client` (`watch`), keeps the last good form of every object (`cache`), decides which proxies there are
+//! (`fleet`), makes a model for each (`models`), and hands it over through a [`Publisher`] (`push`, `delivery`). What the proxies
+//! acknowledge (`progress`), it writes where the authors of the objects look (`status`). It relies on `serin-translate` for what
+//! objects mean, and leaves it to the publisher how a proxy gets its model.
 
-/// Placeholder for the seam towards proxies.
-pub trait Publisher {}
+mod api;
+mod bootstrap;
+mod cache;
+mod control;
+mod delivery;
+mod exclude;
+mod fleet;
+mod gateway;
+mod host;
+mod injection;
+mod kinds;
+mod made;
+mod models;
+mod plain;
+mod progress;
+mod proxy;
+mod publisher;
+mod push;
+mod settings;
+mod status;
+mod upkeep;
+mod watch;
+
+pub use bootstrap::{BootstrapError, bootstrap};
+pub use control::{Control, NotLive, NotRemoved};
+pub use progress::Live;
+pub use proxy::{ProxyId, Role, Socket, Workload};
+pub use publisher::{Ack, PublishError, Publisher};
+pub use settings::{Gateway, Settings};

@@ -28,6 +28,7 @@ pub use service::{
     Alias, Resolution, Service, ServicePort, ServiceRegistry, TargetPort, TrafficDistribution,
 };
 pub use target::ServiceTarget;
+pub use workloads::pod_workloads;
 
 use crate::host::Host;
 use crate::snapshot::{Objects, Settings, same};

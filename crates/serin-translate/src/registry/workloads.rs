@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use serin_api::core::{Pod, PodSpec, PodStatus, PodTemplateSpec};
+use serin_api::core::{Node, Pod, PodSpec, PodStatus, PodTemplateSpec};
 use serin_api::networking::WorkloadEntry;
 use serin_api::{Meta, Object, decode};
 use serin_routing::model::{EndpointAddress, EndpointTls, Health, WorkloadIdentity};
@@ -170,6 +170,15 @@ impl Workloads {
     pub(super) fn at(&self, address: IpAddr) -> Option<&Candidate> {
         self.by_address.get(&address).and_then(|place| self.list.get(*place))
     }
+}
+
+/// The pods that have an address and have not ended, each as the workload that it is.
+pub fn pod_workloads<'p>(
+    pods: &'p [Arc<Object<Pod>>],
+    nodes: &[Arc<Object<Node>>],
+) -> impl Iterator<Item = (&'p Arc<Object<Pod>>, Arc<Workload>)> {
+    let places = Localities::new(nodes);
+    pods.iter().filter_map(move |pod| Some((pod, pod_candidate(pod, &places, false)?.workload)))
 }
 
 fn pod_candidate(pod: &Object<Pod>, places: &Localities, expected: bool) -> Option<Candidate> {

@@ -1,0 +1,164 @@
+//! Bringing publications to proxies: to each one after the other, to all at the same time.
+//!
+//! A proxy that is slow or refuses holds up nobody else: it gets what is newest when it is done with what it has.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+
+use crate::models::Publication;
+use crate::proxy::ProxyId;
+use crate::publisher::{Ack, PublishError, Publisher};
+
+/// The first pause before a proxy that refused is tried again; it doubles up to [`LONGEST_PAUSE`].
+const PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// Something that a proxy has done.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Done {
+    /// It decides by what a push has for it.
+    Reached { proxy: ProxyId, push: u64, is_in_mesh: bool },
+    /// It gets nothing any more.
+    Retired(ProxyId),
+    /// It did not take what it got, and gets it again.
+    Failed,
+}
+
+/// What is on its way.
+struct Running {
+    proxy: ProxyId,
+    what: Outcome,
+}
+
+enum Outcome {
+    Published(Publication, Result<Ack, PublishError>),
+    Retired,
+}
+
+/// One proxy.
+struct Slot {
+    /// What it is to get; `None` once it is gone.
+    wanted: Option<Publication>,
+    /// The last push that wants this.
+    push: u64,
+    /// What it has.
+    taken: Option<Publication>,
+    /// Something is on its way to it.
+    is_busy: bool,
+    /// The pause after the next failure.
+    pause: Duration,
+}
+
+/// All proxies.
+pub(crate) struct Delivery<P> {
+    publisher: Arc<P>,
+    slots: BTreeMap<ProxyId, Slot>,
+    running: FuturesUnordered<BoxFuture<'static, Running>>,
+}
+
+impl<P: Publisher> Delivery<P> {
+    pub(crate) fn new(publisher: Arc<P>) -> Self {
+        Self { publisher, slots: BTreeMap::new(), running: FuturesUnordered::new() }
+    }
+
+    /// Whether nothing is on its way.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.running.is_empty()
+    }
+
+    /// Begins to bring each proxy what a push has for it. Tells of those that have it already.
+    pub(crate) fn push(&mut self, push: u64, proxies: BTreeMap<ProxyId, Publication>) -> Vec<Done> {
+        let mut done = Vec::new();
+        for (proxy, slot) in &mut self.slots {
+            if !proxies.contains_key(proxy) {
+                slot.wanted = None;
+            }
+        }
+        for (proxy, publication) in proxies {
+            let slot = self.slots.entry(proxy).or_insert_with(|| Slot {
+                wanted: None,
+                push,
+                taken: None,
+                is_busy: false,
+                pause: PAUSE,
+            });
+            slot.wanted = Some(publication);
+            slot.push = push;
+        }
+        let all: Vec<ProxyId> = self.slots.keys().cloned().collect();
+        for proxy in all {
+            done.extend(self.advance(&proxy, Duration::ZERO));
+        }
+        done
+    }
+
+    /// Waits until a proxy has done something. Only while something is on its way.
+    pub(crate) async fn next(&mut self) -> Vec<Done> {
+        let Some(Running { proxy, what }) = self.running.next().await else { return Vec::new() };
+        let Some(slot) = self.slots.get_mut(&proxy) else { return Vec::new() };
+        slot.is_busy = false;
+        let mut done = Vec::new();
+        let mut pause = Duration::ZERO;
+        match what {
+            Outcome::Retired => {
+                if slot.wanted.is_none() {
+                    self.slots.remove(&proxy);
+                    return vec![Done::Retired(proxy)];
+                }
+                slot.taken = None;
+            }
+            Outcome::Published(publication, Ok(ack)) => {
+                for problem in ack.problems {
+                    tracing::warn!(%proxy, problem, "a proxy could not take everything");
+                }
+                slot.taken = Some(publication);
+                slot.pause = PAUSE;
+            }
+            Outcome::Published(_, Err(error)) => {
+                tracing::warn!(%proxy, %error, "a proxy goes on with what it had");
+                pause = slot.pause;
+                slot.pause = (slot.pause * 2).min(LONGEST_PAUSE);
+                done.push(Done::Failed);
+            }
+        }
+        done.extend(self.advance(&proxy, pause));
+        done
+    }
+
+    /// Starts what is to be done for a proxy next, after a pause.
+    fn advance(&mut self, proxy: &ProxyId, pause: Duration) -> Option<Done> {
+        let slot = self.slots.get_mut(proxy)?;
+        if slot.is_busy {
+            return None;
+        }
+        let publisher = Arc::clone(&self.publisher);
+        let id = proxy.clone();
+        let Some(wanted) = slot.wanted.clone() else {
+            slot.is_busy = true;
+            self.running.push(Box::pin(async move {
+                publisher.retire(&id).await;
+                Running { proxy: id, what: Outcome::Retired }
+            }));
+            return None;
+        };
+        if slot.taken.as_ref().is_some_and(|taken| taken.is(&wanted)) {
+            let is_in_mesh = wanted.workload.role.is_in_mesh();
+            return Some(Done::Reached { proxy: id, push: slot.push, is_in_mesh });
+        }
+        slot.is_busy = true;
+        self.running.push(Box::pin(async move {
+            if !pause.is_zero() {
+                tokio::time::sleep(pause).await;
+            }
+            let Publication { model, workload } = wanted.clone();
+            let result = publisher.publish(&id, model, workload).await;
+            Running { proxy: id, what: Outcome::Published(wanted, result) }
+        }));
+        None
+    }
+}

@@ -1,0 +1,370 @@
+//! Statuses of objects: written where their authors look, only when they change, and never as a change of the mesh.
+//!
+//! What is to be written (`desired`) and how it joins what stands there (`merge`) are pure. The loop here asks for analyses, which run
+//! beside it, follows how far proxies are, and writes a few statuses at a time.
+
+mod desired;
+mod merge;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use serin_api::{Finding, Kind};
+use serin_translate::analysis;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use crate::api::{self, WriteError};
+use crate::cache::{Key, Written};
+use crate::control::Shared;
+use crate::models::Push;
+use crate::settings::Settings;
+use desired::Known;
+
+/// Statuses that are written at the same time.
+const WRITES: usize = 8;
+/// The pause after a write that failed.
+const PAUSE: Duration = Duration::from_secs(1);
+/// An analysis may take this part of the time.
+const SHARE: u32 = 10;
+
+const NETWORKING: &str = "networking.istio.io";
+const GATEWAY_API: &str = "gateway.networking.k8s.io";
+
+/// Whether objects of a kind get a status of ours.
+pub(crate) fn is_written_for(key: &Key) -> bool {
+    is_of_istio(key)
+        || Kind::find(key.group, key.kind).is_some_and(|kind| kind.is_custom)
+            && (key.group.starts_with("gateway.networking.")
+                || key.group == "inference.networking.k8s.io")
+}
+
+/// Whether the whole status is ours to tell.
+fn is_of_istio(key: &Key) -> bool {
+    let kinds =
+        ["VirtualService", "DestinationRule", "Gateway", "ServiceEntry", "Sidecar", "EnvoyFilter"];
+    key.group == NETWORKING && kinds.contains(&key.kind)
+}
+
+/// Whether an object of the Gateway API decides about requests.
+fn is_route(key: &Key) -> bool {
+    key.group == GATEWAY_API
+        && ["Gateway", "HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute"].contains(&key.kind)
+}
+
+type Found = BTreeMap<Key, Vec<Finding>>;
+/// A status that was written, or not.
+type Wrote = (Key, Value, Result<(), WriteError>);
+
+/// What the loop knows.
+struct Statuses {
+    client: kube::Client,
+    settings: Arc<Settings>,
+    shared: Arc<Shared>,
+    objects: BTreeMap<Key, Written>,
+    /// Objects whose status has to be looked at, and since when.
+    due: BTreeMap<Key, Instant>,
+    /// Objects whose status is being written.
+    busy: BTreeSet<Key>,
+    writes: FuturesUnordered<BoxFuture<'static, Wrote>>,
+    push: Option<Arc<Push>>,
+    /// What was found, and the number of the push in which.
+    found: (u64, Found),
+    analysis: Option<JoinHandle<(u64, Found, Duration)>>,
+    /// When the next analysis may begin.
+    rested: Instant,
+    /// What the Gateway API's objects are to say, without times.
+    converted: BTreeMap<Key, Value>,
+}
+
+/// Writes statuses until the task is ended.
+pub(crate) async fn run(client: kube::Client, settings: Arc<Settings>, shared: Arc<Shared>) {
+    let mut moved = shared.follow();
+    let mut statuses = Statuses::new(client, settings, shared);
+    loop {
+        statuses.follow();
+        statuses.begin_analysis();
+        statuses.begin_writes();
+        let wake = statuses.wake();
+        tokio::select! {
+            changed = moved.changed() => if changed.is_err() { return },
+            done = statuses.writes.next(), if !statuses.writes.is_empty() => statuses.wrote(done),
+            found = finished(&mut statuses.analysis), if statuses.analysis.is_some() => {
+                statuses.analysed(found);
+            }
+            () = tokio::time::sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => {}
+        }
+    }
+}
+
+async fn finished<T>(task: &mut Option<JoinHandle<T>>) -> Option<T> {
+    match task {
+        Some(task) => task.await.ok(),
+        None => std::future::pending().await,
+    }
+}
+
+impl Statuses {
+    fn new(client: kube::Client, settings: Arc<Settings>, shared: Arc<Shared>) -> Self {
+        Self {
+            client,
+            settings,
+            shared,
+            objects: BTreeMap::new(),
+            due: BTreeMap::new(),
+            busy: BTreeSet::new(),
+            writes: FuturesUnordered::new(),
+            push: None,
+            found: (0, Found::new()),
+            analysis: None,
+            rested: Instant::now(),
+            converted: BTreeMap::new(),
+        }
+    }
+
+    /// Takes in what has changed of objects and pushes.
+    fn follow(&mut self) {
+        let now = Instant::now();
+        for (key, written) in self.shared.take_written() {
+            match written {
+                Some(written) => {
+                    self.due.entry(key.clone()).or_insert(now);
+                    self.objects.insert(key, written);
+                }
+                None => {
+                    self.due.remove(&key);
+                    self.objects.remove(&key);
+                }
+            }
+        }
+        let Some(push) = self.shared.last_push() else { return };
+        let is_new = |last: &Arc<Push>| !Arc::ptr_eq(last, &push);
+        if self.push.as_ref().is_none_or(is_new) {
+            self.convert(&push, now);
+            self.push = Some(push);
+        }
+    }
+
+    /// Notes what the Gateway API's objects are to say.
+    fn convert(&mut self, push: &Push, now: Instant) {
+        let made = push.snapshot.gateway_api();
+        let last = self.push.as_ref().map(|last| std::ptr::from_ref(last.snapshot.gateway_api()));
+        if last == Some(std::ptr::from_ref(made)) {
+            return;
+        }
+        // Times are given when it is known which conditions change.
+        let statuses = made.statuses("");
+        let statuses =
+            statuses.into_iter().filter_map(|(object, it)| Some((Key::of(&object)?, it)));
+        let converted: BTreeMap<Key, Value> = statuses.collect();
+        for (key, status) in &converted {
+            if self.converted.get(key) != Some(status) {
+                self.due.entry(key.clone()).or_insert(now);
+            }
+        }
+        self.converted = converted;
+    }
+
+    fn begin_analysis(&mut self) {
+        let Some(push) = &self.push else { return };
+        let is_done = self.found.0 >= push.number;
+        if self.analysis.is_some() || is_done || Instant::now() < self.rested {
+            return;
+        }
+        let push = Arc::clone(push);
+        let now = Timestamp::now().as_second();
+        self.analysis = Some(tokio::task::spawn_blocking(move || {
+            let start = std::time::Instant::now();
+            let found = found(&push, now);
+            (push.number, found, start.elapsed())
+        }));
+    }
+
+    fn analysed(&mut self, done: Option<(u64, Found, Duration)>) {
+        self.analysis = None;
+        let now = Instant::now();
+        let Some((number, found, took)) = done else {
+            tracing::error!("the objects could not be analysed");
+            self.rested = now + PAUSE;
+            return;
+        };
+        self.rested = now + took * SHARE;
+        let before = std::mem::replace(&mut self.found, (number, found)).1;
+        let (_, found) = &self.found;
+        let keys = before.keys().chain(found.keys());
+        for key in keys.filter(|key| before.get(*key) != found.get(*key)) {
+            if self.objects.contains_key(key) {
+                self.due.entry(key.clone()).or_insert(now);
+            }
+        }
+    }
+
+    /// Starts to write statuses that are complete, as many as may be written at the same time.
+    fn begin_writes(&mut self) {
+        let now = Instant::now();
+        let free = WRITES.saturating_sub(self.writes.len());
+        let keys =
+            self.due.iter().filter(|(key, since)| !self.busy.contains(*key) && **since <= now);
+        let keys: Vec<(Key, Instant)> = keys.map(|(key, since)| (key.clone(), *since)).collect();
+        let mut left = free;
+        for (key, since) in keys {
+            if left == 0 {
+                return;
+            }
+            match self.next_status(&key, now >= since + self.settings.patience) {
+                Next::Wait => {}
+                Next::Right => {
+                    self.due.remove(&key);
+                }
+                Next::Write { status, is_complete } => {
+                    if is_complete {
+                        self.due.remove(&key);
+                    }
+                    self.write(key, status);
+                    left -= 1;
+                }
+            }
+        }
+    }
+
+    fn write(&mut self, key: Key, status: Value) {
+        let client = self.client.clone();
+        self.busy.insert(key.clone());
+        self.writes.push(Box::pin(async move {
+            let result = api::merge_status(&client, &key, &status).await;
+            (key, status, result)
+        }));
+    }
+
+    fn wrote(&mut self, done: Option<Wrote>) {
+        let Some((key, status, result)) = done else { return };
+        self.busy.remove(&key);
+        match result {
+            Ok(()) => {
+                if let Some(written) = self.objects.get_mut(&key) {
+                    written.status = Arc::new(status);
+                }
+            }
+            Err(error) if error.is_missing() => {
+                self.due.remove(&key);
+            }
+            Err(error) => {
+                let name = format!("{} {}/{}", key.kind, key.namespace, key.name);
+                tracing::warn!(object = name, %error, "a status could not be written; it is tried again");
+                self.due.insert(key, Instant::now() + PAUSE);
+            }
+        }
+    }
+
+    /// When there is something to do though nothing moves.
+    fn wake(&self) -> Option<Instant> {
+        let now = Instant::now();
+        let patience =
+            |since: &Instant| Some(*since + self.settings.patience).filter(|it| *it > now);
+        let later = self.due.values().filter_map(|since| match *since > now {
+            true => Some(*since),
+            false => patience(since),
+        });
+        let is_stale = self.push.as_ref().is_some_and(|push| self.found.0 < push.number);
+        let rested = (is_stale && self.analysis.is_none()).then_some(self.rested);
+        later.chain(rested).min()
+    }
+
+    /// What is to be written for an object.
+    fn next_status(&self, key: &Key, is_overdue: bool) -> Next {
+        let Some(written) = self.objects.get(key) else { return Next::Right };
+        let brought = self.shared.brought(key);
+        let live = brought.as_ref().map(|(live, _)| live);
+        let is_refused =
+            written.findings.iter().any(|it| it.severity == serin_api::Severity::Error);
+        let is_pushed = is_refused || live.is_some_and(|it| it.generation >= written.generation);
+        let is_analysed =
+            is_pushed && brought.as_ref().is_none_or(|(_, push)| self.found.0 >= *push);
+        let none = Vec::new();
+        let found = is_analysed.then(|| self.found.1.get(key).unwrap_or(&none).as_slice());
+        let known = Known { written, found, live, is_overdue };
+        let is_live = is_refused || live.is_some_and(|it| it.is_everywhere() && is_pushed);
+        let is_complete =
+            if is_of_istio(key) { is_live && is_analysed } else { is_live || !is_route(key) };
+        if !is_complete && !is_overdue {
+            return Next::Wait;
+        }
+        let ours = if is_of_istio(key) {
+            desired::status(&known)
+        } else {
+            self.of_gateway_api(key, &known)
+        };
+        let present = &written.status;
+        let ours = keep_live(present, ours, written.generation);
+        let status = merge::merged(present, &ours, &Timestamp::now().to_string());
+        match (status == **present, is_complete) {
+            (true, true) => Next::Right,
+            (true, false) => Next::Wait,
+            (false, is_complete) => Next::Write { status, is_complete },
+        }
+    }
+
+    fn of_gateway_api(&self, key: &Key, known: &Known<'_>) -> Value {
+        let mut status = self.converted.get(key).cloned().unwrap_or_else(|| json!({}));
+        let live = if is_route(key) { desired::live_only(known) } else { None };
+        if let Some(live) = live {
+            match status.get_mut("conditions").and_then(Value::as_array_mut) {
+                Some(conditions) => conditions.push(live),
+                None => status["conditions"] = json!([live]),
+            }
+        }
+        status
+    }
+}
+
+/// What becomes of a status.
+enum Next {
+    /// It is as it should be.
+    Right,
+    /// Something is not known yet.
+    Wait,
+    /// It is to be written; if not complete, again later.
+    Write { status: Value, is_complete: bool },
+}
+
+/// A generation that was live stays so: the conditions that say it are not written again because there are more proxies.
+fn keep_live(present: &Value, mut ours: Value, generation: i64) -> Value {
+    let conditions = |status: &Value| status["conditions"].as_array().cloned().unwrap_or_default();
+    let says_live = |it: &Value| {
+        (it["type"] == "Live" || it["type"] == "Reconciled")
+            && it["status"] == "True"
+            && it["observedGeneration"] == generation
+    };
+    let before = conditions(present);
+    if let Some(list) = ours["conditions"].as_array_mut() {
+        for condition in list.iter_mut().filter(|it| says_live(it)) {
+            if let Some(known) =
+                before.iter().find(|it| it["type"] == condition["type"] && says_live(it))
+            {
+                *condition = known.clone();
+            }
+        }
+    }
+    ours
+}
+
+/// What was found in a push, by object. `now` is in seconds since 1970.
+fn found(push: &Push, now: i64) -> Found {
+    let input = analysis::Input { now: Some(now), ..analysis::Input::new(&push.snapshot) };
+    let mut found = Found::new();
+    let all = push.snapshot.findings().chain(&push.findings).cloned();
+    for finding in all.chain(analysis::analyze(input)) {
+        let Some(key) = finding.object.as_ref().and_then(Key::of) else { continue };
+        let list = found.entry(key).or_default();
+        if !list.contains(&finding) {
+            list.push(finding);
+        }
+    }
+    found
+}
