@@ -20,11 +20,11 @@ pub use namespace::Namespace;
 
 /// A network to make sockets in.
 pub trait Network: fmt::Debug + Send + Sync {
-    /// Calls `make` where sockets are made in this network, and gives what it gives. It must neither wait nor start a thread.
+    /// A socket for TCP in this network. It is asked for in the course of a request and must take microseconds.
     ///
     /// # Errors
-    /// The network cannot be entered, or what `make` says.
-    fn enter(&self, make: &mut dyn FnMut() -> io::Result<OwnedFd>) -> io::Result<OwnedFd>;
+    /// The network is gone, or there are no more descriptors.
+    fn socket(&self, domain: Domain) -> io::Result<OwnedFd>;
 }
 
 /// The networks of the pods on this machine, by address.
@@ -54,10 +54,10 @@ pub(crate) fn towards(
 
 /// A socket for TCP in a network.
 pub(crate) fn tcp_socket(address: SocketAddr, network: Option<&dyn Network>) -> io::Result<Socket> {
-    let make = || Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP));
+    let domain = Domain::for_address(address);
     match network {
-        Some(network) => network.enter(&mut || make().map(OwnedFd::from)).map(Socket::from),
-        None => make(),
+        Some(network) => network.socket(domain).map(Socket::from),
+        None => Socket::new(domain, Type::STREAM, Some(Protocol::TCP)),
     }
 }
 

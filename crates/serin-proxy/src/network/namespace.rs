@@ -1,4 +1,5 @@
-//! A network namespace of Linux, entered by the thread that makes a socket, for as long as that takes.
+//! A network namespace of Linux, entered by the thread that makes a socket, for as long as that takes. Coming back takes rights over the
+//! host's network, which root has; whoever lacks them needs a thread that stays in the namespace.
 
 use std::cell::OnceCell;
 use std::fs::File;
@@ -7,6 +8,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use socket2::{Domain, Protocol, Socket, Type};
 
 use super::Network;
 
@@ -47,7 +49,7 @@ thread_local! {
 }
 
 impl Network for Namespace {
-    fn enter(&self, make: &mut dyn FnMut() -> io::Result<OwnedFd>) -> io::Result<OwnedFd> {
+    fn socket(&self, domain: Domain) -> io::Result<OwnedFd> {
         HOME.with(|home| {
             let home = match home.get() {
                 Some(home) => home,
@@ -58,7 +60,7 @@ impl Network for Namespace {
             };
             go(self.handle.as_fd())?;
             let _return = Return(home.as_fd());
-            make()
+            Socket::new(domain, Type::STREAM, Some(Protocol::TCP)).map(OwnedFd::from)
         })
     }
 }
