@@ -1,3 +1,33 @@
 //! The canary controller: observes releases, asks `serin-rollout` what is next, and carries it out.
 //!
-//! It uses nothing that a Kubernetes with Istio lacks: a `kube::Client`, metrics over HTTP, hooks and alerts.
+//! It uses nothing that a Kubernetes with Istio lacks: a `kube::Client`, metrics over HTTP, hooks and alerts. [`Operator`] runs
+//! it; a [`Release`] can also be given its turns one by one, at times of the caller's choice.
+
+mod alerts;
+mod chance;
+mod cluster;
+mod events;
+mod hooks;
+mod http;
+mod json;
+mod kind;
+mod lease;
+mod metrics;
+mod objects;
+mod operator;
+mod release;
+mod settings;
+mod shared;
+mod status;
+mod traffic;
+mod workload;
+
+pub use cluster::{ApiError, Cluster, MANAGER};
+pub use http::{Dial, Stream, System, Trust};
+pub use kind::Kind;
+pub use objects::Obstacle;
+pub use operator::Operator;
+pub use release::{COMMAND, Name, Release, Turn};
+pub use settings::Settings;
+pub use shared::Shared;
+pub use traffic::{NoTraffic, Outcome, Sample, Subject, Tally, Traffic, Version};

@@ -1,0 +1,182 @@
+//! Calls over HTTP to hooks, metrics and those who are told: one connection each, with a limit of time and size.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use futures_util::future::BoxFuture;
+use http::{Method, Uri, header};
+use http_body_util::{BodyExt as _, Full};
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+mod trust;
+
+pub use trust::Trust;
+
+/// An answer may be this large.
+const LARGEST: usize = 4 << 20;
+
+/// A connection.
+pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+/// How a host is reached. In a cluster its name resolver knows Services; elsewhere someone else must.
+pub trait Dial: Send + Sync {
+    /// Connects to a port of a host.
+    fn dial<'a>(&'a self, host: &'a str, port: u16) -> BoxFuture<'a, io::Result<Box<dyn Stream>>>;
+}
+
+/// Hosts as the system resolves and reaches them.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct System;
+
+impl Dial for System {
+    fn dial<'a>(&'a self, host: &'a str, port: u16) -> BoxFuture<'a, io::Result<Box<dyn Stream>>> {
+        Box::pin(async move {
+            let stream = tokio::net::TcpStream::connect((host, port)).await?;
+            Ok(Box::new(stream) as Box<dyn Stream>)
+        })
+    }
+}
+
+/// A request.
+#[derive(Clone, Debug)]
+pub(crate) struct Call {
+    pub(crate) method: Method,
+    pub(crate) url: String,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Bytes,
+    pub(crate) timeout: Duration,
+    /// Whether the server's certificate must be in order.
+    pub(crate) verify: bool,
+}
+
+impl Call {
+    /// A question without a body.
+    pub(crate) fn get(url: String, timeout: Duration) -> Self {
+        Self {
+            method: Method::GET,
+            url,
+            headers: Vec::new(),
+            body: Bytes::new(),
+            timeout,
+            verify: true,
+        }
+    }
+
+    /// JSON that is sent.
+    pub(crate) fn post(url: String, body: &serde_json::Value, timeout: Duration) -> Self {
+        let json = ("content-type".to_owned(), "application/json".to_owned());
+        let body = Bytes::from(body.to_string());
+        Self { method: Method::POST, url, headers: vec![json], body, timeout, verify: true }
+    }
+}
+
+/// An answer.
+#[derive(Clone, Debug)]
+pub(crate) struct Answered {
+    pub(crate) status: u16,
+    pub(crate) body: Bytes,
+}
+
+impl Answered {
+    /// The beginning of the body as text, for messages.
+    pub(crate) fn excerpt(&self) -> String {
+        let text = String::from_utf8_lossy(&self.body);
+        text.trim().chars().take(200).collect()
+    }
+}
+
+/// Makes calls.
+#[derive(Clone)]
+pub(crate) struct Caller {
+    dial: Arc<dyn Dial>,
+    trust: Trust,
+}
+
+impl Caller {
+    pub(crate) fn new(dial: Arc<dyn Dial>, trust: Trust) -> Self {
+        Self { dial, trust }
+    }
+
+    /// Makes a call; what went wrong in plain words.
+    pub(crate) async fn call(&self, call: &Call) -> Result<Answered, String> {
+        match tokio::time::timeout(call.timeout, self.exchange(call)).await {
+            Ok(answer) => answer,
+            Err(_) => Err(format!("no answer within {} ms", call.timeout.as_millis())),
+        }
+    }
+
+    async fn exchange(&self, call: &Call) -> Result<Answered, String> {
+        let uri: Uri =
+            call.url.parse().map_err(|error| format!("{:?} is no address: {error}", call.url))?;
+        let host = uri.host().ok_or_else(|| format!("{:?} names no host", call.url))?;
+        let host = host.trim_matches(['[', ']']);
+        let is_secure = match uri.scheme_str() {
+            Some("http") => false,
+            Some("https") => true,
+            _ => return Err(format!("{:?} is neither http:// nor https://", call.url)),
+        };
+        let port = uri.port_u16().unwrap_or(if is_secure { 443 } else { 80 });
+        let unreachable = |error: io::Error| format!("{host}:{port} cannot be reached: {error}");
+        let mut stream = self.dial.dial(host, port).await.map_err(unreachable)?;
+        if is_secure {
+            let name = ServerName::try_from(host.to_owned())
+                .map_err(|error| format!("{host}: {error}"))?;
+            let config = self.trust.client(call.verify)?;
+            let connector = tokio_rustls::TlsConnector::from(config);
+            let secured = connector.connect(name, stream).await;
+            stream = Box::new(secured.map_err(|error| format!("TLS with {host}:{port}: {error}"))?);
+        }
+        send(stream, &uri, call).await
+    }
+}
+
+async fn send(stream: Box<dyn Stream>, uri: &Uri, call: &Call) -> Result<Answered, String> {
+    let failed =
+        |error: hyper::Error| format!("{}: {error}", uri.authority().map_or("", |it| it.as_str()));
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(failed)?;
+    let path = uri.path_and_query().map_or("/", |it| it.as_str());
+    let host = uri.authority().map_or("", |it| it.as_str().rsplit('@').next().unwrap_or_default());
+    let mut request = http::Request::builder()
+        .method(call.method.clone())
+        .uri(path)
+        .header(header::HOST, host)
+        .header(header::USER_AGENT, concat!("serin/", env!("CARGO_PKG_VERSION")));
+    for (name, value) in &call.headers {
+        request = request.header(name, value);
+    }
+    let request = request.body(Full::new(call.body.clone())).map_err(|error| error.to_string())?;
+    let answer = async {
+        let answer = sender.send_request(request).await.map_err(failed)?;
+        let (head, mut body) = answer.into_parts();
+        let mut bytes = BytesMut::new();
+        while let Some(frame) = body.frame().await {
+            if let Ok(data) = frame.map_err(failed)?.into_data() {
+                bytes.extend_from_slice(&data);
+            }
+            if bytes.len() > LARGEST {
+                return Err(format!("the answer is larger than {} MiB", LARGEST >> 20));
+            }
+        }
+        Ok(Answered { status: head.status.as_u16(), body: bytes.freeze() })
+    };
+    // The connection ends with the exchange, whichever is over first.
+    let mut connection = std::pin::pin!(connection);
+    let mut answer = std::pin::pin!(answer);
+    tokio::select! {
+        biased;
+        answer = &mut answer => answer,
+        ended = &mut connection => {
+            if let Err(error) = ended {
+                return Err(failed(error));
+            }
+            answer.await
+        }
+    }
+}

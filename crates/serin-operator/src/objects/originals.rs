@@ -1,0 +1,69 @@
+//! Undoing a release as a whole: what it took over is given back as it was.
+
+use serde_json::{Value, json};
+use serin_rollout::routes;
+
+use super::{ORIGINAL, Obstacle, Scene};
+use crate::json;
+use crate::kind::Kind;
+
+impl Scene<'_> {
+    /// The Service that users call leads to the workload's pods again, and the routes are what they were. What the release
+    /// made goes with its object.
+    pub(crate) async fn restore_originals(&self) -> Result<(), Obstacle> {
+        let namespace = &self.plan.namespace;
+        if self.plan.versions.is_none() {
+            let (key, value) = self.selector()?;
+            let apex = routes::apex(self.plan);
+            if let Some(service) = self.cluster.get(Kind::Service, namespace, apex) {
+                let kept = original(&service).unwrap_or_else(|| json!({"selector": {key: value}}));
+                // Users keep their Service, whoever made it.
+                let patch = json!({
+                    "metadata": {"annotations": {ORIGINAL: null}, "ownerReferences": null},
+                    "spec": replaced(json::at(&service, "spec"), kept, &["selector"]),
+                });
+                self.cluster.merge(Kind::Service, namespace, apex, &patch).await?;
+            }
+        }
+        let name = self.route_name();
+        let Some(route) = self.cluster.get(Kind::VirtualService, namespace, name) else {
+            return Ok(());
+        };
+        if let Some(kept) = original(&route) {
+            let patch = json!({
+                "metadata": {"annotations": {ORIGINAL: null, "serin.dev/routes-written": null}},
+                "spec": replaced(json::at(&route, "spec"), kept, &["http", "tcp", "hosts", "gateways"]),
+            });
+            self.cluster.merge(Kind::VirtualService, namespace, name, &patch).await?;
+        } else if self.owns(&route) {
+            self.cluster.delete(Kind::VirtualService, namespace, name).await?;
+        }
+        Ok(())
+    }
+}
+
+/// What a user's object was before.
+fn original(object: &Value) -> Option<Value> {
+    let text = json::texts(object, "metadata/annotations").remove(ORIGINAL)?;
+    serde_json::from_str(&text).ok()
+}
+
+/// A patch that makes the `parts` of a spec what they were, and takes away keys that were not there.
+fn replaced(found: &Value, kept: Value, parts: &[&str]) -> Value {
+    let mut patch = kept;
+    for part in parts {
+        let keys =
+            found.get(*part).and_then(Value::as_object).map(|it| it.keys().cloned().collect());
+        if patch.get(*part).is_none_or(Value::is_null) {
+            json::set(&mut patch, part, Value::Null);
+        } else {
+            let keys: Vec<String> = keys.unwrap_or_default();
+            for key in
+                keys.into_iter().filter(|key| patch[*part].get(key).is_none()).collect::<Vec<_>>()
+            {
+                patch[*part][key] = Value::Null;
+            }
+        }
+    }
+    patch
+}

@@ -1,0 +1,163 @@
+//! Autoscalers: the primary's copy, and their limits.
+
+use serde_json::{Value, json};
+use serin_rollout::Side;
+
+use super::{Obstacle, Scene};
+use crate::json;
+use crate::kind::Kind;
+use crate::workload;
+
+/// By this annotation KEDA keeps a workload at a number of pods.
+const PAUSED: &str = "autoscaling.keda.sh/paused-replicas";
+
+impl Scene<'_> {
+    fn scaler_kind(&self) -> Option<(Kind, &str)> {
+        let scaler = self.plan.scaler.as_ref()?;
+        let is_keda = scaler.kind == Kind::ScaledObject.name();
+        Some((if is_keda { Kind::ScaledObject } else { Kind::Autoscaler }, &scaler.name))
+    }
+
+    /// The autoscaler as its author wrote it.
+    async fn scaler(&self) -> Result<Option<(Kind, Value)>, Obstacle> {
+        let Some((kind, name)) = self.scaler_kind() else { return Ok(None) };
+        let namespace = &self.plan.namespace;
+        let object = match kind {
+            Kind::Autoscaler => self.cluster.get(kind, namespace, name).map(|it| (*it).clone()),
+            _ => self.cluster.read(kind, namespace, name).await?,
+        };
+        object.map(|it| Some((kind, it))).ok_or_else(|| {
+            Obstacle::Impossible(format!(
+                "{} {namespace}/{name}, which spec.autoscalerRef names, is not there",
+                kind.name()
+            ))
+        })
+    }
+
+    /// The primary has a copy of the autoscaler.
+    pub(super) async fn ensure_primary_scaler(&self) -> Result<(), Obstacle> {
+        let Some((kind, name)) = self.scaler_kind() else { return Ok(()) };
+        let copy = workload::primary_name(name);
+        let namespace = &self.plan.namespace;
+        let is_there = match kind {
+            Kind::Autoscaler => self.cluster.get(kind, namespace, &copy).is_some(),
+            _ => self.cluster.read(kind, namespace, &copy).await?.is_some(),
+        };
+        if is_there {
+            return Ok(());
+        }
+        let limits = self
+            .plan
+            .scaler
+            .as_ref()
+            .and_then(|it| it.primary_scaler_replicas.clone())
+            .unwrap_or_default();
+        self.copy_scaler(limits.min_replicas, limits.max_replicas).await
+    }
+
+    async fn copy_scaler(&self, least: Option<i32>, most: Option<i32>) -> Result<(), Obstacle> {
+        let (Some((kind, scaler)), Some(reference)) = (self.scaler().await?, &self.plan.scaler)
+        else {
+            return Ok(());
+        };
+        let mut spec = json::at(&scaler, "spec").clone();
+        json::set(
+            &mut spec,
+            "scaleTargetRef/name",
+            json!(workload::primary_name(&self.plan.target)),
+        );
+        let [least_field, most_field] = limit_fields(kind);
+        for (field, limit) in [(least_field, least), (most_field, most)] {
+            if let Some(limit) = limit {
+                json::set(&mut spec, field, json!(limit));
+            }
+        }
+        if kind == Kind::ScaledObject {
+            self.rewrite_queries(&mut spec, reference);
+        }
+        let name = workload::primary_name(json::name(&scaler));
+        let mut wanted =
+            json!({"metadata": json::metadata(&self.plan.namespace, &name), "spec": spec});
+        json::set(&mut wanted, "metadata/ownerReferences", self.owner());
+        let found = self.cluster.get(kind, &self.plan.namespace, &name);
+        if found
+            .is_some_and(|found| json::holds(json::at(&found, "spec"), json::at(&wanted, "spec")))
+        {
+            return Ok(());
+        }
+        self.cluster.apply(kind, &wanted).await?;
+        Ok(())
+    }
+
+    /// The queries of KEDA's triggers ask for the primary.
+    fn rewrite_queries(
+        &self,
+        spec: &mut Value,
+        reference: &serin_api::delivery::AutoscalerReference,
+    ) {
+        let (target, primary) = (&self.plan.target, workload::primary_name(&self.plan.target));
+        let Some(Value::Array(triggers)) = spec.get_mut("triggers") else { return };
+        for trigger in triggers {
+            let given = reference.primary_scaler_queries.get(json::text(trigger, "name")).cloned();
+            let query = json::text(trigger, "metadata/query").to_owned();
+            if query.is_empty() && given.is_none() {
+                continue;
+            }
+            let query = given.unwrap_or_else(|| {
+                if query.contains(&primary) {
+                    query
+                } else {
+                    query.replace(target.as_str(), &primary)
+                }
+            });
+            json::set(trigger, "metadata/query", json!(query));
+        }
+    }
+
+    /// The autoscaler of a version has these limits.
+    pub(crate) async fn limit_scaler(
+        &self,
+        side: Side,
+        least: Option<i32>,
+        most: Option<i32>,
+    ) -> Result<(), Obstacle> {
+        if side == Side::Primary {
+            return self.copy_scaler(least, most).await;
+        }
+        let Some((kind, scaler)) = self.scaler().await? else { return Ok(()) };
+        let [least_field, most_field] = limit_fields(kind);
+        let mut spec = json!({});
+        for (field, limit) in [(least_field, least), (most_field, most)] {
+            if let Some(limit) = limit.filter(|it| scaler["spec"][field] != json!(it)) {
+                json::set(&mut spec, field, json!(limit));
+            }
+        }
+        if spec != json!({}) {
+            let patch = json!({"spec": spec});
+            self.cluster.merge(kind, &self.plan.namespace, json::name(&scaler), &patch).await?;
+        }
+        Ok(())
+    }
+
+    /// KEDA leaves the canary alone while it rests. A HorizontalPodAutoscaler does so by itself.
+    pub(super) async fn pause_scaler(&self, pause: bool) -> Result<(), Obstacle> {
+        if self.scaler_kind().is_none_or(|(kind, _)| kind != Kind::ScaledObject) {
+            return Ok(());
+        }
+        let Some((kind, scaler)) = self.scaler().await? else { return Ok(()) };
+        let is_paused = json::texts(&scaler, "metadata/annotations").contains_key(PAUSED);
+        if is_paused != pause {
+            let value = if pause { json!("0") } else { Value::Null };
+            let patch = json!({"metadata": {"annotations": {PAUSED: value}}});
+            self.cluster.merge(kind, &self.plan.namespace, json::name(&scaler), &patch).await?;
+        }
+        Ok(())
+    }
+}
+
+const fn limit_fields(kind: Kind) -> [&'static str; 2] {
+    match kind {
+        Kind::ScaledObject => ["minReplicaCount", "maxReplicaCount"],
+        _ => ["minReplicas", "maxReplicas"],
+    }
+}

@@ -1,0 +1,184 @@
+//! The Services of a release: of both versions, and the one that users call.
+
+use serde_json::{Value, json};
+use serin_api::delivery::CustomMetadata;
+use serin_rollout::{Routes, routes};
+
+use super::{ORIGINAL, Obstacle, Scene};
+use crate::json;
+use crate::kind::Kind;
+use crate::workload;
+
+/// Containers of meshes, whose ports are not the application's.
+const MESH_CONTAINERS: [&str; 2] = ["istio-proxy", "envoy"];
+
+impl Scene<'_> {
+    /// The Services of both versions.
+    pub(super) async fn ensure_side_services(&self) -> Result<(), Obstacle> {
+        let apex = routes::apex(self.plan);
+        let (_, value) = self.selector()?;
+        let service = &self.plan.service;
+        for (side, selected, metadata) in [
+            ("canary", value.clone(), &service.canary),
+            ("primary", workload::primary_name(&value), &service.primary),
+        ] {
+            self.ensure_service(&format!("{apex}-{side}"), &selected, metadata.as_ref()).await?;
+        }
+        Ok(())
+    }
+
+    /// The Service that users call leads to the primary's pods; without routes, to those of the version that has the traffic.
+    pub(super) async fn ensure_apex(&self, routes: &Routes) -> Result<(), Obstacle> {
+        let (_, value) = self.selector()?;
+        let is_canary = !self.plan.is_routed && routes.canary == 100;
+        let selected = if is_canary { value } else { workload::primary_name(&value) };
+        let metadata = self.plan.service.apex.as_ref();
+        self.ensure_service(routes::apex(self.plan), &selected, metadata).await
+    }
+
+    /// Whether users are led to the primary already.
+    pub(super) fn is_led_to_primary(&self) -> bool {
+        let Ok((key, value)) = self.selector() else { return false };
+        let apex = self.cluster.get(Kind::Service, &self.plan.namespace, routes::apex(self.plan));
+        let selected = apex.map(|it| json::texts(&it, "spec/selector")).unwrap_or_default();
+        selected.get(&key) == Some(&workload::primary_name(&value))
+    }
+
+    pub(super) fn selector(&self) -> Result<(String, String), Obstacle> {
+        let (kind, target) = self.target()?;
+        workload::selector(&target).ok_or_else(|| {
+            Obstacle::Impossible(format!(
+                "{} {} selects its pods by none of the labels app, name and app.kubernetes.io/name; give it one of them in \
+                 spec.selector.matchLabels",
+                kind.name(),
+                self.plan.target
+            ))
+        })
+    }
+
+    async fn ensure_service(
+        &self,
+        name: &str,
+        selected: &str,
+        custom: Option<&CustomMetadata>,
+    ) -> Result<(), Obstacle> {
+        let (key, _) = self.selector()?;
+        let found = self.cluster.get(Kind::Service, &self.plan.namespace, name);
+        let mut wanted = json!({
+            "metadata": self.metadata(name, custom),
+            "spec": {"selector": {&key: selected}, "ports": self.ports()?},
+        });
+        let mut label = json::texts(&wanted, "metadata/labels");
+        label.entry(key).or_insert_with(|| name.to_owned());
+        json::set(&mut wanted, "metadata/labels", json!(label));
+        if !self.plan.service.traffic_distribution.is_empty() {
+            json::set(
+                &mut wanted,
+                "spec/trafficDistribution",
+                json!(self.plan.service.traffic_distribution),
+            );
+        }
+        match &found {
+            None => {
+                let address = self.plan.service.headless.then_some("None");
+                if let Some(none) = address {
+                    json::set(&mut wanted, "spec/clusterIP", json!(none));
+                }
+                json::set(&mut wanted, "metadata/ownerReferences", self.owner());
+            }
+            Some(found) if self.owns(found) => {
+                json::set(&mut wanted, "metadata/ownerReferences", self.owner());
+            }
+            Some(found) => self.remember_original(found, &mut wanted),
+        }
+        if found.as_ref().is_some_and(|found| is_in_place(found, &wanted)) {
+            return Ok(());
+        }
+        self.cluster.apply(Kind::Service, &wanted).await?;
+        Ok(())
+    }
+
+    /// Keeps what a user's object was, the first time.
+    pub(super) fn remember_original(&self, found: &Value, wanted: &mut Value) {
+        let kept = json::texts(found, "metadata/annotations").remove(ORIGINAL);
+        let spec = kept.unwrap_or_else(|| {
+            let mut spec = json::at(found, "spec").clone();
+            if json::text(found, "kind") == "Service" {
+                spec = json!({"selector": spec.get("selector"), "ports": spec.get("ports")});
+            }
+            spec.to_string()
+        });
+        let mut annotations = json::texts(wanted, "metadata/annotations");
+        annotations.insert(ORIGINAL.to_owned(), spec);
+        json::set(wanted, "metadata/annotations", json!(annotations));
+    }
+
+    /// Name and namespace, with the labels and annotations that the plan wants, but for those that are others'.
+    pub(super) fn metadata(&self, name: &str, custom: Option<&CustomMetadata>) -> Value {
+        let mut metadata = json::metadata(&self.plan.namespace, name);
+        let unmanaged = self.plan.service.unmanaged_metadata.clone().unwrap_or_default();
+        if let Some(custom) = custom {
+            let mut labels = custom.labels.clone();
+            labels.retain(|key, _| !unmanaged.labels.contains(key));
+            let mut annotations = custom.annotations.clone();
+            annotations.retain(|key, _| !unmanaged.annotations.contains(key));
+            json::set(&mut metadata, "labels", json!(labels));
+            json::set(&mut metadata, "annotations", json!(annotations));
+        }
+        metadata
+    }
+
+    fn ports(&self) -> Result<Value, Obstacle> {
+        let service = &self.plan.service;
+        let name = if service.port_name.is_empty() { "http" } else { &service.port_name };
+        let target =
+            service.target_port.as_ref().map_or_else(|| json!(service.port), |it| json!(it));
+        let mut first = json!({
+            "name": name, "protocol": "TCP", "port": service.port, "targetPort": target,
+        });
+        if !service.app_protocol.is_empty() {
+            json::set(&mut first, "appProtocol", json!(service.app_protocol));
+        }
+        let mut ports = vec![first];
+        if service.port_discovery {
+            let (_, workload) = self.target()?;
+            for container in json::items(&workload, "spec/template/spec/containers") {
+                if !MESH_CONTAINERS.contains(&json::text(container, "name")) {
+                    ports.extend(discovered(container, &target));
+                }
+            }
+        }
+        Ok(Value::Array(ports))
+    }
+}
+
+/// The further ports of a container.
+fn discovered<'a>(container: &'a Value, known: &'a Value) -> impl Iterator<Item = Value> + 'a {
+    let ports = json::items(container, "ports").iter().enumerate();
+    let others = ports.filter(move |(_, port)| {
+        port.get("containerPort") != Some(known) && port.get("name").is_none_or(|it| it != known)
+    });
+    others.map(move |(index, port)| {
+        let name = match json::text(port, "name") {
+            "" => format!("tcp-{}-{index}", json::text(container, "name")),
+            name => name.to_owned(),
+        };
+        let number = json::at(port, "containerPort");
+        json!({"name": name, "protocol": "TCP", "port": number, "targetPort": number})
+    })
+}
+
+/// Whether a Service is as wanted. It may have further ports.
+fn is_in_place(found: &Value, wanted: &Value) -> bool {
+    let ports = json::items(found, "spec/ports");
+    let has = |wanted: &Value| ports.iter().any(|found| json::holds(found, wanted));
+    let selector = "spec/selector";
+    json::at(found, selector) == json::at(wanted, selector)
+        && json::items(wanted, "spec/ports").iter().all(has)
+        && ["metadata/labels", "metadata/annotations", "spec/trafficDistribution"].iter().all(
+            |part| {
+                let wanted = json::at(wanted, part);
+                wanted.is_null() || json::holds(json::at(found, part), wanted)
+            },
+        )
+}
