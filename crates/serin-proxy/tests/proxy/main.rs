@@ -1,12 +1,14 @@
 //! The whole proxy on real sockets: what clients and upstreams see of it.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::print_stdout, reason = "what is skipped is told")]
 
 mod combinations;
 mod grpc;
 mod hostile;
 mod http1;
 mod http2;
+mod mesh;
 mod mirrors;
 mod origination;
 mod peers;
