@@ -17,6 +17,8 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("curl", "curl"),
     ("h2load", "nghttp2-client"),
     ("haproxy", "haproxy"),
+    ("ip", "iproute2"),
+    ("nft", "nftables"),
     ("nghttp", "nghttp2-client"),
     ("nginx", "nginx-light"),
     ("openssl", "openssl"),
