@@ -1,6 +1,5 @@
 //! What many workloads cost that know many services and use few of them.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-#![expect(clippy::print_stdout, reason = "what was measured is told")]
 
 use std::sync::Arc;
 

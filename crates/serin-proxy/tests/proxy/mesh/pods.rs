@@ -3,13 +3,12 @@
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
-use std::os::fd::OwnedFd;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serin_proxy::{Namespace, Network, Networks};
-use socket2::{Domain, Socket, Type};
+use socket2::{Domain, Socket};
 
 /// What a pod's network looks like, as the node makes it: an address on the loopback, a way to everywhere through it, and a rule
 /// that sends what is not for the pod itself to the proxy.
@@ -68,8 +67,7 @@ impl Pod {
     }
 
     fn socket(&self) -> Socket {
-        let mut make = || Socket::new(Domain::IPV4, Type::STREAM, None).map(OwnedFd::from);
-        Socket::from(self.network.enter(&mut make).unwrap())
+        Socket::from(self.network.socket(Domain::IPV4).unwrap())
     }
 
     /// What a process of the pod listens on.
