@@ -11,6 +11,9 @@ use serin_routing::model::{
     ByName, Cluster, ClusterTls, EndpointTls, Endpoints, Tls, UpstreamTlsMode,
 };
 
+use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
+
 use super::{TlsProblem, tell};
 use crate::tls::{Certificates, ClientTls, TlsError};
 
@@ -39,6 +42,8 @@ pub(crate) struct SharedCluster {
     /// Limits hold for all cores together.
     pub(crate) breaker: Arc<Breaker>,
     pub(crate) tls: Option<UpstreamTls>,
+    /// Tells of the breaker's limit of connections, if there is one, that a connection has closed.
+    closed: Arc<Notify>,
 }
 
 /// What TLS towards clusters is made with.
@@ -108,13 +113,20 @@ impl Clusters {
         };
         let shared = old.filter(is_unchanged).cloned().unwrap_or_else(|| {
             let same_limits = old.filter(|old| old.cluster.limits == cluster.limits);
-            let breaker = same_limits.map_or_else(
-                || Breaker::new(cluster.limits.clone()),
-                |old| Arc::clone(&old.breaker),
+            let (breaker, closed) = same_limits.map_or_else(
+                || (Breaker::new(cluster.limits.clone()), Arc::default()),
+                |old| (Arc::clone(&old.breaker), Arc::clone(&old.closed)),
             );
             let set = self.endpoint_sets.get(cluster, &endpoints);
             let cluster = Arc::clone(cluster);
-            Arc::new(SharedCluster { cluster, endpoints: set, listed: endpoints, breaker, tls })
+            Arc::new(SharedCluster {
+                cluster,
+                endpoints: set,
+                listed: endpoints,
+                breaker,
+                tls,
+                closed,
+            })
         });
         // Another core may have been first.
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
@@ -123,6 +135,19 @@ impl Clusters {
 }
 
 impl SharedCluster {
+    /// The next time that there may be room under the limit of connections, by the doing of any core. There is none to wait
+    /// for before it is enabled.
+    pub(crate) fn turn(&self) -> Notified<'_> {
+        self.closed.notified()
+    }
+
+    /// A connection has closed: whoever waits for room looks again.
+    pub(crate) fn connection_closed(&self) {
+        if self.breaker.limits().max_connections < u32::MAX {
+            self.closed.notify_waiters();
+        }
+    }
+
     /// Whether connections that were opened by one version of a cluster may serve the other.
     pub(crate) fn opens_like(&self, other: &Self) -> bool {
         self.cluster.tls == other.cluster.tls

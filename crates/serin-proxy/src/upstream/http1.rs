@@ -4,7 +4,7 @@ use serin_http1::{
     Error, FieldName, Framing, Head, Kind, Limits, Version, request_line, response_framing,
     write_field,
 };
-use serin_routing::breaker::{self, Permit};
+use serin_routing::breaker;
 use serin_routing::time::Instant;
 
 use super::UpstreamError;
@@ -23,19 +23,17 @@ pub(crate) struct Http1Connection {
     head: Head,
     requests: u32,
     opened: Instant,
-    _permit: Permit,
     _open: Open,
 }
 
 impl Http1Connection {
-    pub(super) fn new(stream: Stream, buffers: &BufferPool, permit: Permit, open: Open) -> Self {
+    pub(super) fn new(stream: Stream, buffers: &BufferPool, open: Open) -> Self {
         Self {
             opened: open.now(),
             io: Io::new(stream),
             input: Buffer::new(buffers),
             head: Head::default(),
             requests: 0,
-            _permit: permit,
             _open: open,
         }
     }

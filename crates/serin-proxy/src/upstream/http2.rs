@@ -9,7 +9,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use h2::client::{self, ResponseFuture, SendRequest};
 use h2::{Ping, PingPong};
-use serin_routing::breaker::Permit;
 use serin_routing::model::Http2KeepAlive;
 use serin_routing::time::Instant;
 use tokio::sync::Notify;
@@ -37,12 +36,6 @@ pub(super) struct Http2Connection {
     settling: Notify,
     opened: Instant,
     idle_since: Cell<Instant>,
-}
-
-/// What drives a connection holds on to.
-pub(super) struct Held {
-    pub(super) _permit: Permit,
-    pub(super) open: Open,
 }
 
 impl Http2Connection {
@@ -136,7 +129,7 @@ pub(super) async fn drive(
     shared: Weak<Http2Connection>,
     keep_alive: Option<Http2KeepAlive>,
     lifetime: Option<Duration>,
-    held: Held,
+    open: Open,
 ) {
     let pings = connection.ping_pong();
     let close = || {
@@ -168,13 +161,13 @@ pub(super) async fn drive(
                 is_old = true;
                 if shared.upgrade().is_some_and(|shared| shared.requests.get() > 0) {
                     close();
-                    held.open.changed();
+                    open.changed();
                 }
             }
         }
     }
     close();
-    drop(held);
+    drop(open);
 }
 
 /// Waits until a ping is not answered in time.

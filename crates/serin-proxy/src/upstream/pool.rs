@@ -2,29 +2,31 @@
 //! requests share; and the requests that wait for one.
 
 use std::cell::{Cell, RefCell};
+use std::pin::pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 pub(super) use serin_routing::breaker::Limits;
 use serin_routing::breaker::{Breaker, Permit, Resource};
 use serin_routing::model::{Cluster, EndpointAddress};
 use serin_routing::time::Instant;
-use std::sync::Arc;
 use tokio::sync::Notify;
 use tokio::task::spawn_local;
-use tokio::time::sleep;
+use tokio::time::timeout;
 
 use super::connect::ConnectError;
 use super::http1::Http1Connection;
-use super::http2::{Held, Http2Connection, Http2Stream, drive};
+use super::http2::{Http2Connection, Http2Stream, drive};
 use super::{Manner, Place, Upstream, connect};
 use crate::clock::Clock;
+use crate::snapshot::SharedCluster;
 use crate::worker::Worker;
 
 /// Idle connections kept per endpoint and core; a burst's surplus is closed.
 const KEPT: usize = 1024;
-/// Limits are the whole proxy's, but a core is not told when another one gives something back: it looks again so often.
-const LOOK_AGAIN: Duration = Duration::from_millis(10);
+/// How often a request that waits for a stream asks the connection itself.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// The connections to one endpoint.
 pub(crate) struct Pool {
@@ -87,27 +89,36 @@ impl Occupancy {
 }
 
 /// A connection counts as open while this lives.
-pub(super) struct Open(Rc<Occupancy>);
+pub(super) struct Open {
+    occupancy: Rc<Occupancy>,
+    /// Its share of the cluster's limit, and who waits for one; `None` once it is given back.
+    permit: Option<Permit>,
+    shared: Arc<SharedCluster>,
+}
 
 impl Open {
-    fn new(occupancy: &Rc<Occupancy>) -> Self {
+    fn new(occupancy: &Rc<Occupancy>, permit: Permit, shared: &Arc<SharedCluster>) -> Self {
         occupancy.open.set(occupancy.open.get() + 1);
-        Self(Rc::clone(occupancy))
+        let (occupancy, shared) = (Rc::clone(occupancy), Arc::clone(shared));
+        Self { occupancy, permit: Some(permit), shared }
     }
 
     pub(super) fn changed(&self) {
-        self.0.changed();
+        self.occupancy.changed();
     }
 
     pub(super) fn now(&self) -> Instant {
-        self.0.now()
+        self.occupancy.now()
     }
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.0.open.set(self.0.open.get().saturating_sub(1));
-        self.0.changed();
+        self.occupancy.open.set(self.occupancy.open.get().saturating_sub(1));
+        // Whoever is told must find it given back.
+        drop(self.permit.take());
+        self.occupancy.changed();
+        self.shared.connection_closed();
     }
 }
 
@@ -142,15 +153,17 @@ impl Pool {
         let breaker = &place.upstream.shared.breaker;
         let pending = breaker.take(Resource::PendingRequests).map_err(|_| OpenError::Overflow)?;
         let permit = loop {
+            let mut turn = pin!(place.upstream.shared.turn());
+            turn.as_mut().enable();
             if let Some(permit) = self.permit(breaker) {
                 break permit;
             }
-            self.wait().await;
+            self.wait(turn).await;
             if let Some(lease) = self.take(limits) {
                 return Ok(lease);
             }
         };
-        let open = Open::new(&self.occupancy);
+        let open = Open::new(&self.occupancy, permit, &place.upstream.shared);
         let stream = connect(
             worker.settings.networks(),
             &place.upstream.shared,
@@ -160,7 +173,7 @@ impl Pool {
         .await;
         drop(pending);
         let stream = stream.map_err(|error| OpenError::Connect(Rc::new(error)))?;
-        let connection = Http1Connection::new(stream, &worker.buffers, permit, open);
+        let connection = Http1Connection::new(stream, &worker.buffers, open);
         Ok(Lease { connection: Some(connection), pool: Rc::clone(self) })
     }
 
@@ -178,16 +191,19 @@ impl Pool {
         let _pending = breaker.take(Resource::PendingRequests).map_err(|_| OpenError::Overflow)?;
         let failures = self.failures.get();
         loop {
+            let mut turn = pin!(place.upstream.shared.turn());
+            turn.as_mut().enable();
             if !self.opening.get()
                 && let Some(permit) = self.permit(breaker)
             {
                 let opening = Opening::new(self);
-                let held = Held { _permit: permit, open: Open::new(&self.occupancy) };
+                let counted = Open::new(&self.occupancy, permit, &place.upstream.shared);
                 let upstream = Upstream::clone(place.upstream);
                 let (address, manner) = (place.address.clone(), place.manner.clone());
-                spawn_local(open(Rc::clone(worker), opening, upstream, held, (address, manner)));
+                spawn_local(open(Rc::clone(worker), opening, upstream, counted, (address, manner)));
             }
-            self.wait().await;
+            // Nobody tells when a peer lets more streams be opened.
+            let _ = timeout(LOOK_AGAIN, self.wait(turn)).await;
             if let Some(stream) = self.admit(limits) {
                 return Ok(stream);
             }
@@ -206,11 +222,11 @@ impl Pool {
         breaker.take(Resource::Connections).ok()
     }
 
-    /// Waits until something may have changed.
-    async fn wait(&self) {
+    /// Waits until something may have changed here, or a connection of the cluster was closed, on whichever core.
+    async fn wait(&self, turn: impl Future<Output = ()>) {
         tokio::select! {
             () = self.occupancy.change.notified() => {}
-            () = sleep(LOOK_AGAIN) => {}
+            () = turn => {}
         }
     }
 
@@ -285,7 +301,7 @@ async fn open(
     worker: Rc<Worker>,
     mut opening: Opening,
     upstream: Upstream,
-    held: Held,
+    counted: Open,
     (address, manner): (EndpointAddress, Manner),
 ) {
     let cluster = &upstream.shared.cluster;
@@ -307,7 +323,7 @@ async fn open(
     let (keep_alive, lifetime) =
         (cluster.http2_keep_alive.clone(), cluster.limits.max_connection_duration);
     drop(upstream);
-    drive(connection, weak, keep_alive, lifetime, held).await;
+    drive(connection, weak, keep_alive, lifetime, counted).await;
 }
 
 /// An HTTP/1 connection in use. Goes back to the pool only if the exchange that used it says so.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serin_routing::model::Http2KeepAlive;
 
 use crate::support::{
-    Running, Setup, ask, client, echo, request, run, talk, upstream, upstream_http2,
+    Running, Setup, ask, client, echo, next_request, request, run, talk, upstream, upstream_http2,
 };
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: echo.example\r\nConnection: close\r\n\r\n";
@@ -175,5 +175,53 @@ fn a_connection_with_an_unfinished_request_is_not_used_again() {
         let answer = crate::support::read_until(&mut stream, "\r\n\r\n");
         assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
         told.recv().unwrap();
+    }
+}
+
+/// An upstream that hands over its connections once a request has come.
+fn held() -> (SocketAddr, Receiver<TcpStream>) {
+    let (tell, told) = channel();
+    let address = upstream(move |mut stream| {
+        if next_request(&mut stream, &mut Vec::new()).is_some() {
+            let _ = tell.send(stream);
+        }
+    });
+    (address, told)
+}
+
+#[test]
+fn room_under_the_limit_goes_to_those_that_wait_for_another_endpoint() {
+    const PATIENCE: Duration = Duration::from_secs(20);
+    let (one, two) = (held(), held());
+    let mut setup = Setup::new(one.0);
+    setup.clusters[0].1.push(two.0);
+    setup.cluster().balancer = serin_routing::balancer::Policy::RoundRobin;
+    setup.cluster().limits.max_connections = 2;
+    let running = setup.start();
+    let address = running.address;
+    let ask = || std::thread::spawn(move || talk(address, GET));
+    let first = ask();
+    // Turns begin anywhere.
+    let (at_first, first_stream, second_up) = loop {
+        if let Ok(stream) = one.1.recv_timeout(Duration::from_millis(1)) {
+            break (&one.1, stream, &two.1);
+        }
+        if let Ok(stream) = two.1.recv_timeout(Duration::from_millis(1)) {
+            break (&two.1, stream, &one.1);
+        }
+    };
+    let second = ask();
+    let mut second_stream = second_up.recv_timeout(PATIENCE).unwrap();
+    let third = ask();
+    let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    second_stream.write_all(answer).unwrap();
+    drop(second_stream);
+    // The first endpoint's connection is still in use.
+    let third_stream = at_first.recv_timeout(PATIENCE).unwrap();
+    for mut stream in [first_stream, third_stream] {
+        stream.write_all(answer).unwrap();
+    }
+    for client in [first, second, third] {
+        assert!(client.join().unwrap().starts_with("HTTP/1.1 200 "));
     }
 }
