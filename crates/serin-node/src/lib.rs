@@ -2,3 +2,26 @@
 //!
 //! It watches the pods that are bound to it and makes them so. The mesh is the only network that pods have; connections into and
 //! out of a pod go through sockets made in its network namespace, which this crate hands to whoever carries them.
+
+mod addresses;
+mod capabilities;
+mod cgroups;
+mod events;
+mod hooks;
+mod http;
+mod images;
+pub mod init;
+mod logs;
+mod node;
+mod pod;
+mod process;
+mod quantity;
+mod running;
+mod sandbox;
+mod schedule;
+mod settings;
+mod streams;
+mod sys;
+
+pub use self::node::{Node, NodeError};
+pub use self::settings::{BeforeStop, Leaving, Settings, StandIn};

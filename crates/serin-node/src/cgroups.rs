@@ -1,0 +1,261 @@
+//! Control groups of containers: limits of processor and memory where the system lets this process set them, and what was used.
+//!
+//! Version 2 where it has the controllers, else version 1. A user who is not root can rarely make groups: containers are not limited
+//! then, and usage is read from their processes instead.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::quantity;
+
+/// Where version 2 is mounted, and the hierarchies of version 1 below it.
+const ROOT: &str = "/sys/fs/cgroup";
+/// The period in which processor time is counted, in microseconds.
+const PERIOD: i128 = 100_000;
+
+/// All groups of a node.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Groups {
+    bases: Vec<Base>,
+}
+
+#[derive(Clone, Debug)]
+struct Base {
+    kind: Kind,
+    folder: PathBuf,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// Version 2: all in one.
+    Unified,
+    /// Version 1.
+    Memory,
+    /// Version 1.
+    Cpu,
+    /// Version 1.
+    CpuAccount,
+}
+
+/// What a container may use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Limits {
+    /// Thousandths of a processor that it is sure to get.
+    pub cpu_request: Option<i128>,
+    /// Thousandths of a processor.
+    pub cpu: Option<i128>,
+    /// Bytes.
+    pub memory: Option<i128>,
+}
+
+/// The group of one container; empty where there are none.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Group {
+    parts: Vec<Base>,
+}
+
+/// What was used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Usage {
+    /// Nanoseconds of processor time since the start.
+    pub cpu: u64,
+    /// Bytes that cannot be given back at once.
+    pub memory: u64,
+}
+
+impl Groups {
+    /// Finds what this process may use, and removes what a node of the same name left.
+    pub(crate) fn find(name: &str) -> Self {
+        let bases = if Path::new(ROOT).join("cgroup.controllers").exists() {
+            unified(name)
+        } else {
+            version_1(name)
+        };
+        for base in &bases {
+            remove_below(&base.folder);
+        }
+        Self { bases }
+    }
+
+    /// Whether containers are limited.
+    pub(crate) fn can_limit(&self) -> bool {
+        self.bases.iter().any(|base| matches!(base.kind, Kind::Unified | Kind::Memory))
+    }
+
+    /// A group for a container.
+    pub(crate) fn group(&self, id: &str, limits: Limits) -> Group {
+        let mut parts = Vec::new();
+        for base in &self.bases {
+            let folder = base.folder.join(id);
+            let made = fs::create_dir(&folder).and_then(|()| limit(base.kind, &folder, limits));
+            match made {
+                Ok(()) => parts.push(Base { kind: base.kind, folder }),
+                Err(error) => {
+                    tracing::debug!(folder = %folder.display(), %error, "no control group");
+                    // It stays empty.
+                    let _ = fs::remove_dir(&folder);
+                }
+            }
+        }
+        Group { parts }
+    }
+}
+
+fn unified(name: &str) -> Vec<Base> {
+    let folder = Path::new(ROOT).join(name);
+    let made = fs::create_dir_all(&folder)
+        .and_then(|()| fs::write(folder.join("cgroup.subtree_control"), "+cpu +memory"));
+    match made {
+        Ok(()) => vec![Base { kind: Kind::Unified, folder }],
+        Err(error) => {
+            tracing::debug!(%error, "control groups cannot be used");
+            let _ = fs::remove_dir(&folder);
+            Vec::new()
+        }
+    }
+}
+
+fn version_1(name: &str) -> Vec<Base> {
+    let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let mut bases = Vec::new();
+    for (controller, kind) in
+        [("memory", Kind::Memory), ("cpu", Kind::Cpu), ("cpuacct", Kind::CpuAccount)]
+    {
+        let line = own.lines().find_map(|line| {
+            let mut parts = line.splitn(3, ':');
+            let controllers = parts.nth(1)?;
+            controllers.split(',').any(|one| one == controller).then(|| parts.next()).flatten()
+        });
+        let Some(path) = line else { continue };
+        let folder = Path::new(ROOT).join(controller).join(path.trim_start_matches('/')).join(name);
+        if fs::create_dir_all(&folder).is_ok() {
+            bases.push(Base { kind, folder });
+        }
+    }
+    bases
+}
+
+/// Removes the groups below a folder; those that still have processes stay.
+fn remove_below(folder: &Path) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            // Whatever is in use cannot be removed, and must not be.
+            let _ = fs::remove_dir(entry.path());
+        }
+    }
+}
+
+fn limit(kind: Kind, folder: &Path, limits: Limits) -> io::Result<()> {
+    let write = |file: &str, value: String| fs::write(folder.join(file), value);
+    let shares = limits.cpu_request.or(limits.cpu).map(|milli| (milli * 1024 / 1000).max(2));
+    let quota = limits.cpu.map(|milli| (milli * PERIOD / 1000).max(1000));
+    match kind {
+        Kind::Unified => {
+            if let Some(memory) = limits.memory {
+                write("memory.max", memory.to_string())?;
+            }
+            if let Some(quota) = quota {
+                write("cpu.max", format!("{quota} {PERIOD}"))?;
+            }
+            if let Some(shares) = shares {
+                // As the kubelet translates shares to weights.
+                let weight = 1 + (shares.min(262_144) - 2) * 9999 / 262_142;
+                write("cpu.weight", weight.to_string())?;
+            }
+        }
+        Kind::Memory => {
+            if let Some(memory) = limits.memory {
+                write("memory.limit_in_bytes", memory.to_string())?;
+            }
+        }
+        Kind::Cpu => {
+            if let Some(shares) = shares {
+                write("cpu.shares", shares.to_string())?;
+            }
+            if let Some(quota) = quota {
+                write("cpu.cfs_period_us", PERIOD.to_string())?;
+                write("cpu.cfs_quota_us", quota.to_string())?;
+            }
+        }
+        Kind::CpuAccount => {}
+    }
+    Ok(())
+}
+
+impl Limits {
+    /// What a container's spec says.
+    pub(crate) fn of(container: &k8s_openapi::api::core::v1::Container) -> Self {
+        let resources = container.resources.clone().unwrap_or_default();
+        let (requests, limits) =
+            (resources.requests.unwrap_or_default(), resources.limits.unwrap_or_default());
+        Self {
+            cpu_request: requests.get("cpu").and_then(|one| quantity::milli(&one.0)),
+            cpu: limits.get("cpu").and_then(|one| quantity::milli(&one.0)),
+            memory: limits.get("memory").and_then(|one| quantity::units(&one.0)),
+        }
+    }
+}
+
+impl Group {
+    /// The folders to join.
+    pub(crate) fn folders(&self) -> Vec<PathBuf> {
+        self.parts.iter().map(|part| part.folder.clone()).collect()
+    }
+
+    /// Whether the kernel ended a process of it for want of memory.
+    pub(crate) fn killed_for_memory(&self) -> bool {
+        self.parts.iter().any(|part| {
+            let file = match part.kind {
+                Kind::Unified => "memory.events",
+                Kind::Memory => "memory.oom_control",
+                _ => return false,
+            };
+            number_of(&part.folder.join(file), "oom_kill").is_some_and(|count| count > 0)
+        })
+    }
+
+    /// What was used; nothing where the groups do not tell both.
+    pub(crate) fn usage(&self) -> Option<Usage> {
+        let (mut cpu, mut memory) = (None, None);
+        for part in &self.parts {
+            let read = |file: &str| -> Option<u64> {
+                fs::read_to_string(part.folder.join(file)).ok()?.trim().parse().ok()
+            };
+            let stat = part.folder.join("memory.stat");
+            match part.kind {
+                Kind::Unified => {
+                    cpu = number_of(&part.folder.join("cpu.stat"), "usage_usec")
+                        .map(|micros| micros * 1000);
+                    let idle = number_of(&stat, "inactive_file").unwrap_or(0);
+                    memory = read("memory.current").map(|all| all.saturating_sub(idle));
+                }
+                Kind::Memory => {
+                    let idle = number_of(&stat, "total_inactive_file").unwrap_or(0);
+                    memory = read("memory.usage_in_bytes").map(|all| all.saturating_sub(idle));
+                }
+                Kind::CpuAccount => cpu = read("cpuacct.usage"),
+                Kind::Cpu => {}
+            }
+        }
+        Some(Usage { cpu: cpu?, memory: memory? })
+    }
+
+    /// Removes it; all its processes have ended.
+    pub(crate) fn remove(&self) {
+        for part in &self.parts {
+            // It is removed at the next start otherwise.
+            let _ = fs::remove_dir(&part.folder);
+        }
+    }
+}
+
+/// The number after a name in a file of names and numbers.
+fn number_of(path: &Path, name: &str) -> Option<u64> {
+    let text = fs::read_to_string(path).ok()?;
+    let value = text.lines().find_map(|line| {
+        let (key, value) = line.split_once(' ')?;
+        (key == name).then_some(value)
+    });
+    value?.trim().parse().ok()
+}

@@ -1,0 +1,132 @@
+//! Where the program of an image comes from: a mapping of the user's, an image that was loaded, or a stand-in.
+
+mod pattern;
+
+use std::path::PathBuf;
+
+use sha2::{Digest as _, Sha256};
+
+use crate::settings::{Settings, StandIn};
+
+/// What runs for an image.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Image {
+    /// As `imageID` tells it.
+    pub id: String,
+    /// The unpacked root file system; without one the host's is used.
+    pub root: Option<PathBuf>,
+    /// What runs; the pod's `command` takes its place.
+    pub entrypoint: Vec<String>,
+    /// Its arguments; the pod's `args` take their place, and go where it has a `command`.
+    pub arguments: Vec<String>,
+    /// Variables.
+    pub environment: Vec<(String, String)>,
+    /// `UID[:GID]` or names.
+    pub user: String,
+    /// The working directory.
+    pub folder: String,
+    /// What people should know about it: that it is something else than its name says.
+    pub note: Option<String>,
+}
+
+/// Why an image cannot be had.
+#[derive(Clone, Debug, thiserror::Error)]
+pub(crate) enum ImageError {
+    /// A mapping's command line cannot be read.
+    #[error("the command line {line:?} that is mapped to {pattern:?} {problem}")]
+    Mapping {
+        /// The pattern.
+        pattern: String,
+        /// The command line.
+        line: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// Nothing is known.
+    #[error(
+        "failed to resolve reference {image:?}: no mapping, no loaded image and no stand-in has this name; map it to a program (serin up --image '{image}=COMMAND') or load it (serin image load FILE)"
+    )]
+    Unknown {
+        /// The image.
+        image: String,
+    },
+}
+
+/// All ways to an image.
+#[derive(Clone)]
+pub(crate) struct Images {
+    mappings: Vec<(String, String)>,
+    stand_in: Option<StandIn>,
+    program: PathBuf,
+    here: PathBuf,
+}
+
+impl Images {
+    pub(crate) fn new(settings: &Settings) -> Self {
+        Self {
+            mappings: settings.images.clone(),
+            stand_in: settings.stand_in.clone(),
+            program: settings.program.clone(),
+            here: std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/")),
+        }
+    }
+
+    /// What runs for an image.
+    pub(crate) fn find(&self, image: &str) -> Result<Image, ImageError> {
+        if let Some(mapped) = self.mapped(image)? {
+            return Ok(mapped);
+        }
+        if let Some(arguments) = self.stand_in.as_ref().and_then(|stand_in| stand_in(image)) {
+            let mut entrypoint = vec![self.program.display().to_string()];
+            entrypoint.extend(arguments.iter().cloned());
+            return Ok(Image {
+                id: id("stand-in", image),
+                entrypoint,
+                environment: host_path(),
+                folder: "/".to_owned(),
+                note: Some(format!(
+                    "Image {image:?} is not pulled: `serin {}` stands in for it",
+                    arguments.join(" ")
+                )),
+                ..Image::default()
+            });
+        }
+        Err(ImageError::Unknown { image: image.to_owned() })
+    }
+
+    fn mapped(&self, image: &str) -> Result<Option<Image>, ImageError> {
+        let mapping = self.mappings.iter().find(|(glob, _)| pattern::matches_image(glob, image));
+        let Some((glob, line)) = mapping else { return Ok(None) };
+        let failed = |problem| ImageError::Mapping {
+            pattern: glob.clone(),
+            line: line.clone(),
+            problem,
+        };
+        let entrypoint = pattern::words(line).map_err(failed)?;
+        if entrypoint.is_empty() {
+            return Err(failed("is empty"));
+        }
+        Ok(Some(Image {
+            id: id("mapped", line),
+            entrypoint,
+            environment: host_path(),
+            // Paths in the command line are the user's.
+            folder: self.here.display().to_string(),
+            ..Image::default()
+        }))
+    }
+}
+
+/// An ID in the form that Kubernetes shows.
+fn id(kind: &str, name: &str) -> String {
+    let digest = Sha256::digest(name.as_bytes());
+    let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("{kind}@sha256:{hex}")
+}
+
+/// Programs without an image find others where the node's own user does.
+fn host_path() -> Vec<(String, String)> {
+    let usual = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+    let path = std::env::var("PATH").unwrap_or_else(|_| usual.to_owned());
+    vec![("PATH".to_owned(), path)]
+}

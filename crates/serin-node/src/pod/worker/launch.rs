@@ -1,0 +1,514 @@
+//! From the spec of a container to a process: the ground, the image, the environment, the files, the start.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1::{Container, Pod, SecurityContext};
+use tokio::task::JoinHandle;
+
+use super::super::env::{Sources, environment, expand};
+use super::super::machine::Held;
+use super::super::{Role, container, files, identity, uses_host_network, volumes};
+use super::{Happening, former_address};
+use crate::capabilities;
+use crate::cgroups::{Group, Limits};
+use crate::events::Severity;
+use crate::hooks;
+use crate::images::Image;
+use crate::init::{Launch, Mount, Place, Root};
+use crate::logs::{self, Log, Stream};
+use crate::node::Shared;
+use crate::process::{Exit, Output, Process, StartError};
+use crate::running::{LiveContainer, Place as Live};
+use crate::sandbox::{Plan, Sandbox};
+use crate::streams::Io;
+
+/// How long to wait before an image is asked for again, at first and at most.
+const FIRST_PULL: SignedDuration = SignedDuration::from_secs(10);
+/// How long to wait before a configuration that was wrong is read again.
+const CONFIG: SignedDuration = SignedDuration::from_secs(5);
+/// How much of a termination log is kept.
+const TERMINATION_LOG: usize = 4096;
+const TERMINATION_PATH: &str = "/dev/termination-log";
+
+/// Where the volumes of a pod are, by name.
+pub(crate) type Volumes = BTreeMap<String, PathBuf>;
+
+/// What is needed to start a container.
+pub(super) struct Job<'a> {
+    pub shared: &'a Arc<Shared>,
+    pub pod: &'a Arc<Pod>,
+    pub sandbox: &'a Sandbox,
+    pub volumes: &'a Volumes,
+    /// How often it was started before.
+    pub run: i32,
+}
+
+/// A container that was started.
+pub(super) struct Begun {
+    pub process: Process,
+    pub io: Arc<Io>,
+    pub log: Log,
+    pub output: Vec<JoinHandle<()>>,
+    pub id: String,
+    pub image: String,
+    pub environment: Arc<Vec<(String, String)>>,
+    pub user: String,
+    pub folder: String,
+    pub termination_log: PathBuf,
+    pub group: Group,
+    pub capabilities: Option<u64>,
+}
+
+/// The folder of a pod.
+fn home(shared: &Shared, pod: &Pod) -> PathBuf {
+    shared.settings.data_dir.join("pods").join(identity(pod).2)
+}
+
+/// How events name a container.
+pub(super) fn field_path(role: Role, name: &str) -> String {
+    match role {
+        Role::Main => format!("spec.containers{{{name}}}"),
+        _ => format!("spec.initContainers{{{name}}}"),
+    }
+}
+
+/// Makes the sandbox, the files and the volumes of a pod; a sandbox that is there is kept.
+pub(super) async fn prepare(
+    shared: &Arc<Shared>,
+    pod: &Arc<Pod>,
+    kept: Option<Sandbox>,
+) -> Result<(Sandbox, Volumes), String> {
+    let sandbox = match kept {
+        Some(sandbox) => sandbox,
+        None => make_sandbox(shared, pod).await.map_err(|error| error.to_string())?,
+    };
+    write_files(shared, pod, &sandbox).map_err(|error| format!("cannot write the pod's files: {error}"))?;
+    let volumes = volumes::prepare(shared, pod, &sandbox, &home(shared, pod)).await?;
+    Ok((sandbox, volumes))
+}
+
+async fn make_sandbox(shared: &Arc<Shared>, pod: &Pod) -> io::Result<Sandbox> {
+    let settings = &shared.settings;
+    let on_host = pod.spec.as_ref().is_some_and(uses_host_network);
+    if on_host {
+        return Sandbox::start(files::hostname(pod), None).await;
+    }
+    let address = shared
+        .take_address(former_address(pod))
+        .ok_or_else(|| io::Error::other("no address is left for the pod"))?;
+    let plan = Plan { address, local: vec![settings.dns], redirect_to: settings.proxy_port };
+    let made = Sandbox::start(files::hostname(pod), Some(plan)).await;
+    if made.is_err() {
+        shared.give_back(address);
+    }
+    made
+}
+
+fn write_files(shared: &Shared, pod: &Pod, sandbox: &Sandbox) -> io::Result<()> {
+    let settings = &shared.settings;
+    let home = home(shared, pod);
+    fs::create_dir_all(&home)?;
+    let host = fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
+    let domain = &settings.domain;
+    fs::write(home.join("hosts"), files::hosts(pod, sandbox.address(), domain))?;
+    fs::write(home.join("resolv.conf"), files::resolv_conf(pod, settings.dns, domain, &host))?;
+    fs::write(home.join("hostname"), format!("{}\n", files::hostname(pod)))
+}
+
+/// Starts a container.
+pub(super) async fn begin(job: Job<'_>, name: String) -> Happening {
+    let Some((role, spec)) = container(job.pod, &name) else {
+        return Happening::Begun(name, Err(held(("InvalidContainer", "InvalidContainer"), "no such container".to_owned(), CONFIG)));
+    };
+    let image = match find_image(&job, role, spec) {
+        Ok(image) => image,
+        Err(held) => return Happening::Begun(name, Err(held)),
+    };
+    let prepared = match configure(&job, spec, &image).await {
+        Ok(prepared) => prepared,
+        Err(message) => {
+            let reason = "CreateContainerConfigError";
+            job.tell(role, spec, Severity::Warning, "Failed", format!("Error: {message}"));
+            return Happening::Begun(name, Err(held((reason, reason), message, CONFIG)));
+        }
+    };
+    job.tell(role, spec, Severity::Normal, "Created", format!("Created container: {name}"));
+    run(job, role, spec, prepared, image).await
+}
+
+impl Job<'_> {
+    fn tell(
+        &self,
+        role: Role,
+        spec: &Container,
+        severity: Severity,
+        reason: &'static str,
+        message: String,
+    ) {
+        let part = Some(field_path(role, &spec.name));
+        self.shared.events.tell(self.pod, part, severity, reason, message);
+    }
+}
+
+fn held(
+    (reason, later): (&'static str, &'static str),
+    message: String,
+    wait: SignedDuration,
+) -> Held {
+    let at = Timestamp::now();
+    let retry = at.checked_add(wait).unwrap_or(Timestamp::MAX);
+    Held { reason, later, later_message: message.clone(), message, at, retry }
+}
+
+fn find_image(job: &Job<'_>, role: Role, spec: &Container) -> Result<Image, Held> {
+    let name = spec.image.as_deref().unwrap_or_default();
+    match job.shared.images.find(name) {
+        Ok(image) => {
+            let message = image.note.clone().unwrap_or_else(|| {
+                format!("Container image \"{name}\" already present on machine")
+            });
+            job.tell(role, spec, Severity::Normal, "Pulled", message);
+            Ok(image)
+        }
+        Err(error) => {
+            let never = spec.image_pull_policy.as_deref() == Some("Never");
+            if never {
+                let message = format!("Container image \"{name}\" is not present with pull policy of Never");
+                job.tell(role, spec, Severity::Warning, "ErrImageNeverPull", message.clone());
+                let reason = "ErrImageNeverPull";
+                return Err(held((reason, reason), message, FIRST_PULL));
+            }
+            job.tell(role, spec, Severity::Normal, "Pulling", format!("Pulling image \"{name}\""));
+            let message = format!("Failed to pull image \"{name}\": {error}");
+            job.tell(role, spec, Severity::Warning, "Failed", message);
+            job.tell(role, spec, Severity::Warning, "Failed", "Error: ErrImagePull".to_owned());
+            let back_off = format!("Back-off pulling image \"{name}\"");
+            job.tell(role, spec, Severity::Normal, "BackOff", back_off.clone());
+            let mut held = held(("ErrImagePull", "ImagePullBackOff"), error.to_string(), FIRST_PULL);
+            held.later_message = format!("{back_off}: ErrImagePull: {error}");
+            Err(held)
+        }
+    }
+}
+
+/// What is known of a container before it runs.
+struct Prepared {
+    environment: Vec<(String, String)>,
+    arguments: Vec<String>,
+    mounts: Vec<Mount>,
+    user: String,
+    groups: Vec<u32>,
+    folder: String,
+    scratch: PathBuf,
+    capabilities: Option<u64>,
+}
+
+async fn configure(job: &Job<'_>, spec: &Container, image: &Image) -> Result<Prepared, String> {
+    let sources = job.shared.sources(job.pod, Some(spec), job.sandbox).await?;
+    let environment = environment(job.pod, spec, &image.environment, &sources)?;
+    let arguments = arguments(spec, image, &environment);
+    if arguments.is_empty() {
+        return Err("no command specified".to_owned());
+    }
+    let home = home(job.shared, job.pod);
+    let folder = home.join("containers").join(&spec.name);
+    let scratch = folder.join(job.run.to_string());
+    let made = fs::create_dir_all(&scratch)
+        .and_then(|()| fs::write(scratch.join("termination-log"), ""))
+        .and_then(|()| {
+            let open = fs::Permissions::from_mode(0o666);
+            fs::set_permissions(scratch.join("termination-log"), open)
+        });
+    made.map_err(|error| format!("cannot make the container's folder: {error}"))?;
+    forget_older(&folder, job.run);
+    let known: BTreeMap<_, _> = environment.iter().cloned().collect();
+    let mounts = mounts(job, spec, &home, &scratch, &known)?;
+    let context = spec.security_context.as_ref();
+    let (user, groups) = identity_of(job.pod, context, image)?;
+    let folder = spec.working_dir.clone().filter(|folder| !folder.is_empty());
+    let folder = folder.unwrap_or_else(|| image.folder.clone());
+    let folder = if folder.is_empty() { "/".to_owned() } else { folder };
+    let privileged = context.and_then(|context| context.privileged) == Some(true);
+    let changes = context.and_then(|context| context.capabilities.as_ref());
+    let capabilities = (!privileged).then(|| capabilities::kept(changes));
+    Ok(Prepared { environment, arguments, mounts, user, groups, folder, scratch, capabilities })
+}
+
+/// Files of the run before the last one are of no use.
+fn forget_older(folder: &Path, run: i32) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let number: Option<i32> = entry.file_name().to_string_lossy().parse().ok();
+        if number.is_some_and(|number| number < run) {
+            // It goes with the pod otherwise.
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+fn arguments(spec: &Container, image: &Image, environment: &[(String, String)]) -> Vec<String> {
+    let known: BTreeMap<_, _> = environment.iter().cloned().collect();
+    let own = |list: &Option<Vec<String>>| {
+        list.as_ref()
+            .filter(|list| !list.is_empty())
+            .map(|list| list.iter().map(|text| expand(text, &known)).collect::<Vec<_>>())
+    };
+    match (own(&spec.command), own(&spec.args)) {
+        (Some(command), args) => [command, args.unwrap_or_default()].concat(),
+        (None, Some(args)) => [image.entrypoint.clone(), args].concat(),
+        (None, None) => [image.entrypoint.clone(), image.arguments.clone()].concat(),
+    }
+}
+
+fn mounts(
+    job: &Job<'_>,
+    spec: &Container,
+    home: &Path,
+    scratch: &Path,
+    known: &BTreeMap<String, String>,
+) -> Result<Vec<Mount>, String> {
+    let file = |name: &str, target: &str| Mount {
+        source: home.join(name),
+        target: PathBuf::from(target),
+        read_only: false,
+    };
+    let mut all = vec![
+        file("hosts", "/etc/hosts"),
+        file("resolv.conf", "/etc/resolv.conf"),
+        file("hostname", "/etc/hostname"),
+    ];
+    let target = spec.termination_message_path.as_deref().unwrap_or(TERMINATION_PATH);
+    all.push(Mount {
+        source: scratch.join("termination-log"),
+        target: PathBuf::from(target),
+        read_only: false,
+    });
+    for mount in spec.volume_mounts.iter().flatten() {
+        let volume = job
+            .volumes
+            .get(&mount.name)
+            .ok_or_else(|| format!("volume {} does not exist", mount.name))?;
+        let sub = match (&mount.sub_path, &mount.sub_path_expr) {
+            (_, Some(expression)) => Some(expand(expression, known)),
+            (sub, None) => sub.clone(),
+        };
+        let source = volumes::below(volume, sub.as_deref().unwrap_or_default())?;
+        all.retain(|other| other.target != Path::new(&mount.mount_path));
+        all.push(Mount {
+            source,
+            target: PathBuf::from(&mount.mount_path),
+            read_only: mount.read_only == Some(true),
+        });
+    }
+    Ok(all)
+}
+
+/// As whom a container runs: its own settings before the pod's before the image's.
+fn identity_of(
+    pod: &Pod,
+    own: Option<&SecurityContext>,
+    image: &Image,
+) -> Result<(String, Vec<u32>), String> {
+    let pod = pod.spec.as_ref().and_then(|spec| spec.security_context.as_ref());
+    let uid = own.and_then(|own| own.run_as_user).or(pod.and_then(|pod| pod.run_as_user));
+    let gid = own.and_then(|own| own.run_as_group).or(pod.and_then(|pod| pod.run_as_group));
+    let non_root = own.and_then(|own| own.run_as_non_root).or(pod.and_then(|pod| pod.run_as_non_root));
+    let user = match (uid, gid) {
+        (Some(uid), Some(gid)) => format!("{uid}:{gid}"),
+        (Some(uid), None) => uid.to_string(),
+        (None, Some(gid)) => {
+            let name = image.user.split(':').next().filter(|name| !name.is_empty());
+            format!("{}:{gid}", name.unwrap_or("0"))
+        }
+        (None, None) => image.user.clone(),
+    };
+    let is_root = matches!(user.split(':').next(), Some("" | "0" | "root") | None);
+    if non_root == Some(true) && is_root {
+        return Err("container has runAsNonRoot and image will run as root".to_owned());
+    }
+    let groups = pod.map(|pod| {
+        let extra = pod.supplemental_groups.iter().flatten().chain(&pod.fs_group);
+        extra.filter_map(|group| u32::try_from(*group).ok()).collect()
+    });
+    Ok((user, groups.unwrap_or_default()))
+}
+
+async fn run(job: Job<'_>, role: Role, spec: &Container, prepared: Prepared, image: Image) -> Happening {
+    let name = spec.name.clone();
+    match try_run(&job, spec, prepared, image).await {
+        Ok((begun, None)) => {
+            job.tell(role, spec, Severity::Normal, "Started", format!("Started container {name}"));
+            after_start(&job, role, spec, &begun).await;
+            Happening::Begun(name, Ok(begun))
+        }
+        Ok((begun, Some(message))) => {
+            let message = format!("Error: failed to start container \"{name}\": {message}");
+            job.tell(role, spec, Severity::Warning, "Failed", message.clone());
+            Happening::NotRun(name, begun, message)
+        }
+        Err(error) => {
+            let reason = "CreateContainerError";
+            job.tell(role, spec, Severity::Warning, "Failed", format!("Error: {error}"));
+            Happening::Begun(name, Err(held((reason, reason), error, CONFIG)))
+        }
+    }
+}
+
+/// Runs the hook that goes with the start; a container whose hook fails is stopped.
+async fn after_start(job: &Job<'_>, role: Role, spec: &Container, begun: &Begun) {
+    let hook = spec.lifecycle.as_ref().and_then(|lifecycle| lifecycle.post_start.as_ref());
+    let Some(hook) = hook else { return };
+    let place = Live { sandbox: job.sandbox.clone(), container: begun.live() };
+    let program = &job.shared.settings.program;
+    if let Err(error) = hooks::run(hook, &place, job.pod, &spec.name, program).await {
+        let message = format!("PostStartHook failed: {error}");
+        job.tell(role, spec, Severity::Warning, "FailedPostStartHook", message);
+        begun.process.signal(rustix::process::Signal::KILL);
+    }
+}
+
+impl Begun {
+    /// How others see it.
+    pub(super) fn live(&self) -> LiveContainer {
+        LiveContainer {
+            process: self.process.clone(),
+            log: self.log.clone(),
+            io: Arc::clone(&self.io),
+            environment: Arc::clone(&self.environment),
+            user: self.user.clone(),
+            folder: self.folder.clone(),
+            capabilities: self.capabilities,
+            cgroups: self.group.folders(),
+            group: self.group.clone(),
+        }
+    }
+}
+
+/// Starts the process. A program that cannot be run is told beside the container that was made for it.
+async fn try_run(
+    job: &Job<'_>,
+    spec: &Container,
+    prepared: Prepared,
+    image: Image,
+) -> Result<(Begun, Option<String>), String> {
+    let folder = logs::folder(&job.shared.settings.data_dir, identity(job.pod), &spec.name);
+    let log = Log::create(&folder, job.run).map_err(|error| format!("cannot write logs: {error}"))?;
+    forget_logs(&folder, job.run);
+    let (io, stdin, terminal) = Io::make(spec.stdin == Some(true), spec.tty == Some(true))
+        .map_err(|error| format!("cannot make standard streams: {error}"))?;
+    let unique = uuid::Uuid::from_u128(job.shared.random()).simple().to_string();
+    let group = job.shared.groups.group(&unique, Limits::of(spec));
+    let context = spec.security_context.as_ref();
+    let launch = Launch {
+        place: Place::New(Root {
+            image: image.root.clone(),
+            scratch: prepared.scratch.clone(),
+            read_only: context.and_then(|one| one.read_only_root_filesystem) == Some(true),
+            mounts: prepared.mounts,
+        }),
+        arguments: prepared.arguments,
+        environment: prepared.environment,
+        folder: prepared.folder,
+        user: prepared.user,
+        groups: prepared.groups,
+        stdin,
+        terminal,
+        capabilities: prepared.capabilities,
+        no_new_privileges: context.and_then(|one| one.allow_privilege_escalation) == Some(false),
+        cgroups: Some(group.folders()).filter(|folders| !folders.is_empty()),
+    };
+    let started = Process::start(job.sandbox, &job.shared.settings.program, &launch).await;
+    let (process, pipes, failure) = match started {
+        Ok((process, output)) => (process, output, None),
+        Err(StartError::Program { message, process }) => {
+            (process, Output::default(), Some(message))
+        }
+        Err(error @ StartError::System(_)) => {
+            group.remove();
+            return Err(error.to_string());
+        }
+    };
+    io.begun();
+    let io = Arc::new(io);
+    let output = if failure.is_none() { follow(&log, pipes, &io) } else { Vec::new() };
+    let begun = Begun {
+        process,
+        io,
+        log,
+        output,
+        id: format!("serin://{unique}{unique}"),
+        image: image.id,
+        environment: Arc::new(launch.environment),
+        user: launch.user,
+        folder: launch.folder,
+        termination_log: prepared.scratch.join("termination-log"),
+        group,
+        capabilities: launch.capabilities,
+    };
+    Ok((begun, failure))
+}
+
+/// Keeps the log of this run and of the one before.
+fn forget_logs(folder: &Path, run: i32) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let number: Option<i32> = name.split('.').next().and_then(|number| number.parse().ok());
+        if number.is_some_and(|number| number < run - 1) {
+            // It goes with the pod otherwise.
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
+fn follow(log: &Log, output: Output, io: &Io) -> Vec<JoinHandle<()>> {
+    let mut tasks = Vec::new();
+    if let Some(terminal) = io.terminal().cloned() {
+        let log = log.clone();
+        tasks.push(tokio::spawn(async move { log.follow(Stream::Out, terminal).await }));
+    }
+    for (stream, pipe) in [(Stream::Out, output.stdout), (Stream::Err, output.stderr)] {
+        if let Some(pipe) = pipe {
+            let log = log.clone();
+            tasks.push(tokio::spawn(async move { log.follow(stream, pipe).await }));
+        }
+    }
+    tasks
+}
+
+/// What a container left to be told: its termination log, or the end of its log.
+pub(super) fn termination_message(spec: Option<&Container>, path: &Path, exit: Exit, log: &Log) -> Option<String> {
+    let text = fs::read(path).unwrap_or_default();
+    if !text.is_empty() {
+        let cut = text.get(..TERMINATION_LOG).unwrap_or(&text);
+        return Some(String::from_utf8_lossy(cut).into_owned());
+    }
+    let policy = spec.and_then(|spec| spec.termination_message_policy.as_deref());
+    if policy == Some("FallbackToLogsOnError") && exit.code != 0 {
+        return log.last_lines(80, 2048).filter(|text| !text.is_empty());
+    }
+    None
+}
+
+/// Removes what a pod had on disk.
+pub(super) async fn delete_files(shared: &Shared, pod: &Pod) {
+    let (namespace, name, uid) = identity(pod);
+    let home = home(shared, pod);
+    let logs = shared.settings.data_dir.join("logs").join(format!("{namespace}_{name}_{uid}"));
+    let removed = tokio::task::spawn_blocking(move || {
+        for folder in [home, logs] {
+            match fs::remove_dir_all(&folder) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    tracing::warn!(folder = %folder.display(), %error, "files of a pod are left");
+                }
+                _ => {}
+            }
+        }
+    });
+    // It only fails where the runtime ends.
+    let _ = removed.await;
+}

@@ -1,0 +1,6 @@
+//! Pods that really run: a node over an API server in this process, with small shell programs as images.
+//!
+//! They need namespaces; where the system gives none they say so and pass.
+
+mod pods;
+mod world;
