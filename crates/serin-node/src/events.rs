@@ -61,7 +61,13 @@ impl Events {
     }
 
     /// Tells of a pod what the scheduler did.
-    pub(crate) fn scheduled(&self, pod: &Pod, severity: Severity, reason: &'static str, text: String) {
+    pub(crate) fn scheduled(
+        &self,
+        pod: &Pod,
+        severity: Severity,
+        reason: &'static str,
+        text: String,
+    ) {
         self.send("default-scheduler", pod, None, (severity, reason, text));
     }
 

@@ -64,7 +64,8 @@ pub(crate) fn of_action(
     sandbox: &Sandbox,
 ) -> Result<Asked, String> {
     if action.scheme.as_deref() == Some("HTTPS") {
-        return Err("probes and hooks with scheme HTTPS are not supported; use tcpSocket or exec".to_owned());
+        return Err("probes and hooks with scheme HTTPS are not supported; use tcpSocket or exec"
+            .to_owned());
     }
     let ip = address(action.host.as_deref(), sandbox)?;
     let address = SocketAddr::new(ip, port(&action.port, container)?);
@@ -97,7 +98,8 @@ pub(crate) async fn get(sandbox: &Sandbox, asked: &Asked) -> Result<Answer, Stri
     let (mut sender, connection) = handshake.await.map_err(|error| failed(&error))?;
     let driver = tokio::spawn(connection);
     let mut request = Request::get(&asked.path).header(http::header::HOST, &asked.host);
-    let has = |wanted: &str| asked.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(wanted));
+    let has =
+        |wanted: &str| asked.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(wanted));
     if !has("user-agent") {
         request = request.header(http::header::USER_AGENT, "kube-probe/1.33");
     }

@@ -97,11 +97,8 @@ impl Images {
     fn mapped(&self, image: &str) -> Result<Option<Image>, ImageError> {
         let mapping = self.mappings.iter().find(|(glob, _)| pattern::matches_image(glob, image));
         let Some((glob, line)) = mapping else { return Ok(None) };
-        let failed = |problem| ImageError::Mapping {
-            pattern: glob.clone(),
-            line: line.clone(),
-            problem,
-        };
+        let failed =
+            |problem| ImageError::Mapping { pattern: glob.clone(), line: line.clone(), problem };
         let entrypoint = pattern::words(line).map_err(failed)?;
         if entrypoint.is_empty() {
             return Err(failed("is empty"));

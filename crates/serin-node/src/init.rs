@@ -36,11 +36,8 @@ pub const ARGUMENT: &str = "__pod";
 /// process must have one thread. When it returns something, the program ends with it.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> Option<ExitCode> {
     args.into_iter().nth(1).filter(|argument| argument == ARGUMENT)?;
-    let mut control = match open_control() {
-        Ok(control) => control,
-        // Not started by a node: there is nobody to tell.
-        Err(_) => return Some(ExitCode::from(125)),
-    };
+    // Without it, it was not started by a node, and there is nobody to tell.
+    let Ok(mut control) = open_control() else { return Some(ExitCode::from(125)) };
     let result = read_launch(&mut control).and_then(|launch| start(&launch, &control));
     Some(match result {
         Ok(code) => code,

@@ -3,6 +3,8 @@
 //! It watches the pods that are bound to it and makes them so. The mesh is the only network that pods have; connections into and
 //! out of a pod go through sockets made in its network namespace, which this crate hands to whoever carries them.
 
+#![allow(dead_code, reason = "readers of logs and probes come in the next step")]
+
 mod addresses;
 mod capabilities;
 mod cgroups;

@@ -97,7 +97,7 @@ impl Process {
         let pid = child.id();
         let raw = i32::try_from(pid).ok().and_then(Pid::from_raw);
         let raw = raw.ok_or_else(|| io::Error::other("no process ID"))?;
-        let handle = AsyncFd::new(pidfd_open(raw, PidfdFlags::empty())?)?;
+        let handle = crate::sys::watched(pidfd_open(raw, PidfdFlags::empty())?)?;
         Ok(Self { inner: Arc::new(Inner { pid, handle, child: Mutex::new(child) }) })
     }
 

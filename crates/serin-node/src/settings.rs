@@ -12,7 +12,8 @@ pub type StandIn = Arc<dyn Fn(&str) -> Option<Vec<String>> + Send + Sync>;
 
 /// Waits until nobody sends requests to a pod any more. The node waits for it before it stops a deleted pod, and for no longer than
 /// [`Settings::drain_limit`] or the pod's grace period.
-pub type BeforeStop = Arc<dyn Fn(Leaving) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
+pub type BeforeStop =
+    Arc<dyn Fn(Leaving) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
 
 /// A pod that is about to be stopped.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -101,7 +101,7 @@ impl Terminal {
         let name = ptsname(&fd, Vec::new())?;
         rustix::fs::fcntl_setfl(&fd, rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::RDWR)?;
         let path = PathBuf::from(name.to_string_lossy().into_owned());
-        Ok((Self { fd: Arc::new(AsyncFd::new(fd)?) }, path))
+        Ok((Self { fd: Arc::new(crate::sys::watched(fd)?) }, path))
     }
 
     /// Sets its size in characters.
@@ -141,9 +141,8 @@ impl AsyncWrite for Terminal {
     ) -> std::task::Poll<io::Result<usize>> {
         loop {
             let mut ready = std::task::ready!(self.fd.poll_write_ready(cx))?;
-            match ready.try_io(|fd| Ok(rustix::io::write(fd, bytes)?)) {
-                Ok(result) => return std::task::Poll::Ready(result),
-                Err(_) => {}
+            if let Ok(result) = ready.try_io(|fd| Ok(rustix::io::write(fd, bytes)?)) {
+                return std::task::Poll::Ready(result);
             }
         }
     }

@@ -3,11 +3,13 @@
 //! Each function here is safe to call, for the reason that stands at its block.
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 use std::sync::atomic::{AtomicI32, Ordering};
 
 use rustix::thread::{UnshareFlags, unshare_unsafe};
+use tokio::io::unix::AsyncFd;
 
 /// Signals that the first process of a container hands on to its program.
 const FORWARDED: [libc::c_int; 9] = [
@@ -38,7 +40,10 @@ pub(crate) fn before_exec(
     command: &mut Command,
     prepare: impl FnMut() -> io::Result<()> + Send + Sync + 'static,
 ) {
-    #[expect(unsafe_code, reason = "callers obey the sentence above, and their process has one thread")]
+    #[expect(
+        unsafe_code,
+        reason = "callers obey the sentence above, and their process has one thread"
+    )]
     // SAFETY: the closure is limited as documented; the forking process is single-threaded.
     unsafe {
         command.pre_exec(prepare);
@@ -54,7 +59,10 @@ pub(crate) fn forward_signals_to(program: i32) {
 /// are for a program that has not installed its handlers yet.
 pub(crate) fn catch_signals() -> io::Result<()> {
     for signal in FORWARDED {
-        #[expect(unsafe_code, reason = "the handler only loads an atomic and calls kill, which may be called from a handler")]
+        #[expect(
+            unsafe_code,
+            reason = "the handler only loads an atomic and calls kill, which may be called from a handler"
+        )]
         // SAFETY: the structure is valid when zeroed, the handler has the right type and is async-signal-safe.
         let result = unsafe {
             let mut action: libc::sigaction = std::mem::zeroed();
@@ -77,5 +85,14 @@ extern "C" fn forward(signal: libc::c_int) {
         unsafe {
             libc::kill(program, signal);
         }
+    }
+}
+
+/// A descriptor that tokio tells of. It is owned, so it stays open for as long as it is watched.
+pub(crate) fn watched(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    #[expect(unsafe_code, reason = "an owned descriptor is always the same one")]
+    // SAFETY: the descriptor of an OwnedFd does not change, and nobody closes it while the AsyncFd holds it.
+    unsafe {
+        AsyncFd::register(fd).map_err(io::Error::from)
     }
 }

@@ -25,12 +25,12 @@ pub(super) fn matches_image(pattern: &str, image: &str) -> bool {
 fn matches(pattern: &[u8], name: &[u8]) -> bool {
     match pattern.split_first() {
         None => name.is_empty(),
-        Some((b'*', rest)) => (0..=name.len()).any(|skip| {
-            matches(rest, name.get(skip..).unwrap_or_default())
-        }),
-        Some((byte, rest)) => name.split_first().is_some_and(|(first, name)| {
-            first == byte && matches(rest, name)
-        }),
+        Some((b'*', rest)) => {
+            (0..=name.len()).any(|skip| matches(rest, name.get(skip..).unwrap_or_default()))
+        }
+        Some((byte, rest)) => {
+            name.split_first().is_some_and(|(first, name)| first == byte && matches(rest, name))
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fs::{self, File};
-use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom};
+use std::io::{self, BufReader, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
@@ -37,7 +37,7 @@ pub(crate) fn read(
     growth: Option<watch::Receiver<u64>>,
 ) -> io::Result<impl Stream<Item = Bytes> + Send + use<>> {
     let path = folder.join(format!("{run}.log"));
-    let mut reader = Reader { ask, path: path.clone(), file: None, part: Vec::new(), sent: 0 };
+    let mut reader = Reader { ask, path, file: None, part: Vec::new(), sent: 0 };
     let first = reader.first()?;
     let growth = growth.filter(|_| reader.ask.follow);
     let state = (reader, growth, Some(first));

@@ -258,7 +258,7 @@ fn services(pod: &Pod, services: &[Service]) -> Vec<(String, String)> {
         let name = service.metadata.name.as_deref().unwrap_or_default();
         let home = service.metadata.namespace.as_deref().unwrap_or_default();
         let is_api = home == "default" && name == "kubernetes";
-        if !is_api && !(links && home == namespace) {
+        if !(is_api || links && home == namespace) {
             continue;
         }
         let Some(spec) = &service.spec else { continue };
@@ -276,7 +276,8 @@ fn services(pod: &Pod, services: &[Service]) -> Vec<(String, String)> {
                 out.push((format!("{prefix}_SERVICE_PORT_{name}"), port.port.to_string()));
             }
         }
-        let url = |protocol: &str, port: i32| format!("{}://{address}:{port}", protocol.to_lowercase());
+        let url =
+            |protocol: &str, port: i32| format!("{}://{address}:{port}", protocol.to_lowercase());
         let protocol = |name: &Option<String>| name.clone().unwrap_or_else(|| "TCP".to_owned());
         out.push((format!("{prefix}_PORT"), url(&protocol(&first.protocol), first.port)));
         for port in ports {

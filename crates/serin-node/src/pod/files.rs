@@ -55,14 +55,11 @@ pub(crate) fn resolv_conf(pod: &Pod, server: Ipv4Addr, domain: &str, host: &str)
     let spec = pod.spec.as_ref().unwrap_or(&none);
     let namespace = pod.metadata.namespace.as_deref().unwrap_or("default");
     let policy = spec.dns_policy.as_deref().unwrap_or("ClusterFirst");
-    let cluster = policy == "ClusterFirstWithHostNet"
-        || policy == "ClusterFirst" && !uses_host_network(spec);
+    let cluster =
+        policy == "ClusterFirstWithHostNet" || policy == "ClusterFirst" && !uses_host_network(spec);
     let (mut servers, mut searches, mut options) = if cluster {
-        let searches = [
-            format!("{namespace}.svc.{domain}"),
-            format!("svc.{domain}"),
-            domain.to_owned(),
-        ];
+        let searches =
+            [format!("{namespace}.svc.{domain}"), format!("svc.{domain}"), domain.to_owned()];
         (vec![server.to_string()], searches.to_vec(), vec!["ndots:5".to_owned()])
     } else if policy == "None" {
         (Vec::new(), Vec::new(), Vec::new())
@@ -139,9 +136,13 @@ mod tests {
         let cluster = "search shop.svc.cluster.local svc.cluster.local cluster.local\n\
                        nameserver 10.96.0.10\noptions ndots:5\n";
         check(json!({"containers": []}), cluster);
-        check(json!({"containers": [], "dnsPolicy": "Default"}), "search lan\nnameserver 1.1.1.1\n");
+        check(
+            json!({"containers": [], "dnsPolicy": "Default"}),
+            "search lan\nnameserver 1.1.1.1\n",
+        );
         check(json!({"containers": [], "hostNetwork": true}), "search lan\nnameserver 1.1.1.1\n");
-        let config = json!({"nameservers": ["9.9.9.9"], "options": [{"name": "ndots", "value": "2"}]});
+        let config =
+            json!({"nameservers": ["9.9.9.9"], "options": [{"name": "ndots", "value": "2"}]});
         check(
             json!({"containers": [], "dnsPolicy": "None", "dnsConfig": config}),
             "nameserver 9.9.9.9\noptions ndots:2\n",

@@ -29,8 +29,6 @@ pub(crate) struct Seen {
     pub containers: BTreeMap<String, Observed>,
     /// Whether it may be stopped: nobody sends requests any more.
     pub drain: Drain,
-    /// When it was seen to be on its way out.
-    pub stopping_since: Option<Timestamp>,
     /// Why the pod has failed as a whole: reason and message.
     pub failed: Option<(String, String)>,
     /// When the node saw it first.
@@ -88,9 +86,10 @@ pub(crate) struct Observed {
 }
 
 /// How a container is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) enum State {
     /// It has not been started.
+    #[default]
     New,
     /// It is being started: image, environment, volumes.
     Starting,
@@ -100,12 +99,6 @@ pub(crate) enum State {
     Running(Running),
     /// It has ended.
     Ended(Ended),
-}
-
-impl Default for State {
-    fn default() -> Self {
-        Self::New
-    }
 }
 
 /// Why a container could not be started.
@@ -334,14 +327,18 @@ fn leave(pod: &Pod, seen: &Seen, plan: &mut Plan) {
 
 /// Stops the containers; the sidecars after all others, the last one first.
 fn stop_all(pod: &Pod, seen: &Seen, grace: i64, plan: &mut Plan) {
-    let mut first =
-        containers(pod).filter(|(role, container)| {
-            *role != Role::Sidecar && seen.is_alive(&container.name)
-        })
+    let mut first = containers(pod)
+        .filter(|(role, container)| *role != Role::Sidecar && seen.is_alive(&container.name))
         .peekable();
     if first.peek().is_some() {
         for (_, container) in first {
-            stop(seen, &container.name, &format!("Stopping container {}", container.name), grace, plan);
+            stop(
+                seen,
+                &container.name,
+                &format!("Stopping container {}", container.name),
+                grace,
+                plan,
+            );
         }
         return;
     }
@@ -358,7 +355,11 @@ fn stop(seen: &Seen, name: &str, message: &str, grace: i64, plan: &mut Plan) {
         && !running.stopping
     {
         let grace = u64::try_from(grace).unwrap_or(0);
-        plan.actions.push(Action::Stop { name: name.to_owned(), message: message.to_owned(), grace });
+        plan.actions.push(Action::Stop {
+            name: name.to_owned(),
+            message: message.to_owned(),
+            grace,
+        });
     }
 }
 

@@ -33,9 +33,8 @@ pub(crate) fn status(pod: &Pod, seen: &Seen, place: &Whereabouts, now: Timestamp
     let main = of(|role| role == Role::Main);
     let phase = view.phase(&old);
     let conditions = view.conditions(&phase, &old, &init, &main);
-    let (reason, message) = seen.failed.clone().map_or((None, None), |(reason, message)| {
-        (Some(reason), Some(message))
-    });
+    let (reason, message) =
+        seen.failed.clone().map_or((None, None), |(reason, message)| (Some(reason), Some(message)));
     PodStatus {
         phase: Some(phase),
         conditions: Some(conditions),
@@ -180,7 +179,8 @@ impl View<'_> {
                     || observed.last.is_some()
             })
         };
-        let initialized = self.seen.initialized || containers(self.pod).all(|(role, _)| role == Role::Main);
+        let initialized =
+            self.seen.initialized || containers(self.pod).all(|(role, _)| role == Role::Main);
         let running = initialized && main().all(|(_, container)| begun(&container.name));
         if running { "Running" } else { "Pending" }.to_owned()
     }
@@ -241,9 +241,8 @@ impl View<'_> {
         if self.seen.initialized || init.is_empty() {
             return Ok(());
         }
-        let incomplete_ones = names(init.iter().filter(|status| {
-            !status.ready && !(status.started == Some(true))
-        }));
+        let incomplete_ones =
+            names(init.iter().filter(|status| !status.ready && status.started != Some(true)));
         Err(("ContainersNotInitialized", Some(incomplete("incomplete", &incomplete_ones))))
     }
 
@@ -252,11 +251,14 @@ impl View<'_> {
         let spec = self.pod.spec.as_ref();
         let gates = spec.and_then(|spec| spec.readiness_gates.as_deref()).unwrap_or_default();
         for gate in gates {
-            let is_true = old
-                .iter()
-                .any(|condition| condition.type_ == gate.condition_type && condition.status == "True");
+            let is_true = old.iter().any(|condition| {
+                condition.type_ == gate.condition_type && condition.status == "True"
+            });
             if !is_true {
-                let message = format!("corresponding condition of pod readiness gate \"{}\" does not exist.", gate.condition_type);
+                let message = format!(
+                    "corresponding condition of pod readiness gate \"{}\" does not exist.",
+                    gate.condition_type
+                );
                 return Err(("ReadinessGatesNotReady", Some(message)));
             }
         }

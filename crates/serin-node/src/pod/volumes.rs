@@ -46,8 +46,9 @@ pub(crate) async fn prepare(
     }
     let sources = shared.sources(pod, None, sandbox).await?;
     for volume in volumes {
-        let failed =
-            |error: String| format!("MountVolume.SetUp failed for volume \"{}\" : {error}", volume.name);
+        let failed = |error: String| {
+            format!("MountVolume.SetUp failed for volume \"{}\" : {error}", volume.name)
+        };
         let folder = home.join("volumes").join(&volume.name);
         let context = Context { shared, pod, sources: &sources };
         let path = context.one(volume, folder).await.map_err(failed)?;
@@ -67,11 +68,16 @@ pub(crate) fn below(volume: &Path, sub: &str) -> Result<PathBuf, String> {
     }
     let path = volume.join(relative);
     if !path.exists() {
-        fs::create_dir_all(&path).map_err(|error| format!("cannot make subPath {sub:?}: {error}"))?;
+        fs::create_dir_all(&path)
+            .map_err(|error| format!("cannot make subPath {sub:?}: {error}"))?;
     }
     let real = path.canonicalize().map_err(|error| format!("subPath {sub:?}: {error}"))?;
     let root = volume.canonicalize().map_err(|error| format!("subPath {sub:?}: {error}"))?;
-    if real.starts_with(root) { Ok(real) } else { Err(format!("subPath {sub:?} leads out of the volume")) }
+    if real.starts_with(root) {
+        Ok(real)
+    } else {
+        Err(format!("subPath {sub:?} leads out of the volume"))
+    }
 }
 
 struct Context<'a> {
@@ -179,9 +185,9 @@ impl Context<'_> {
         let made = api.create_token_request(&account, &PostParams::default(), &request).await;
         match made {
             Ok(made) => Ok(made.status.map(|status| status.token).unwrap_or_default()),
-            Err(error) => {
-                Err(format!("failed to fetch token: cannot create a token for serviceaccount {account:?}: {error}"))
-            }
+            Err(error) => Err(format!(
+                "failed to fetch token: cannot create a token for serviceaccount {account:?}: {error}"
+            )),
         }
     }
 }
@@ -205,7 +211,11 @@ fn host_path(host: &HostPathVolumeSource) -> Result<PathBuf, String> {
         "File" | "FileOrCreate" => path.is_file(),
         _ => path.exists(),
     };
-    if fits { Ok(path) } else { Err(format!("hostPath type check failed: {} is not a {kind}", host.path)) }
+    if fits {
+        Ok(path)
+    } else {
+        Err(format!("hostPath type check failed: {} is not a {kind}", host.path))
+    }
 }
 
 fn from_map(
@@ -330,9 +340,8 @@ mod tests {
     use super::*;
 
     fn files(all: &[(&str, &str)]) -> Files {
-        let file = |(path, text): &(&str, &str)| {
-            ((*path).to_owned(), (text.as_bytes().to_vec(), 0o644))
-        };
+        let file =
+            |(path, text): &(&str, &str)| ((*path).to_owned(), (text.as_bytes().to_vec(), 0o644));
         all.iter().map(file).collect()
     }
 
@@ -344,7 +353,10 @@ mod tests {
         publish(folder, &files(&[("a", "1"), ("d/b", "2")])).unwrap();
         assert_eq!([read("a"), read("d/b")], [Some("1".to_owned()), Some("2".to_owned())]);
         publish(folder, &files(&[("a", "3"), ("c", "4")])).unwrap();
-        assert_eq!([read("a"), read("c"), read("d/b")], [Some("3".to_owned()), Some("4".to_owned()), None]);
+        assert_eq!(
+            [read("a"), read("c"), read("d/b")],
+            [Some("3".to_owned()), Some("4".to_owned()), None]
+        );
         let stamp = fs::read_link(folder.join("..data")).unwrap();
         publish(folder, &files(&[("a", "3"), ("c", "4")])).unwrap();
         assert_eq!(fs::read_link(folder.join("..data")).unwrap(), stamp, "nothing has changed");

@@ -3,12 +3,13 @@
 //! What takes time runs in tasks of its own, whose results come back as happenings. The task ends when the pod has, or when it is
 //! told that the object is gone; what it started ends with it.
 
+mod configure;
 mod launch;
+mod recall;
 mod report;
 mod stop;
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -36,7 +37,7 @@ const RETRY: SignedDuration = SignedDuration::from_secs(5);
 const OUTPUT: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// What happened to a pod.
-pub(super) enum Happening {
+enum Happening {
     /// The sandbox and the volumes are there, or why not.
     Prepared(Result<(Sandbox, launch::Volumes), String>),
     /// A container was started, or why not.
@@ -94,7 +95,7 @@ impl Worker {
     pub(crate) fn new(shared: Arc<Shared>, pod: Arc<Pod>, orders: watch::Receiver<Order>) -> Self {
         let (tell, happenings) = mpsc::unbounded_channel();
         let reporter = Reporter::start(&shared, &pod);
-        let seen = recall(&pod, Timestamp::now());
+        let seen = recall::recall(&pod, Timestamp::now());
         Self {
             shared,
             pod,
@@ -215,7 +216,8 @@ impl Worker {
     fn check_deadline(&mut self, now: Timestamp) {
         let over = deadline_of(&self.pod, &self.seen).is_some_and(|deadline| deadline <= now);
         if over && self.seen.failed.is_none() && !is_finished(&self.pod, &self.seen) {
-            let message = "Pod was active on the node longer than the specified deadline".to_owned();
+            let message =
+                "Pod was active on the node longer than the specified deadline".to_owned();
             self.shared.events.tell(
                 &self.pod,
                 None,
@@ -255,7 +257,8 @@ impl Worker {
 
     fn prepare(&mut self) {
         self.seen.ground = Ground::Making;
-        let (shared, pod, tell) = (Arc::clone(&self.shared), Arc::clone(&self.pod), self.tell.clone());
+        let (shared, pod, tell) =
+            (Arc::clone(&self.shared), Arc::clone(&self.pod), self.tell.clone());
         let kept = self.sandbox.clone();
         tokio::spawn(async move {
             let made = launch::prepare(&shared, &pod, kept).await;
@@ -273,10 +276,17 @@ impl Worker {
         }
         observed.begin(now);
         let run = observed.restarts;
-        let (shared, pod, tell) = (Arc::clone(&self.shared), Arc::clone(&self.pod), self.tell.clone());
+        let (shared, pod, tell) =
+            (Arc::clone(&self.shared), Arc::clone(&self.pod), self.tell.clone());
         let (own, volumes) = (name.to_owned(), self.volumes.clone());
         let task = tokio::spawn(async move {
-            let job = launch::Job { shared: &shared, pod: &pod, sandbox: &sandbox, volumes: &volumes, run };
+            let job = launch::Job {
+                shared: &shared,
+                pod: &pod,
+                sandbox: &sandbox,
+                volumes: &volumes,
+                run,
+            };
             let happening = launch::begin(job, own).await;
             // The pod may have gone meanwhile.
             let _ = tell.send(happening);
@@ -338,10 +348,9 @@ impl Worker {
     fn note_prepared(&mut self, made: Result<(Sandbox, launch::Volumes), String>) {
         match made {
             Ok((sandbox, volumes)) => {
-                self.shared.running.insert(LivePod {
-                    pod: Arc::clone(&self.pod),
-                    sandbox: sandbox.clone(),
-                });
+                self.shared
+                    .running
+                    .insert(LivePod { pod: Arc::clone(&self.pod), sandbox: sandbox.clone() });
                 self.sandbox = Some(sandbox);
                 self.volumes = volumes;
                 self.seen.ground = Ground::Ready;
@@ -376,11 +385,7 @@ impl Worker {
             ready: !has_startup && !has_readiness,
             stopping: false,
         });
-        self.shared.running.add(
-            identity(&self.pod).2,
-            &name,
-            begun.live(),
-        );
+        self.shared.running.add(identity(&self.pod).2, &name, begun.live());
         self.watch_end(&name, &begun.process, begun.output);
         let tasks = self.start_probes(&name);
         let live = Live {
@@ -432,7 +437,7 @@ impl Worker {
             message,
             started: live.started,
             finished: Timestamp::now(),
-            id: live.id.clone(),
+            id: live.id,
         });
         self.tell_back_off(name);
     }
@@ -445,8 +450,10 @@ impl Worker {
         let again = super::machine::restarts(role, super::restart_policy(&self.pod), ended.code);
         let going = self.pod.metadata.deletion_timestamp.is_some() || self.seen.leaving;
         if again && !going && observed.held_until(ended, now).is_some() {
-            let message =
-                format!("Back-off restarting failed container {name} in pod {}", full_name(&self.pod));
+            let message = format!(
+                "Back-off restarting failed container {name} in pod {}",
+                full_name(&self.pod)
+            );
             let part = Some(launch::field_path(role, name));
             self.shared.events.tell(&self.pod, part, Severity::Warning, "BackOff", message);
         }
@@ -489,60 +496,4 @@ impl Worker {
             launch::delete_files(&self.shared, &self.pod).await;
         }
     }
-}
-
-/// What the object tells of runs before this node was started.
-fn recall(pod: &Pod, now: Timestamp) -> Seen {
-    let mut seen = Seen::default();
-    let Some(status) = &pod.status else { return seen };
-    seen.start_time = status.start_time.as_ref().map(|time| time.0);
-    if status.phase.as_deref() == Some("Failed")
-        && let Some(reason) = &status.reason
-    {
-        seen.failed = Some((reason.clone(), status.message.clone().unwrap_or_default()));
-    }
-    let all = status.init_container_statuses.iter().chain(&status.container_statuses).flatten();
-    for one in all {
-        let id = one.container_id.clone().unwrap_or_default();
-        let state = one.state.clone().unwrap_or_default();
-        let last = one.last_state.clone().unwrap_or_default().terminated;
-        let mut observed = Observed {
-            restarts: one.restart_count,
-            image: Some(one.image_id.clone()).filter(|image| !image.is_empty()),
-            ..Observed::default()
-        };
-        let ended = |it: &k8s_openapi::api::core::v1::ContainerStateTerminated| Ended {
-            code: it.exit_code,
-            reason: it.reason.clone().unwrap_or_default(),
-            message: it.message.clone(),
-            started: it.started_at.as_ref().map_or(now, |time| time.0),
-            finished: it.finished_at.as_ref().map_or(now, |time| time.0),
-            id: it.container_id.clone().unwrap_or_default(),
-        };
-        observed.last = last.as_ref().map(ended);
-        if let Some(terminated) = &state.terminated {
-            observed.state = State::Ended(ended(terminated));
-        } else if let Some(running) = &state.running {
-            observed.state = State::Ended(Ended {
-                code: 255,
-                reason: "Unknown".to_owned(),
-                message: None,
-                started: running.started_at.as_ref().map_or(now, |time| time.0),
-                finished: now,
-                id,
-            });
-        } else if let Some(last) = observed.last.take() {
-            // It waited for its restart.
-            observed.state = State::Ended(last);
-        }
-        seen.containers.insert(one.name.clone(), observed);
-    }
-    // Sidecars and init containers have to be seen again, except where the pod is over.
-    seen.initialized = matches!(status.phase.as_deref(), Some("Succeeded" | "Failed"));
-    seen
-}
-
-/// The address that a pod had.
-pub(super) fn former_address(pod: &Pod) -> Option<Ipv4Addr> {
-    pod.status.as_ref()?.pod_ip.as_deref()?.parse().ok()
 }

@@ -30,7 +30,10 @@ pub(crate) struct Plan {
 pub(super) fn configure(plan: &Plan) -> io::Result<()> {
     addresses(plan).map_err(|error| context("cannot set up the addresses of a pod", &error))?;
     redirect(plan).map_err(|error| {
-        context("cannot redirect a pod's connections (does the kernel have nf_tables with nat?)", &error)
+        context(
+            "cannot redirect a pod's connections (does the kernel have nf_tables with nat?)",
+            &error,
+        )
     })
 }
 
@@ -61,8 +64,7 @@ fn addresses(plan: &Plan) -> io::Result<()> {
     }
     // family, lengths, tos, table main, protocol boot, scope link, unicast, flags
     let route = [INET, 0, 0, 0, 254, 3, 253, 1, 0, 0, 0, 0];
-    let message =
-        Bytes::new(&route).attribute(4, &index).attribute(7, &plan.address.octets());
+    let message = Bytes::new(&route).attribute(4, &index).attribute(7, &plan.address.octets());
     batch.message(NEW_ROUTE, ACK | CREATE, &message);
     batch.send(None)
 }
@@ -82,8 +84,12 @@ fn redirect(plan: &Plan) -> io::Result<()> {
     batch.message(NEW_TABLE, ACK | CREATE, &Bytes::new(&IPV4).text(1, TABLE));
     // The hook of connections that begin here, where destinations are changed.
     let hook = Bytes::default().number(1, 3).attribute(2, &(-100_i32).to_be_bytes());
-    let chain =
-        Bytes::new(&IPV4).text(1, TABLE).text(3, CHAIN).nested(4, &hook).number(5, 1).text(7, "nat");
+    let chain = Bytes::new(&IPV4)
+        .text(1, TABLE)
+        .text(3, CHAIN)
+        .nested(4, &hook)
+        .number(5, 1)
+        .text(7, "nat");
     batch.message(NEW_CHAIN, ACK | CREATE, &chain);
     let mut rules = vec![destination(&[127])];
     rules.extend([plan.address].iter().chain(&plan.local).map(|ip| destination(&ip.octets())));

@@ -2,7 +2,6 @@ use std::net::TcpListener;
 
 use super::*;
 
-
 fn original(accepted: &std::net::TcpStream) -> SocketAddr {
     socket2::SockRef::from(accepted).original_dst_v4().unwrap().as_socket().unwrap()
 }

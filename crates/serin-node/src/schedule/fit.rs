@@ -66,16 +66,12 @@ fn tolerates(tolerations: &[Toleration], key: &str, value: &str, effect: &str) -
 
 fn selected(spec: &PodSpec, node: &Node) -> bool {
     let labels = node.metadata.labels.clone().unwrap_or_default();
-    let by_selector = spec
-        .node_selector
-        .iter()
-        .flatten()
-        .all(|(key, value)| labels.get(key) == Some(value));
-    let required = spec
-        .affinity
-        .as_ref()
-        .and_then(|affinity| affinity.node_affinity.as_ref())
-        .and_then(|affinity| affinity.required_during_scheduling_ignored_during_execution.as_ref());
+    let by_selector =
+        spec.node_selector.iter().flatten().all(|(key, value)| labels.get(key) == Some(value));
+    let required =
+        spec.affinity.as_ref().and_then(|affinity| affinity.node_affinity.as_ref()).and_then(
+            |affinity| affinity.required_during_scheduling_ignored_during_execution.as_ref(),
+        );
     let name = node.metadata.name.as_deref().unwrap_or_default();
     let by_affinity = required.is_none_or(|required| {
         required.node_selector_terms.iter().any(|term| term_matches(term, &labels, name))
@@ -116,11 +112,7 @@ fn holds(requirement: &NodeSelectorRequirement, value: Option<&str>) -> bool {
     }
 }
 
-fn resources<'a>(
-    pod: &Pod,
-    node: &Node,
-    others: impl Iterator<Item = &'a Pod>,
-) -> Vec<String> {
+fn resources<'a>(pod: &Pod, node: &Node, others: impl Iterator<Item = &'a Pod>) -> Vec<String> {
     let allocatable = node.status.as_ref().and_then(|status| status.allocatable.clone());
     let Some(allocatable) = allocatable else { return Vec::new() };
     let others: Vec<&Pod> = others.collect();

@@ -14,7 +14,9 @@ async fn a_pod_runs_is_ready_has_an_address_and_logs() {
     assert!(address.starts_with("10.244."), "{address}");
     assert!(world.node.network_of(address.parse().unwrap()).is_some());
     world
-        .until("first", |_| (world.log(&pod, "main", 0) == "hello from first on first").then_some(()))
+        .until("first", |_| {
+            (world.log(&pod, "main", 0) == "hello from first on first").then_some(())
+        })
         .await;
     world.delete("first").await;
     world.gone("first").await;

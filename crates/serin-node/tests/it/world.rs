@@ -14,21 +14,20 @@ use serin_node::{Node, Settings};
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A cluster of one node.
-pub struct World {
-    pub client: Client,
-    pub node: Node,
-    pub folder: tempfile::TempDir,
-    pub settings: Settings,
+pub(crate) struct World {
+    pub(crate) client: Client,
+    pub(crate) node: Node,
+    pub(crate) folder: tempfile::TempDir,
 }
 
 impl World {
     /// Starts one, or says why it cannot.
-    pub async fn start() -> Option<Self> {
+    pub(crate) async fn start() -> Option<Self> {
         Self::with(|_| {}).await
     }
 
     /// Starts one with other settings.
-    pub async fn with(change: impl FnOnce(&mut Settings)) -> Option<Self> {
+    pub(crate) async fn with(change: impl FnOnce(&mut Settings)) -> Option<Self> {
         if !may_make_namespaces() {
             println!("skipped: namespaces need root or a user namespace");
             return None;
@@ -45,16 +44,16 @@ impl World {
         let mut settings = Settings::new(folder.path().to_owned(), client.clone(), program);
         settings.images = vec![("sh:*".to_owned(), "sh -c".to_owned())];
         change(&mut settings);
-        let node = Node::start(settings.clone()).await.unwrap();
-        Some(Self { client, node, folder, settings })
+        let node = Node::start(settings).await.unwrap();
+        Some(Self { client, node, folder })
     }
 
-    pub fn pods(&self) -> Api<Pod> {
+    pub(crate) fn pods(&self) -> Api<Pod> {
         Api::default_namespaced(self.client.clone())
     }
 
     /// A pod whose only container `main` runs a script.
-    pub async fn run(&self, name: &str, script: &str, more: Value) -> Pod {
+    pub(crate) async fn run(&self, name: &str, script: &str, more: Value) -> Pod {
         let mut container = json!({"name": "main", "image": "sh:1", "args": [script]});
         let mut spec = json!({});
         for (key, value) in more.as_object().cloned().unwrap_or_default() {
@@ -67,17 +66,21 @@ impl World {
         self.create(json!({"metadata": {"name": name}, "spec": spec})).await
     }
 
-    pub async fn create(&self, pod: Value) -> Pod {
+    pub(crate) async fn create(&self, pod: Value) -> Pod {
         let pod = serde_json::from_value(pod).unwrap();
         self.pods().create(&PostParams::default(), &pod).await.unwrap()
     }
 
-    pub async fn delete(&self, name: &str) {
+    pub(crate) async fn delete(&self, name: &str) {
         self.pods().delete(name, &DeleteParams::default()).await.unwrap();
     }
 
     /// Waits until the pod's JSON is as wanted, and gives what was found.
-    pub async fn until<T: Debug>(&self, name: &str, find: impl Fn(&Value) -> Option<T>) -> T {
+    pub(crate) async fn until<T: Debug>(
+        &self,
+        name: &str,
+        find: impl Fn(&Value) -> Option<T>,
+    ) -> T {
         let mut last = Value::Null;
         let search = async {
             loop {
@@ -97,7 +100,7 @@ impl World {
     }
 
     /// Waits until the pod is ready, and gives its address.
-    pub async fn ready(&self, name: &str) -> String {
+    pub(crate) async fn ready(&self, name: &str) -> String {
         self.until(name, |pod| {
             let ready = pod["status"]["conditions"]
                 .as_array()?
@@ -109,7 +112,7 @@ impl World {
     }
 
     /// Waits until the pod has ended for good, and gives its phase.
-    pub async fn over(&self, name: &str) -> String {
+    pub(crate) async fn over(&self, name: &str) -> String {
         self.until(name, |pod| {
             let phase = pod["status"]["phase"].as_str()?;
             matches!(phase, "Succeeded" | "Failed").then(|| phase.to_owned())
@@ -118,7 +121,7 @@ impl World {
     }
 
     /// Waits until the object is gone.
-    pub async fn gone(&self, name: &str) {
+    pub(crate) async fn gone(&self, name: &str) {
         let search = async {
             while self.pods().get_opt(name).await.unwrap().is_some() {
                 tokio::time::sleep(Duration::from_millis(10)).await;
@@ -128,7 +131,7 @@ impl World {
     }
 
     /// What the first run of a container has printed.
-    pub fn log(&self, pod: &Pod, container: &str, run: u32) -> String {
+    pub(crate) fn log(&self, pod: &Pod, container: &str, run: u32) -> String {
         let meta = &pod.metadata;
         let name = format!(
             "{}_{}_{}",

@@ -37,9 +37,7 @@ fn check(pod: &Pod, seen: &Seen, now: i64, expect: &str) {
     let status = status(pod, seen, &place, at(now));
     let conditions = status.conditions.unwrap();
     let mut text = vec![status.phase.unwrap()];
-    text.extend(
-        conditions.iter().filter(|one| one.status == "True").map(|one| one.type_.clone()),
-    );
+    text.extend(conditions.iter().filter(|one| one.status == "True").map(|one| one.type_.clone()));
     let init = status.init_container_statuses.unwrap_or_default();
     for one in init.iter().chain(status.container_statuses.as_deref().unwrap()) {
         let state = one.state.as_ref().unwrap();
@@ -139,8 +137,18 @@ fn a_container_that_waits_for_its_restart_says_so_and_the_phase_stays() {
 #[test]
 fn pods_that_end_for_good_have_succeeded_or_failed() {
     let pod = pod(json!({"restartPolicy": "Never", "containers": [{"name": "a"}]}));
-    check(&pod, &seen(vec![("a", observed(ended(0)))]), 6, "Succeeded Initialized PodScheduled a=exit 0");
-    check(&pod, &seen(vec![("a", observed(ended(2)))]), 6, "Failed Initialized PodScheduled a=exit 2");
+    check(
+        &pod,
+        &seen(vec![("a", observed(ended(0)))]),
+        6,
+        "Succeeded Initialized PodScheduled a=exit 0",
+    );
+    check(
+        &pod,
+        &seen(vec![("a", observed(ended(2)))]),
+        6,
+        "Failed Initialized PodScheduled a=exit 2",
+    );
 }
 
 #[test]

@@ -3,24 +3,23 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::core::v1::{Container, Pod, SecurityContext};
+use k8s_openapi::api::core::v1::{Container, Pod};
 use tokio::task::JoinHandle;
 
-use super::super::env::{Sources, environment, expand};
 use super::super::machine::Held;
 use super::super::{Role, container, files, identity, uses_host_network, volumes};
-use super::{Happening, former_address};
-use crate::capabilities;
+use super::Happening;
+use super::configure::{Prepared, configure};
+use super::recall::former_address;
 use crate::cgroups::{Group, Limits};
 use crate::events::Severity;
 use crate::hooks;
 use crate::images::Image;
-use crate::init::{Launch, Mount, Place, Root};
+use crate::init::{Launch, Place, Root};
 use crate::logs::{self, Log, Stream};
 use crate::node::Shared;
 use crate::process::{Exit, Output, Process, StartError};
@@ -34,7 +33,6 @@ const FIRST_PULL: SignedDuration = SignedDuration::from_secs(10);
 const CONFIG: SignedDuration = SignedDuration::from_secs(5);
 /// How much of a termination log is kept.
 const TERMINATION_LOG: usize = 4096;
-const TERMINATION_PATH: &str = "/dev/termination-log";
 
 /// Where the volumes of a pod are, by name.
 pub(crate) type Volumes = BTreeMap<String, PathBuf>;
@@ -66,7 +64,7 @@ pub(super) struct Begun {
 }
 
 /// The folder of a pod.
-fn home(shared: &Shared, pod: &Pod) -> PathBuf {
+pub(super) fn home(shared: &Shared, pod: &Pod) -> PathBuf {
     shared.settings.data_dir.join("pods").join(identity(pod).2)
 }
 
@@ -88,7 +86,8 @@ pub(super) async fn prepare(
         Some(sandbox) => sandbox,
         None => make_sandbox(shared, pod).await.map_err(|error| error.to_string())?,
     };
-    write_files(shared, pod, &sandbox).map_err(|error| format!("cannot write the pod's files: {error}"))?;
+    write_files(shared, pod, &sandbox)
+        .map_err(|error| format!("cannot write the pod's files: {error}"))?;
     let volumes = volumes::prepare(shared, pod, &sandbox, &home(shared, pod)).await?;
     Ok((sandbox, volumes))
 }
@@ -124,7 +123,14 @@ fn write_files(shared: &Shared, pod: &Pod, sandbox: &Sandbox) -> io::Result<()> 
 /// Starts a container.
 pub(super) async fn begin(job: Job<'_>, name: String) -> Happening {
     let Some((role, spec)) = container(job.pod, &name) else {
-        return Happening::Begun(name, Err(held(("InvalidContainer", "InvalidContainer"), "no such container".to_owned(), CONFIG)));
+        return Happening::Begun(
+            name,
+            Err(held(
+                ("InvalidContainer", "InvalidContainer"),
+                "no such container".to_owned(),
+                CONFIG,
+            )),
+        );
     };
     let image = match find_image(&job, role, spec) {
         Ok(image) => image,
@@ -179,7 +185,8 @@ fn find_image(job: &Job<'_>, role: Role, spec: &Container) -> Result<Image, Held
         Err(error) => {
             let never = spec.image_pull_policy.as_deref() == Some("Never");
             if never {
-                let message = format!("Container image \"{name}\" is not present with pull policy of Never");
+                let message =
+                    format!("Container image \"{name}\" is not present with pull policy of Never");
                 job.tell(role, spec, Severity::Warning, "ErrImageNeverPull", message.clone());
                 let reason = "ErrImageNeverPull";
                 return Err(held((reason, reason), message, FIRST_PULL));
@@ -190,155 +197,21 @@ fn find_image(job: &Job<'_>, role: Role, spec: &Container) -> Result<Image, Held
             job.tell(role, spec, Severity::Warning, "Failed", "Error: ErrImagePull".to_owned());
             let back_off = format!("Back-off pulling image \"{name}\"");
             job.tell(role, spec, Severity::Normal, "BackOff", back_off.clone());
-            let mut held = held(("ErrImagePull", "ImagePullBackOff"), error.to_string(), FIRST_PULL);
+            let mut held =
+                held(("ErrImagePull", "ImagePullBackOff"), error.to_string(), FIRST_PULL);
             held.later_message = format!("{back_off}: ErrImagePull: {error}");
             Err(held)
         }
     }
 }
 
-/// What is known of a container before it runs.
-struct Prepared {
-    environment: Vec<(String, String)>,
-    arguments: Vec<String>,
-    mounts: Vec<Mount>,
-    user: String,
-    groups: Vec<u32>,
-    folder: String,
-    scratch: PathBuf,
-    capabilities: Option<u64>,
-}
-
-async fn configure(job: &Job<'_>, spec: &Container, image: &Image) -> Result<Prepared, String> {
-    let sources = job.shared.sources(job.pod, Some(spec), job.sandbox).await?;
-    let environment = environment(job.pod, spec, &image.environment, &sources)?;
-    let arguments = arguments(spec, image, &environment);
-    if arguments.is_empty() {
-        return Err("no command specified".to_owned());
-    }
-    let home = home(job.shared, job.pod);
-    let folder = home.join("containers").join(&spec.name);
-    let scratch = folder.join(job.run.to_string());
-    let made = fs::create_dir_all(&scratch)
-        .and_then(|()| fs::write(scratch.join("termination-log"), ""))
-        .and_then(|()| {
-            let open = fs::Permissions::from_mode(0o666);
-            fs::set_permissions(scratch.join("termination-log"), open)
-        });
-    made.map_err(|error| format!("cannot make the container's folder: {error}"))?;
-    forget_older(&folder, job.run);
-    let known: BTreeMap<_, _> = environment.iter().cloned().collect();
-    let mounts = mounts(job, spec, &home, &scratch, &known)?;
-    let context = spec.security_context.as_ref();
-    let (user, groups) = identity_of(job.pod, context, image)?;
-    let folder = spec.working_dir.clone().filter(|folder| !folder.is_empty());
-    let folder = folder.unwrap_or_else(|| image.folder.clone());
-    let folder = if folder.is_empty() { "/".to_owned() } else { folder };
-    let privileged = context.and_then(|context| context.privileged) == Some(true);
-    let changes = context.and_then(|context| context.capabilities.as_ref());
-    let capabilities = (!privileged).then(|| capabilities::kept(changes));
-    Ok(Prepared { environment, arguments, mounts, user, groups, folder, scratch, capabilities })
-}
-
-/// Files of the run before the last one are of no use.
-fn forget_older(folder: &Path, run: i32) {
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        let number: Option<i32> = entry.file_name().to_string_lossy().parse().ok();
-        if number.is_some_and(|number| number < run) {
-            // It goes with the pod otherwise.
-            let _ = fs::remove_dir_all(entry.path());
-        }
-    }
-}
-
-fn arguments(spec: &Container, image: &Image, environment: &[(String, String)]) -> Vec<String> {
-    let known: BTreeMap<_, _> = environment.iter().cloned().collect();
-    let own = |list: &Option<Vec<String>>| {
-        list.as_ref()
-            .filter(|list| !list.is_empty())
-            .map(|list| list.iter().map(|text| expand(text, &known)).collect::<Vec<_>>())
-    };
-    match (own(&spec.command), own(&spec.args)) {
-        (Some(command), args) => [command, args.unwrap_or_default()].concat(),
-        (None, Some(args)) => [image.entrypoint.clone(), args].concat(),
-        (None, None) => [image.entrypoint.clone(), image.arguments.clone()].concat(),
-    }
-}
-
-fn mounts(
-    job: &Job<'_>,
+async fn run(
+    job: Job<'_>,
+    role: Role,
     spec: &Container,
-    home: &Path,
-    scratch: &Path,
-    known: &BTreeMap<String, String>,
-) -> Result<Vec<Mount>, String> {
-    let file = |name: &str, target: &str| Mount {
-        source: home.join(name),
-        target: PathBuf::from(target),
-        read_only: false,
-    };
-    let mut all = vec![
-        file("hosts", "/etc/hosts"),
-        file("resolv.conf", "/etc/resolv.conf"),
-        file("hostname", "/etc/hostname"),
-    ];
-    let target = spec.termination_message_path.as_deref().unwrap_or(TERMINATION_PATH);
-    all.push(Mount {
-        source: scratch.join("termination-log"),
-        target: PathBuf::from(target),
-        read_only: false,
-    });
-    for mount in spec.volume_mounts.iter().flatten() {
-        let volume = job
-            .volumes
-            .get(&mount.name)
-            .ok_or_else(|| format!("volume {} does not exist", mount.name))?;
-        let sub = match (&mount.sub_path, &mount.sub_path_expr) {
-            (_, Some(expression)) => Some(expand(expression, known)),
-            (sub, None) => sub.clone(),
-        };
-        let source = volumes::below(volume, sub.as_deref().unwrap_or_default())?;
-        all.retain(|other| other.target != Path::new(&mount.mount_path));
-        all.push(Mount {
-            source,
-            target: PathBuf::from(&mount.mount_path),
-            read_only: mount.read_only == Some(true),
-        });
-    }
-    Ok(all)
-}
-
-/// As whom a container runs: its own settings before the pod's before the image's.
-fn identity_of(
-    pod: &Pod,
-    own: Option<&SecurityContext>,
-    image: &Image,
-) -> Result<(String, Vec<u32>), String> {
-    let pod = pod.spec.as_ref().and_then(|spec| spec.security_context.as_ref());
-    let uid = own.and_then(|own| own.run_as_user).or(pod.and_then(|pod| pod.run_as_user));
-    let gid = own.and_then(|own| own.run_as_group).or(pod.and_then(|pod| pod.run_as_group));
-    let non_root = own.and_then(|own| own.run_as_non_root).or(pod.and_then(|pod| pod.run_as_non_root));
-    let user = match (uid, gid) {
-        (Some(uid), Some(gid)) => format!("{uid}:{gid}"),
-        (Some(uid), None) => uid.to_string(),
-        (None, Some(gid)) => {
-            let name = image.user.split(':').next().filter(|name| !name.is_empty());
-            format!("{}:{gid}", name.unwrap_or("0"))
-        }
-        (None, None) => image.user.clone(),
-    };
-    let is_root = matches!(user.split(':').next(), Some("" | "0" | "root") | None);
-    if non_root == Some(true) && is_root {
-        return Err("container has runAsNonRoot and image will run as root".to_owned());
-    }
-    let groups = pod.map(|pod| {
-        let extra = pod.supplemental_groups.iter().flatten().chain(&pod.fs_group);
-        extra.filter_map(|group| u32::try_from(*group).ok()).collect()
-    });
-    Ok((user, groups.unwrap_or_default()))
-}
-
-async fn run(job: Job<'_>, role: Role, spec: &Container, prepared: Prepared, image: Image) -> Happening {
+    prepared: Prepared,
+    image: Image,
+) -> Happening {
     let name = spec.name.clone();
     match try_run(&job, spec, prepared, image).await {
         Ok((begun, None)) => {
@@ -397,7 +270,8 @@ async fn try_run(
     image: Image,
 ) -> Result<(Begun, Option<String>), String> {
     let folder = logs::folder(&job.shared.settings.data_dir, identity(job.pod), &spec.name);
-    let log = Log::create(&folder, job.run).map_err(|error| format!("cannot write logs: {error}"))?;
+    let log =
+        Log::create(&folder, job.run).map_err(|error| format!("cannot write logs: {error}"))?;
     forget_logs(&folder, job.run);
     let (io, stdin, terminal) = Io::make(spec.stdin == Some(true), spec.tty == Some(true))
         .map_err(|error| format!("cannot make standard streams: {error}"))?;
@@ -481,7 +355,12 @@ fn follow(log: &Log, output: Output, io: &Io) -> Vec<JoinHandle<()>> {
 }
 
 /// What a container left to be told: its termination log, or the end of its log.
-pub(super) fn termination_message(spec: Option<&Container>, path: &Path, exit: Exit, log: &Log) -> Option<String> {
+pub(super) fn termination_message(
+    spec: Option<&Container>,
+    path: &Path,
+    exit: Exit,
+    log: &Log,
+) -> Option<String> {
     let text = fs::read(path).unwrap_or_default();
     if !text.is_empty() {
         let cut = text.get(..TERMINATION_LOG).unwrap_or(&text);

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-use super::super::machine::State;
 use super::super::container;
+use super::super::machine::State;
 use super::{Worker, launch};
 use crate::events::Severity;
 use crate::hooks;
@@ -18,7 +18,8 @@ impl Worker {
         {
             running.stopping = true;
         }
-        let (Some(live), Some((role, spec))) = (self.live.get(name), container(&self.pod, name)) else {
+        let (Some(live), Some((role, spec))) = (self.live.get(name), container(&self.pod, name))
+        else {
             return;
         };
         let part = Some(launch::field_path(role, name));

@@ -1,0 +1,64 @@
+//! What the object of a pod tells of a node before this one.
+
+use std::net::Ipv4Addr;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{ContainerStateTerminated, Pod};
+
+use super::super::machine::{Ended, Observed, Seen, State};
+
+/// What the object tells of runs before this node was started.
+pub(super) fn recall(pod: &Pod, now: Timestamp) -> Seen {
+    let mut seen = Seen::default();
+    let Some(status) = &pod.status else { return seen };
+    seen.start_time = status.start_time.as_ref().map(|time| time.0);
+    if status.phase.as_deref() == Some("Failed")
+        && let Some(reason) = &status.reason
+    {
+        seen.failed = Some((reason.clone(), status.message.clone().unwrap_or_default()));
+    }
+    let all = status.init_container_statuses.iter().chain(&status.container_statuses).flatten();
+    for one in all {
+        let id = one.container_id.clone().unwrap_or_default();
+        let state = one.state.clone().unwrap_or_default();
+        let last = one.last_state.clone().unwrap_or_default().terminated;
+        let mut observed = Observed {
+            restarts: one.restart_count,
+            image: Some(one.image_id.clone()).filter(|image| !image.is_empty()),
+            ..Observed::default()
+        };
+        let ended = |it: &ContainerStateTerminated| Ended {
+            code: it.exit_code,
+            reason: it.reason.clone().unwrap_or_default(),
+            message: it.message.clone(),
+            started: it.started_at.as_ref().map_or(now, |time| time.0),
+            finished: it.finished_at.as_ref().map_or(now, |time| time.0),
+            id: it.container_id.clone().unwrap_or_default(),
+        };
+        observed.last = last.as_ref().map(ended);
+        if let Some(terminated) = &state.terminated {
+            observed.state = State::Ended(ended(terminated));
+        } else if let Some(running) = &state.running {
+            observed.state = State::Ended(Ended {
+                code: 255,
+                reason: "Unknown".to_owned(),
+                message: None,
+                started: running.started_at.as_ref().map_or(now, |time| time.0),
+                finished: now,
+                id,
+            });
+        } else if let Some(last) = observed.last.take() {
+            // It waited for its restart.
+            observed.state = State::Ended(last);
+        }
+        seen.containers.insert(one.name.clone(), observed);
+    }
+    // Sidecars and init containers have to be seen again, except where the pod is over.
+    seen.initialized = matches!(status.phase.as_deref(), Some("Succeeded" | "Failed"));
+    seen
+}
+
+/// The address that a pod had.
+pub(super) fn former_address(pod: &Pod) -> Option<Ipv4Addr> {
+    pod.status.as_ref()?.pod_ip.as_deref()?.parse().ok()
+}
