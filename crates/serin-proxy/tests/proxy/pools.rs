@@ -213,6 +213,9 @@ fn room_under_the_limit_goes_to_those_that_wait_for_another_endpoint() {
     let second = ask();
     let mut second_stream = second_up.recv_timeout(PATIENCE).unwrap();
     let third = ask();
+    let observer = running.proxy.observer();
+    // Once it has chosen its endpoint it waits for a connection.
+    run(async { while observer.stats().await[0].clusters["up"].requests < 3 {} });
     let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
     second_stream.write_all(answer).unwrap();
     drop(second_stream);
