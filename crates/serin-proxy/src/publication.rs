@@ -23,12 +23,20 @@ pub struct Publication {
     /// opened in a pod's network, for whoever could reach them comes through this proxy already.
     pub network: Option<Arc<dyn Network>>,
     /// Who sends what comes through its listeners, as metrics name it. With a principal, it is in the mesh: what it sends to
-    /// pods of the mesh on this machine is known by construction to be from it.
+    /// pods of the mesh on this machine is known by construction to be from it. A pod without one is outside the mesh: in Istio
+    /// there is no proxy beside it, and so nothing is counted for it as a sender.
     pub workload: Workload,
     /// Where its requests are logged.
     pub access_log: Option<Arc<AccessLog>>,
     /// How its requests are traced; contexts pass through as they came if not at all.
     pub tracing: Option<Arc<Tracing>>,
+}
+
+impl Publication {
+    /// Whether nothing of what the workload sends is counted for it.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.network.is_some() && self.workload.principal.is_empty()
+    }
 }
 
 /// What became of a model that was published.

@@ -28,6 +28,8 @@ pub(crate) struct Snapshot {
     pub(crate) compiled: CompiledModel,
     /// Who sends requests.
     pub(crate) workload: Workload,
+    /// Nothing of what it sends is counted for it.
+    pub(crate) is_silent: bool,
     /// How requests are traced.
     pub(crate) tracing: Option<Arc<Tracing>>,
     /// Where requests are logged.
@@ -84,19 +86,26 @@ impl Maker<'_> {
             ClusterTlsMaker { certificates: self.certificates, problems: &mut problems };
         let clusters =
             Clusters::next(old, model, self.endpoint_sets, self.has_networks, &mut of_clusters);
-        let with_tls = model.listeners.iter().filter(|(_, it)| has_tls(it));
-        let server_tls = with_tls.map(|(name, listener)| {
+        let listeners = model.listeners.clone();
+        let same_listeners = before.filter(|before| before.listeners.is(&listeners));
+        let with_tls: Vec<&Arc<str>> = match same_listeners {
+            Some(before) => before.server_tls.keys().collect(),
+            None => listeners.iter().filter(|(_, it)| has_tls(it)).map(|(name, _)| name).collect(),
+        };
+        let server_tls = with_tls.into_iter().filter_map(|name| {
             let old = before.and_then(|before| before.server_tls.get(name));
-            (Arc::clone(name), chains_tls(listener, self.certificates, old, &mut problems))
+            let listener = listeners.get(name)?;
+            let tls = chains_tls(listener, self.certificates, old, &mut problems);
+            Some((Arc::clone(name), tls))
         });
         let server_tls = server_tls.collect();
-        let listeners = model.listeners.clone();
-        let captured = before.filter(|before| before.listeners.is(&listeners));
-        let captured = captured.map(|before| Arc::clone(&before.captured)).unwrap_or_default();
+        let captured =
+            same_listeners.map(|before| Arc::clone(&before.captured)).unwrap_or_default();
         let snapshot = Snapshot {
             version,
             compiled,
             workload: publication.workload.clone(),
+            is_silent: publication.is_silent(),
             tracing: publication.tracing.clone(),
             access_log: publication.access_log.clone(),
             clusters,

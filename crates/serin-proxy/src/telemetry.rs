@@ -59,6 +59,7 @@ pub(crate) struct Telemetry {
     counters: Rc<Counters>,
     key: Arc<str>,
     source: Cell<SourceId>,
+    is_silent: Cell<bool>,
     workload: RefCell<Workload>,
     log: RefCell<Option<Log>>,
     tracing: RefCell<Option<Arc<Tracing>>>,
@@ -98,6 +99,7 @@ impl Telemetry {
             counters,
             key: Arc::clone(key),
             source: Cell::default(),
+            is_silent: Cell::default(),
             workload: RefCell::default(),
             log: RefCell::default(),
             tracing: RefCell::default(),
@@ -111,6 +113,7 @@ impl Telemetry {
             self.source.set(number);
             *self.workload.borrow_mut() = snapshot.workload.clone();
         }
+        self.is_silent.set(snapshot.is_silent);
         self.set_log(snapshot.access_log.as_ref());
         (*self.tracing.borrow_mut()).clone_from(&snapshot.tracing);
     }
@@ -220,12 +223,16 @@ impl Telemetry {
     fn paths(&self, record: &TcpRecord) -> impl Iterator<Item = Path> + use<> {
         let source = self.source.get();
         let destination = record.destination;
+        let sending = (!self.is_silent.get()).then_some(Reporter::Source);
         let receiving = record.is_received.then_some(Reporter::Destination);
         let path = move |reporter| Path { reporter, source, destination };
-        std::iter::once(Reporter::Source).chain(receiving).map(path)
+        sending.into_iter().chain(receiving).map(path)
     }
 
     fn count(&self, record: &Record, protocol: Protocol, duration: Duration, is_mirror: bool) {
+        if self.is_silent.get() {
+            return;
+        }
         self.counters.metrics.borrow_mut().count(&Counted {
             reporter: Reporter::Source,
             source: self.source.get(),

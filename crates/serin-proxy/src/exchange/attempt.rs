@@ -7,7 +7,7 @@ use std::time::Duration;
 use serin_routing::balancer::Attempts;
 use serin_routing::breaker::Permit;
 use serin_routing::outlier::Outcome;
-use serin_routing::response::Failure;
+use serin_routing::response::{Failure, Flag};
 use serin_routing::retry::{self, ResetReason, Verdict};
 
 use super::forward::Trip;
@@ -15,6 +15,7 @@ use super::outgoing::Outgoing;
 use super::progress::Progress;
 use super::{Ended, mirror, respond};
 use crate::body::{BodyError, Broken};
+use crate::record::Record;
 use crate::request::Request;
 use crate::response::{Responder, Response};
 use crate::telemetry::Visit;
@@ -167,7 +168,7 @@ impl Round<'_> {
             visit.sent(self.progress.bytes.get(), self.progress.messages.get());
             visit.answered(response.status, response.headers.grpc_status());
         }
-        if let Some(again) = self.retry_answer(&response) {
+        if let Some(again) = self.retry_answer(&response, &mut responder.record) {
             self.visit.iter().for_each(Visit::complete);
             return (again, false);
         }
@@ -246,8 +247,8 @@ impl Round<'_> {
         })
     }
 
-    /// Another try in place of an answer that the policy does not accept.
-    fn retry_answer(&mut self, response: &Response) -> Option<Tried> {
+    /// Another try in place of an answer that the policy does not accept. The answer is as good as it gets when no try is left.
+    fn retry_answer(&mut self, response: &Response, record: &mut Record) -> Option<Tried> {
         let headers = &response.headers;
         let has_header = |name: &str| headers.find(name.as_bytes()).is_some();
         let failed = retry::Failure::Answer {
@@ -255,7 +256,11 @@ impl Round<'_> {
             grpc_status: headers.grpc_status(),
             has_header: &has_header,
         };
-        self.decide_retry(failed).ok()
+        let again = self.decide_retry(failed);
+        if matches!(again, Err(true)) {
+            record.flag(Flag::UpstreamRetryLimitExceeded);
+        }
+        again.ok()
     }
 
     /// Another try; or, as an error, whether one was due but none is left.

@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
 use serin_routing::Model;
-use serin_routing::model::{Bind, Direction, Listener};
+use serin_routing::model::{Bind, ByName, Direction, Listener};
 
 use crate::network::{self, Network};
 use crate::settings::Settings;
@@ -27,6 +27,8 @@ pub struct Sockets {
 pub(super) struct Bindings {
     bound: BTreeMap<Arc<str>, Bound>,
     network: Option<Arc<dyn Network>>,
+    /// Those that were followed last, unless some of them could not be opened.
+    followed: Option<ByName<Listener>>,
     /// Sockets of a process before this one, for listeners that are to come.
     pub(super) inherited: Vec<Sockets>,
 }
@@ -61,8 +63,13 @@ impl Bindings {
             // Sockets stay where they were made.
             self.bound.clear();
             self.network = network.cloned();
+            self.followed = None;
+        }
+        if self.followed.as_ref().is_some_and(|followed| followed.is(&model.listeners)) {
+            return NewSockets::new();
         }
         let opened = self.open(model, settings, failed);
+        self.followed = failed.is_empty().then(|| model.listeners.clone());
         self.inherited.clear();
         self.bound.retain(|name, _| model.listeners.contains_key(name));
         opened
@@ -95,9 +102,11 @@ impl Bindings {
         let mut opened = Vec::new();
         let count = settings.workers.max(1);
         for (name, listener) in &model.listeners {
+            if !self.has_socket(listener) {
+                continue;
+            }
             let wanted = self.address_of(listener, settings);
-            let is_open = self.bound.get(name).is_some_and(|it| it.wanted == wanted);
-            if is_open || !self.has_socket(listener) {
+            if self.bound.get(name).is_some_and(|it| it.wanted == wanted) {
                 continue;
             }
             let inherited =

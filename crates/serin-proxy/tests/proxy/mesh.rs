@@ -9,11 +9,12 @@ use std::sync::Arc;
 
 use serin_proxy::{Proxy, Published, Settings};
 use serin_routing::Model;
-use serin_routing::model::{EndpointTls, WorkloadIdentity};
+use serin_routing::model::{EndpointTls, Mirror, PerMillion, WorkloadIdentity};
+use serin_routing::retry;
 use serin_telemetry::exposition::Text;
 use serin_telemetry::{Metrics, Traffic};
 
-use models::{model, productpage, reviews};
+use models::{forwarding, model, plain, productpage, reviews};
 use pods::{Directory, Pod};
 
 use crate::support::next_request;
@@ -320,4 +321,86 @@ fn a_pod_s_listener_is_opened_again_in_the_network_of_its_successor() {
     assert_eq!(node.runtime.block_on(published).version, 2);
     assert!(first.connect("10.96.0.7:80").is_err());
     assert!(second.ask("10.96.0.7:80", &get("/")).contains("\r\n\r\nv1\n"));
+}
+
+#[test]
+fn the_receiving_side_counts_tries_and_the_sending_side_requests() {
+    let mut node = Node::start();
+    let (Some(client), Some(server)) = (node.pod("10.244.11.1"), node.pod("10.244.11.2")) else {
+        return;
+    };
+    serve(server.listen(9080), "v1");
+    let retried = forwarding(model(&[endpoint(&server, "v1")]), |forward| {
+        forward.retry.as_mut().unwrap().retry_on = vec![retry::Condition::Any5xx];
+    });
+    node.publish(&client, retried);
+    assert!(client.ask("10.96.0.7:80", &get("/fail")).starts_with("HTTP/1.1 500 "));
+    let [traffic] = &node.traffic()[..] else { panic!("one source and destination") };
+    assert_eq!((traffic.sent.requests, traffic.sent.failures), (1, 1));
+    assert_eq!((traffic.received.requests, traffic.received.classes[5]), (3, 3));
+    let flags = |flags: Vec<&serin_routing::response::Flags>| -> Vec<String> {
+        flags.into_iter().map(ToString::to_string).collect()
+    };
+    assert_eq!(flags(traffic.sent.flags.keys().collect()), ["URX"]);
+    assert!(traffic.received.flags.is_empty());
+}
+
+#[test]
+fn a_copy_is_apart_for_its_sender_and_a_request_for_who_gets_it() {
+    let mut node = Node::start();
+    let (Some(client), Some(server)) = (node.pod("10.244.12.1"), node.pod("10.244.12.2")) else {
+        return;
+    };
+    serve(server.listen(9080), "v1");
+    let mirrored = forwarding(model(&[endpoint(&server, "v1")]), |forward| {
+        let cluster = "outbound|80||reviews".into();
+        forward.mirrors.push(Mirror { cluster, fraction: PerMillion::ALL });
+    });
+    node.publish(&client, mirrored);
+    client.ask("10.96.0.7:80", &get("/"));
+    // The copy goes its own way.
+    let traffic = loop {
+        let all = node.traffic();
+        if all[0].mirrored.requests > 0 {
+            break all;
+        }
+    };
+    let [traffic] = &traffic[..] else { panic!("one source and destination") };
+    let all = [&traffic.sent, &traffic.received, &traffic.mirrored, &traffic.mirrored_received];
+    assert_eq!(all.map(|it| (it.requests, it.classes[2])), [(1, 1); 4]);
+    let text = node.metrics();
+    let received = |line: &&str| {
+        line.starts_with("istio_requests_total{reporter=\"destination\"") && line.ends_with(" 2")
+    };
+    assert!(text.lines().any(|line| received(&line)), "{text}");
+}
+
+#[test]
+fn connections_of_a_pod_outside_the_mesh_are_shared_out_and_not_counted_for_it() {
+    let mut node = Node::start();
+    let pods = ["10.244.13.1", "10.244.13.2", "10.244.13.3"].map(|address| node.pod(address));
+    let [Some(client), Some(one), Some(two)] = pods else { return };
+    serve(one.listen(9080), "v1");
+    serve(two.listen(9080), "v2");
+    let mut publication = productpage(plain(model(&[endpoint(&one, "v1"), endpoint(&two, "v2")])));
+    publication.workload.principal = Arc::default();
+    publication.network = Some(client.network());
+    let published = node.proxy.publish_to("plain", publication);
+    assert!(node.runtime.block_on(published).failed.is_empty());
+    let mut seen = std::collections::BTreeSet::new();
+    // That sixty draws all come out the same happens once in 2^59 runs.
+    for _ in 0..60 {
+        let answer = client.ask("10.96.0.7:80", &get("/"));
+        let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+        seen.insert(body[..2].to_owned());
+    }
+    assert_eq!(seen.into_iter().collect::<Vec<_>>(), ["v1", "v2"]);
+    let text = node.metrics();
+    assert!(!text.contains("reporter=\"source\""), "{text}");
+    // The pods are in the mesh, and see where it comes from.
+    let opened = "istio_tcp_connections_opened_total{reporter=\"destination\",source_workload=\"productpage-v1\"";
+    assert!(
+        text.contains(opened) && text.contains("connection_security_policy=\"none\""),
+        "{text}"
+    );
 }

@@ -62,6 +62,33 @@ pub(crate) fn model(endpoints: &[(SocketAddr, Arc<WorkloadIdentity>, EndpointTls
     }
 }
 
+/// The same with another way of forwarding to the service.
+pub(crate) fn forwarding(mut model: Model, change: impl Fn(&mut Forward)) -> Model {
+    let table = Arc::make_mut(model.route_tables.get_mut("80").unwrap());
+    let host = Arc::make_mut(&mut table.virtual_hosts[0]);
+    match &mut Arc::make_mut(&mut host.routes[0]).action {
+        Action::Forward(forward) => change(forward),
+        _ => panic!("the first rule forwards"),
+    }
+    model
+}
+
+/// What workloads outside the mesh get: connections are balanced at random, and nothing is read.
+pub(crate) fn plain(model: Model) -> Model {
+    let mut plain = model;
+    let mut reviews = (*plain.clusters["outbound|80||reviews"]).clone();
+    reviews.balancer = serin_routing::balancer::Policy::Random;
+    reviews.protocol = UpstreamProtocol::Tcp;
+    plain.clusters.insert(Arc::clone(&reviews.name), Arc::new(reviews));
+    let mut listener = captured("10.96.0.7_80", 80, http("80"));
+    listener.address = [10, 96, 0, 7].into();
+    listener.inspect = Inspect::default();
+    listener.filter_chains = vec![bytes_to("outbound|80||reviews", FilterChainMatch::default())];
+    listener.default_filter_chain = None;
+    plain.listeners.insert(Arc::clone(&listener.name), Arc::new(listener));
+    plain
+}
+
 /// Istio's default policy, as far as it matters here.
 fn retried(mut route: Route) -> Route {
     if let Action::Forward(forward) = &mut route.action {
