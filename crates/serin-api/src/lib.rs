@@ -15,6 +15,7 @@ pub mod core;
 pub mod crd;
 mod decode;
 pub mod delivery;
+pub mod expression;
 pub mod extensions;
 
 mod field_path;

@@ -19,7 +19,7 @@ mod go_text;
 mod lists;
 mod metadata;
 mod parse;
-mod rules;
+pub(crate) mod rules;
 mod validate;
 
 pub use error::{Cause, ErrorKind, SchemaError};

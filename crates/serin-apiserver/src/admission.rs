@@ -1,9 +1,14 @@
 //! Admission: who may change or refuse a write after it was permitted and before it is stored.
 //!
-//! Plug-ins of this process answer first, in the order in which they were given. Each may change the object before it is
-//! checked, and refuse it after.
+//! Plug-ins of this process answer first, in the order in which they were given; then webhooks, and between changing and
+//! judging, policies. Each may change the object before it is checked, and refuse it after.
 
-use serde_json::Value;
+mod call;
+mod matching;
+pub(crate) mod policies;
+pub(crate) mod webhooks;
+
+use serde_json::{Value, json};
 use serin_objects::{Resource, Status, decode};
 
 use crate::access::User;
@@ -98,14 +103,61 @@ pub(crate) fn denied(name: &str, why: &str) -> Status {
     Status::new(400, "", message)
 }
 
+/// What webhooks and expressions are told of a write besides its objects. `resource` is the one as which they see it.
+fn facts(review: &Review<'_>, resource: &Resource) -> Value {
+    let kind = |resource: &Resource| match resource.subresource(review.subresource) {
+        Some(part) if !part.version.is_empty() => {
+            json!({"group": part.group, "version": part.version, "kind": part.kind})
+        }
+        _ => json!({"group": resource.group, "version": resource.version, "kind": resource.kind}),
+    };
+    let names = |resource: &Resource| json!({"group": resource.group, "version": resource.version, "resource": resource.plural});
+    let mut out = json!({
+        "uid": "",
+        "kind": kind(resource),
+        "resource": names(resource),
+        "requestKind": kind(review.resource),
+        "requestResource": names(review.resource),
+        "operation": review.operation.name(),
+        "userInfo": review.user.to_value(),
+        "dryRun": review.dry_run,
+        "object": null,
+        "oldObject": null,
+    });
+    for (field, text) in [
+        ("subResource", review.subresource),
+        ("requestSubResource", review.subresource),
+        ("name", review.name),
+        ("namespace", review.namespace),
+    ] {
+        if !text.is_empty() {
+            out[field] = text.into();
+        }
+    }
+    let options = match review.operation {
+        Operation::Create => "CreateOptions",
+        Operation::Update => "UpdateOptions",
+        Operation::Delete => "DeleteOptions",
+        Operation::Connect => return out,
+    };
+    out["options"] = json!({"kind": options, "apiVersion": "meta.k8s.io/v1"});
+    if review.dry_run {
+        out["options"]["dryRun"] = json!(["All"]);
+    }
+    out
+}
+
 impl ApiServer {
-    /// Lets plug-ins change an object; the warnings are for its author.
+    /// Lets plug-ins and webhooks change an object; the warnings are for its author.
     pub(crate) async fn mutate(
         &self,
         review: &Review<'_>,
         object: &mut Value,
     ) -> Result<Vec<String>, Status> {
         let mut warnings = Vec::new();
+        if review.user.is_the_server() {
+            return Ok(warnings);
+        }
         for plugin in &self.inner.admission {
             let review = Review { object, ..*review };
             let admitted = plugin.mutate(&review).map_err(|why| denied(plugin.name(), &why))?;
@@ -115,14 +167,24 @@ impl ApiServer {
                 *object = decode::again(review.resource, changed)?;
             }
         }
+        if !webhooks::is_exempt(review) {
+            warnings.extend(webhooks::mutate(self, review, object).await?);
+        }
         Ok(warnings)
     }
 
-    /// Lets plug-ins refuse a write; the warnings are for its author.
+    /// Lets plug-ins, policies and webhooks refuse a write; the warnings are for its author.
     pub(crate) async fn validate(&self, review: &Review<'_>) -> Result<Vec<String>, Status> {
         let mut warnings = Vec::new();
+        if review.user.is_the_server() {
+            return Ok(warnings);
+        }
         for plugin in &self.inner.admission {
             warnings.extend(plugin.validate(review).map_err(|why| denied(plugin.name(), &why))?);
+        }
+        if !webhooks::is_exempt(review) {
+            warnings.extend(policies::validate(self, review)?);
+            warnings.extend(webhooks::validate(self, review).await?);
         }
         Ok(warnings)
     }

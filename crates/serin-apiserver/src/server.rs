@@ -27,6 +27,7 @@ use http::{Method, Request, Response};
 use http_body_util::BodyExt as _;
 use serde_json::Value;
 use serin_objects::{Catalog, Resource, Status};
+use tokio::net::TcpStream;
 use tokio::sync::watch;
 
 use crate::access::authn::Authenticator;
@@ -35,6 +36,8 @@ use crate::access::pki::{Authority, PkiError};
 use crate::access::rbac::Rbac;
 use crate::access::{Access, User};
 use crate::admission::Admission;
+use crate::admission::policies::Policies;
+use crate::admission::webhooks::Webhooks;
 use crate::documents::Documents;
 use crate::http::Body;
 use crate::local::LocalService;
@@ -53,7 +56,15 @@ pub struct Settings {
     pub aggregated: BTreeMap<String, LocalService>,
     /// Admission plug-ins, in the order in which they are asked.
     pub admission: Vec<Arc<dyn Admission>>,
+    /// How pods are reached, for webhooks behind Services; without it, over the network of this machine.
+    pub network: Option<Network>,
 }
+
+/// Opens a connection to an address of a pod.
+pub type Network = Arc<dyn Fn(SocketAddr) -> Connecting + Send + Sync>;
+
+/// A connection that is being opened.
+pub type Connecting = Pin<Box<dyn Future<Output = std::io::Result<TcpStream>> + Send>>;
 
 /// Why a server could not start.
 #[derive(Debug, thiserror::Error)]
@@ -94,6 +105,9 @@ pub(crate) struct Inner {
     pub(crate) kubelet: Option<LocalService>,
     pub(crate) aggregated: BTreeMap<String, LocalService>,
     pub(crate) admission: Vec<Arc<dyn Admission>>,
+    pub(crate) webhooks: Webhooks,
+    pub(crate) policies: Policies,
+    pub(crate) network: Option<Network>,
     /// Whether the APIServices are about to be brought up to date.
     pub(crate) registering: AtomicBool,
     /// Held while what is given out, or what exists, is read and then written: Services and definitions.

@@ -6,6 +6,7 @@
 
 mod disk;
 mod error;
+pub(crate) mod indexed;
 mod memory;
 mod object;
 mod writer;

@@ -38,17 +38,17 @@ const MAX_OPERATORS: usize = 1000;
 /// Deepest nesting of brackets that is compiled.
 const MAX_NESTING: usize = 48;
 /// What is surely enough for the most complicated expression; only what is used is ever committed.
-const STACK: usize = 128 << 20;
+pub(crate) const STACK: usize = 128 << 20;
 
 /// The size of an expression as its text shows it.
 #[derive(Clone, Copy, Debug)]
-struct Complexity {
+pub(crate) struct Complexity {
     operators: usize,
     nesting: usize,
 }
 
 impl Complexity {
-    fn of(expression: &str) -> Self {
+    pub(crate) fn of(expression: &str) -> Self {
         let (mut operators, mut nesting, mut deepest) = (0, 0_usize, 0);
         for byte in expression.bytes() {
             operators +=
@@ -64,7 +64,7 @@ impl Complexity {
     }
 
     /// Whether the expression is evaluated within the stack that every thread has.
-    const fn is_usual(self) -> bool {
+    pub(crate) const fn is_usual(self) -> bool {
         self.operators <= 100 && self.nesting <= 8
     }
 }
@@ -166,7 +166,7 @@ pub(crate) fn compile(expression: &str) -> Result<Program, String> {
         .map_err(|error| format!("the rule cannot be compiled: {error}"))
 }
 
-fn execution_error(error: &ExecutionError) -> String {
+pub(crate) fn execution_error(error: &ExecutionError) -> String {
     match error {
         ExecutionError::NoSuchKey(key) => format!("no such key: {key}"),
         other => other.to_string(),
@@ -194,7 +194,7 @@ fn field_path(text: &str) -> FieldPath {
 }
 
 /// The functions of CEL and of Kubernetes, with RE2's regular expressions.
-static FUNCTIONS: LazyLock<Context<'static>> = LazyLock::new(|| {
+pub(crate) static FUNCTIONS: LazyLock<Context<'static>> = LazyLock::new(|| {
     let mut context = Context::default().with_all();
     context.add_function("matches", matches);
     context

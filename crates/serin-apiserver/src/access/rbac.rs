@@ -9,7 +9,7 @@ pub(crate) mod escalation;
 mod rule;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -19,6 +19,7 @@ pub(crate) use self::rule::Rule;
 use super::attributes::Attributes;
 use super::user::{MASTERS, User};
 use crate::store::Store;
+use crate::store::indexed::Indexed;
 
 const ROLES: &str = "rbac.authorization.k8s.io/roles";
 const CLUSTER_ROLES: &str = "rbac.authorization.k8s.io/clusterroles";
@@ -28,7 +29,7 @@ const CLUSTER_ROLE_BINDINGS: &str = "rbac.authorization.k8s.io/clusterrolebindin
 /// Decides by roles and bindings.
 pub(crate) struct Rbac {
     store: Store,
-    index: Mutex<Option<Arc<Index>>>,
+    index: Indexed<Index, 4>,
 }
 
 /// Whether someone may do something, and by what: the texts are those of access reviews.
@@ -41,8 +42,6 @@ pub(crate) enum Decision {
 
 /// All rules at one state of the store.
 struct Index {
-    /// The last change of each of the four resources.
-    stamp: [u64; 4],
     roles: HashMap<(String, String), Vec<Rule>>,
     cluster_roles: HashMap<String, Vec<Rule>>,
     /// Those of the whole cluster first.
@@ -68,7 +67,8 @@ struct Subject {
 
 impl Rbac {
     pub(crate) const fn new(store: Store) -> Self {
-        Self { store, index: Mutex::new(None) }
+        let of = [ROLES, CLUSTER_ROLES, ROLE_BINDINGS, CLUSTER_ROLE_BINDINGS];
+        Self { store, index: Indexed::new(of) }
     }
 
     /// Whether a user may do something, and why.
@@ -121,20 +121,12 @@ impl Rbac {
     }
 
     fn index(&self) -> Arc<Index> {
-        let stamp = [ROLES, CLUSTER_ROLES, ROLE_BINDINGS, CLUSTER_ROLE_BINDINGS]
-            .map(|resource| self.store.last_change(resource));
-        let mut present = self.index.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(index) = present.as_ref().filter(|index| index.stamp == stamp) {
-            return Arc::clone(index);
-        }
-        let index = Arc::new(Index::read(&self.store, stamp));
-        *present = Some(Arc::clone(&index));
-        index
+        self.index.get(&self.store, Index::read)
     }
 }
 
 impl Index {
-    fn read(store: &Store, stamp: [u64; 4]) -> Self {
+    fn read(store: &Store) -> Self {
         let values = |resource: &str| {
             let (objects, _) = store.list(resource, "", None);
             objects.into_iter().map(|(_, object)| object.value()).collect::<Vec<Value>>()
@@ -145,7 +137,6 @@ impl Index {
             .filter_map(Binding::read)
             .collect();
         Self {
-            stamp,
             roles: values(ROLES)
                 .iter()
                 .map(|role| ((text(role, "namespace"), text(role, "name")), Rule::read_all(role)))

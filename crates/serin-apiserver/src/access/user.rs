@@ -62,6 +62,12 @@ impl User {
         }
     }
 
+    /// Whether it is the server itself, which makes what has to be there whatever others think of it.
+    pub(crate) fn is_the_server(&self) -> bool {
+        self.is_in(MASTERS)
+            && matches!(self.name.as_str(), "system:serin:bootstrap" | "system:serin:namespaces")
+    }
+
     /// Whether the user is in a group.
     pub fn is_in(&self, group: &str) -> bool {
         self.groups.iter().any(|it| it == group)

@@ -31,6 +31,9 @@ pub(super) async fn start(settings: Settings) -> Result<ApiServer, StartError> {
         kubelet: settings.kubelet,
         aggregated: settings.aggregated,
         admission: settings.admission,
+        webhooks: Default::default(),
+        policies: Default::default(),
+        network: settings.network,
         // Nothing is registered before everything that has to be there is.
         registering: true.into(),
         exclusive: tokio::sync::Mutex::new(()),
