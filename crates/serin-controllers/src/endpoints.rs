@@ -128,12 +128,13 @@ async fn write_slices(
 
 /// Says where a Service of type LoadBalancer is reached from outside.
 async fn put_load_balancer(world: &World, service: &Service) -> Result<(), Error> {
+    let Some(addresses) = &world.settings.load_balancer_address else { return Ok(()) };
     let is_one =
         service.spec.as_ref().and_then(|spec| spec.type_.as_deref()) == Some("LoadBalancer");
     let before = service.status.as_ref().and_then(|status| status.load_balancer.clone());
     let before = before.and_then(|it| it.ingress).unwrap_or_default();
     let after: Vec<LoadBalancerIngress> = if is_one {
-        let addresses = (world.settings.load_balancer_address)(service).into_iter();
+        let addresses = addresses(service).into_iter();
         let entry = |address: std::net::IpAddr| LoadBalancerIngress {
             ip: Some(address.to_string()),
             ip_mode: Some("VIP".to_owned()),

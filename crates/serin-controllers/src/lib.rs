@@ -34,16 +34,11 @@ use self::world::{Queues, World};
 type Addresses = dyn Fn(&Service) -> Vec<IpAddr> + Send + Sync;
 
 /// What the controllers have to be told.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct Settings {
-    /// The addresses at which a Service of type LoadBalancer is reached from outside; none if it is not.
-    pub load_balancer_address: Arc<Addresses>,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self { load_balancer_address: Arc::new(|_| Vec::new()) }
-    }
+    /// The addresses at which a Service of type LoadBalancer is reached from outside; without it, its status is somebody else's
+    /// to write.
+    pub load_balancer_address: Option<Arc<Addresses>>,
 }
 
 impl fmt::Debug for Settings {

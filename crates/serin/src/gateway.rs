@@ -6,7 +6,7 @@
 
 mod access_log;
 mod admin;
-mod certificates;
+pub(crate) mod certificates;
 pub(crate) mod log;
 mod manifests;
 mod names;

@@ -27,6 +27,10 @@ use clap::Parser;
 use crate::cli::{Cli, Command};
 
 fn main() -> ExitCode {
+    // The first process of a container is this program, too. It must come before any thread.
+    if let Some(code) = serin_node::init::run(std::env::args_os()) {
+        return code;
+    }
     let cli = Cli::parse();
     // Not locked: other threads may write to standard output while a command runs.
     let mut out = BufWriter::new(io::stdout());

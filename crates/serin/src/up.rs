@@ -7,9 +7,13 @@
 mod apply;
 mod cluster;
 mod detach;
+mod fleet;
 mod images;
+mod late;
+mod networks;
 mod place;
 mod privileges;
+mod traffic;
 
 use std::io::Write;
 use std::path::PathBuf;

@@ -9,6 +9,7 @@ use serin_api::core::{ConfigMap, Secret};
 use serin_api::{AnyObject, Meta};
 use serin_proxy::Pem;
 use serin_routing::model::CertificateSource;
+use serin_translate::Objects;
 
 /// Entries for the certificate, its key and the authorities; the first that is there counts.
 const CERTIFICATE: [&str; 2] = ["cert", "tls.crt"];
@@ -30,6 +31,20 @@ pub(super) fn of_objects(objects: &[AnyObject]) -> Vec<(CertificateSource, Pem)>
         _ => None,
     });
     held.collect()
+}
+
+/// The same of the objects of a snapshot.
+pub(crate) fn of_snapshot(objects: &Objects) -> Vec<(CertificateSource, Pem)> {
+    let names = |meta: &Meta| (Arc::from(meta.namespace.as_str()), Arc::from(meta.name.as_str()));
+    let secrets = objects.secrets.iter().map(|secret| {
+        let (namespace, name) = names(&secret.meta);
+        (CertificateSource::Secret { namespace, name }, of_secret(&secret.spec))
+    });
+    let maps = objects.config_maps.iter().map(|map| {
+        let (namespace, name) = names(&map.meta);
+        (CertificateSource::ConfigMap { namespace, name }, of_config_map(&map.spec))
+    });
+    secrets.chain(maps).collect()
 }
 
 /// What a Secret holds. Entries that are not base64 count as not there.

@@ -1,14 +1,40 @@
 //! The cluster: its parts, in the order in which they start and end.
+//!
+//! All parts meet in the API. Four things pass between them otherwise: the control plane hands models to the proxies ([`Fleet`]), the
+//! proxies make sockets in the networks of pods ([`PodNetworks`]), the node waits for the proxies before it stops a pod, and the
+//! API passes on what only the node can answer ([`Late`]).
 
+use std::collections::BTreeMap;
 use std::io::Write;
+use std::num::NonZero;
+use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
-use serin_apiserver::{ApiServer, Listener, Settings, User, remove_kubeconfig, write_kubeconfig};
-use tokio::signal::unix::{SignalKind, signal};
+use serin_apiserver::{ApiServer, Listener, User, remove_kubeconfig, write_kubeconfig};
+use serin_control::Control;
+use serin_node::Node;
+use serin_operator::Operator;
+use serin_proxy::Proxy;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
 
+use super::fleet::Fleet;
+use super::late::Late;
+use super::networks::PodNetworks;
 use super::place::{Hold, Place, Run};
-use super::{apply, images, kubeconfig};
+use super::traffic::Counted;
+use super::{apply, images, kubeconfig, privileges};
 use crate::cli::UpArgs;
+
+/// The name of the one node.
+const NODE: &str = "serin";
+
+/// The group of `kubectl top`.
+const METRICS: &str = "metrics.k8s.io/v1beta1";
+
+/// How long a pod that is to be stopped waits at most until nobody sends to it any more.
+const DRAIN: Duration = Duration::from_secs(5);
 
 /// Runs until a signal comes.
 pub(super) async fn run(
@@ -17,47 +43,202 @@ pub(super) async fn run(
     mut hold: Hold,
     out: &mut dyn Write,
 ) -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for signals")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for signals")?;
-    let _images = images::mappings(args)?;
-    let settings = Settings {
-        data_dir: Some(place.join("store")),
-        definitions: serin_api::crd::all(),
-        ..Settings::default()
-    };
-    let server = ApiServer::start(settings).await?;
-    let listener = Listener::open(server.clone(), args.listen).await?;
-    let access = server.access(listener.address());
+    let mut signals = Signals::new()?;
     let kubeconfig = kubeconfig(args)?;
+    let api = Api::start(args, place).await?;
+    let access = api.server.access(api.listener.address());
     let left = hold.left().and_then(|run| run.context_before);
     let context_before = write_kubeconfig(&kubeconfig, &access)?.or(left);
-    let client = kube::Client::new(server.client(User::administrator()), "default");
-    let serving = tokio::spawn(listener.serve(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-    }));
     let mut run = Run {
         pid: std::process::id(),
         api: access.url.clone(),
         kubeconfig: kubeconfig.clone(),
+        gateway: vec![format!("http://{}", args.gateway_address)],
         context_before,
         ..Run::default()
     };
     hold.tell(&run)?;
-    if !args.files.is_empty() {
-        apply::apply(&client, &args.files).await?;
-        apply::wait_until_ready(&client, args.timeout.to_std()).await?;
+    let (stop, stopping) = watch::channel(false);
+    let cluster = Cluster::start(args, place, &api, &stopping).await?;
+    let serving = tokio::spawn(api.listener.serve(stopped(stopping.clone())));
+    let works = async {
+        if !args.files.is_empty() {
+            apply::apply(&cluster.client, &args.files).await?;
+            apply::wait_until_ready(&cluster.client, args.timeout.to_std()).await?;
+        }
+        anyhow::Ok(())
+    };
+    let began = tokio::select! {
+        began = works => began,
+        () = signals.next() => Ok(()),
+    };
+    if began.is_ok() {
+        run.ready = true;
+        hold.tell(&run)?;
+        let (url, file) = (&access.url, kubeconfig.display());
+        writeln!(out, "ready API {url} gateway http://{} kubeconfig {file}", args.gateway_address)?;
+        out.flush()?;
+        signals.next().await;
     }
-    run.ready = true;
-    hold.tell(&run)?;
-    writeln!(out, "ready {} kubeconfig {}", access.url, kubeconfig.display())?;
-    out.flush()?;
+    cluster.node.stop().await;
+    stop.send_replace(true);
     serving.await?;
     let before = run.context_before.as_deref();
     if let Err(error) = remove_kubeconfig(&kubeconfig, &access, before) {
         tracing::warn!(%error, "the cluster's context stays in the kubeconfig");
     }
-    Ok(())
+    began
+}
+
+/// The API, with places for those who answer a part of it.
+struct Api {
+    server: ApiServer,
+    listener: Listener,
+    #[expect(dead_code, reason = "the node does not answer yet")]
+    kubelet: Late,
+    #[expect(dead_code, reason = "the node does not answer yet")]
+    metrics: Late,
+}
+
+impl Api {
+    async fn start(args: &UpArgs, place: &Place) -> anyhow::Result<Self> {
+        let (kubelet, metrics) = (Late::default(), Late::default());
+        let server = ApiServer::start(serin_apiserver::Settings {
+            data_dir: Some(place.join("store")),
+            definitions: serin_api::crd::all(),
+            kubelet: Some(kubelet.service()),
+            aggregated: BTreeMap::from([(METRICS.to_owned(), metrics.service())]),
+            ..serin_apiserver::Settings::default()
+        })
+        .await?;
+        let listener = Listener::open(server.clone(), args.listen).await?;
+        Ok(Self { server, listener, kubelet, metrics })
+    }
+}
+
+/// What works on the API.
+struct Cluster {
+    client: kube::Client,
+    node: Node,
+    _control: Arc<Control>,
+}
+
+impl Cluster {
+    async fn start(
+        args: &UpArgs,
+        place: &Place,
+        api: &Api,
+        stopping: &watch::Receiver<bool>,
+    ) -> anyhow::Result<Self> {
+        let client = kube::Client::new(api.server.client(User::administrator()), "default");
+        let networks = Arc::new(PodNetworks::new(privileges::are_of_the_host())?);
+        let proxy = Proxy::start(proxy_settings(args, &networks))
+            .context("cannot start the proxy's threads")?;
+        let fleet = Fleet::new(proxy, Arc::clone(&networks) as _, ports(args));
+        let settings = control_settings(args, api);
+        serin_control::bootstrap(&client, &settings).await?;
+        let traffic = Arc::new(Counted::new(fleet.observer()));
+        let control = Arc::new(Control::start(client.clone(), fleet, settings));
+        traffic.set_control(Arc::clone(&control));
+        let node = Node::start(node_settings(args, place, &client, &control)?).await?;
+        networks.set(node.clone());
+        let controllers = serin_controllers::run(
+            client.clone(),
+            serin_controllers::Settings::default(),
+            stopped(stopping.clone()),
+        );
+        tokio::spawn(controllers);
+        let operator = Operator::new(
+            client.clone(),
+            serin_operator::Settings { traffic, ..serin_operator::Settings::default() },
+        );
+        let stop = stopped(stopping.clone());
+        tokio::spawn(async move { operator.run(stop).await });
+        Ok(Self { client, node, _control: control })
+    }
+}
+
+fn proxy_settings(args: &UpArgs, networks: &Arc<PodNetworks>) -> serin_proxy::Settings {
+    let cores = || std::thread::available_parallelism().map_or(1, NonZero::get);
+    serin_proxy::Settings {
+        workers: args.workers.map_or_else(cores, usize::from),
+        wildcard_address: args.gateway_address,
+        networks: Some(Arc::clone(networks) as _),
+        ..serin_proxy::Settings::default()
+    }
+}
+
+/// Ports in the place of those that only root may listen on.
+fn ports(args: &UpArgs) -> BTreeMap<u16, u16> {
+    if privileges::may_bind_low_ports(args.gateway_address) {
+        return BTreeMap::new();
+    }
+    BTreeMap::from([(80, 8080), (443, 8443)])
+}
+
+fn control_settings(args: &UpArgs, api: &Api) -> serin_control::Settings {
+    let gateway = serin_control::Gateway {
+        address: args.gateway_address,
+        ..serin_control::Gateway::default()
+    };
+    serin_control::Settings {
+        node: Some(NODE.to_owned()),
+        gateway: Some(gateway),
+        node_port_address: Some(args.gateway_address),
+        load_balancer_address: Some(args.gateway_address),
+        api_server: Some(api.listener.address()),
+        ..serin_control::Settings::default()
+    }
+}
+
+fn node_settings(
+    args: &UpArgs,
+    place: &Place,
+    client: &kube::Client,
+    control: &Arc<Control>,
+) -> anyhow::Result<serin_node::Settings> {
+    let program = std::env::current_exe().context("cannot find this program")?;
+    let mut settings = serin_node::Settings::new(place.join("node"), client.clone(), program);
+    NODE.clone_into(&mut settings.name);
+    settings.images = images::mappings(args)?;
+    settings.stand_in = Some(Arc::new(serin_samples::stand_in));
+    settings.drain_limit = DRAIN;
+    let control = Arc::clone(control);
+    settings.before_stop = Some(Arc::new(move |leaving| {
+        let control = Arc::clone(&control);
+        Box::pin(async move {
+            let Some(address) = leaving.address else { return };
+            if let Err(error) = control.await_removed(address, DRAIN).await {
+                let (namespace, name) = (leaving.namespace, leaving.name);
+                tracing::warn!(namespace, name, %error, "the pod is stopped though requests may come");
+            }
+        })
+    }));
+    Ok(settings)
+}
+
+async fn stopped(mut stopping: watch::Receiver<bool>) {
+    // Whoever tells is gone: that is the end, too.
+    let _ = stopping.wait_for(|is_over| *is_over).await;
+}
+
+/// The signals that end the cluster.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn new() -> anyhow::Result<Self> {
+        let listen = |kind| signal(kind).context("cannot listen for signals");
+        let (interrupt, terminate) = (SignalKind::interrupt(), SignalKind::terminate());
+        Ok(Self { interrupt: listen(interrupt)?, terminate: listen(terminate)? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
 }

@@ -68,6 +68,13 @@ fn explain(error: &io::Error) -> anyhow::Error {
     )
 }
 
+/// Whether this process has rights over the host's network, and not only in a user namespace of its own: there, the map of
+/// users is not that of the whole system.
+pub(super) fn are_of_the_host() -> bool {
+    let map = fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    geteuid().is_root() && map.split_ascii_whitespace().eq(["0", "0", "4294967295"])
+}
+
 /// Whether a port below 1024 can be listened on.
 pub(super) fn may_bind_low_ports(address: std::net::IpAddr) -> bool {
     match std::net::TcpListener::bind((address, 1)) {

@@ -1,0 +1,148 @@
+//! The proxies of this machine as the control plane reaches them: one [`Proxy`] that serves every pod, the gateway and the node.
+
+use std::collections::BTreeMap;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serin_control::{Ack, ProxyId, PublishError, Publisher, Role, Workload};
+use serin_proxy::{Networks, Observer, Proxy, Publication, Published};
+use serin_routing::Model;
+use serin_routing::model::Listener;
+use serin_telemetry::Workload as Named;
+use serin_translate::Snapshot;
+
+use crate::gateway::certificates;
+
+/// What metrics call the cluster of this machine (Istio's default).
+const CLUSTER: &str = "Kubernetes";
+
+/// The proxies. Clones are the same.
+#[derive(Clone)]
+pub(super) struct Fleet {
+    proxy: Arc<Mutex<Proxy>>,
+    networks: Arc<dyn Networks>,
+    trust_domain: Arc<Mutex<Arc<str>>>,
+    /// Ports below 1024 that cannot be had, and those in their place.
+    ports: Arc<BTreeMap<u16, u16>>,
+}
+
+impl Fleet {
+    pub(super) fn new(
+        proxy: Proxy,
+        networks: Arc<dyn Networks>,
+        ports: BTreeMap<u16, u16>,
+    ) -> Self {
+        Self {
+            proxy: Arc::new(Mutex::new(proxy)),
+            networks,
+            trust_domain: Arc::new(Mutex::new("cluster.local".into())),
+            ports: Arc::new(ports),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Proxy> {
+        self.proxy.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Looks at the proxies.
+    pub(super) fn observer(&self) -> Observer {
+        self.lock().observer()
+    }
+
+    fn publication(
+        &self,
+        model: Arc<Model>,
+        workload: &Workload,
+    ) -> Result<Publication, PublishError> {
+        // Gateways and the node itself listen on the host.
+        let is_pod = matches!(workload.role, Role::Sidecar | Role::Plain);
+        let address = workload.addresses.first().copied().filter(|_| is_pod);
+        let network = address.and_then(|address| self.networks.network_of(address));
+        if address.is_some() && network.is_none() {
+            return Err(PublishError { reason: "its pod has no network any more".to_owned() });
+        }
+        let mut named = Named::new(&workload.identity, CLUSTER);
+        if workload.role.is_in_mesh() {
+            let trust_domain = self.trust_domain.lock().unwrap_or_else(PoisonError::into_inner);
+            named = named.in_mesh(&trust_domain, &workload.identity.service_account);
+        }
+        let model = if workload.role == Role::Gateway {
+            Arc::new(self.placed(&model, workload))
+        } else {
+            model
+        };
+        Ok(Publication { model, network, workload: named, ..Publication::default() })
+    }
+
+    /// The model with its listeners where the workload is to be reached: one that has several places becomes several.
+    fn placed(&self, model: &Model, workload: &Workload) -> Model {
+        let mut placed = model.clone();
+        for (name, listener) in &model.listeners {
+            let at = (listener.address, listener.port);
+            let places = workload.sockets.iter();
+            let places: Vec<_> = places
+                .filter(|socket| (socket.listener.ip(), socket.listener.port()) == at)
+                .collect();
+            if places.is_empty() {
+                continue;
+            }
+            placed.listeners.remove(name);
+            for socket in places {
+                let port = socket.address.port();
+                let port = self.ports.get(&port).copied().unwrap_or(port);
+                let address = socket.address.ip();
+                let name: Arc<str> = format!("{name} at {address}:{port}").into();
+                let listener =
+                    Listener { name: Arc::clone(&name), address, port, ..(**listener).clone() };
+                placed.listeners.insert(name, Arc::new(listener));
+            }
+        }
+        placed
+    }
+}
+
+/// The proxy's name for a workload: two pods of one name, one after the other, are not the same.
+fn key(proxy: &ProxyId) -> String {
+    match proxy {
+        ProxyId::Pod { uid, .. } => format!("{proxy}/{uid}"),
+        ProxyId::Gateway { .. } | ProxyId::Node { .. } => proxy.to_string(),
+    }
+}
+
+impl Publisher for Fleet {
+    fn prepare(&self, snapshot: &Arc<Snapshot>) {
+        let held = certificates::of_snapshot(snapshot.objects());
+        self.lock().certificates().set_objects(held);
+        let domain = snapshot.settings().mesh.trust_domain.as_str().into();
+        *self.trust_domain.lock().unwrap_or_else(PoisonError::into_inner) = domain;
+    }
+
+    async fn publish(
+        &self,
+        proxy: &ProxyId,
+        model: Arc<Model>,
+        workload: Arc<Workload>,
+    ) -> Result<Ack, PublishError> {
+        let publication = self.publication(model, &workload)?;
+        let taken = self.lock().publish_to(&key(proxy), publication);
+        Ok(Ack { problems: problems(&taken.await) })
+    }
+
+    async fn retire(&self, proxy: &ProxyId) {
+        let removed = self.lock().remove(&key(proxy));
+        removed.await;
+    }
+}
+
+/// What is not in force, in words.
+fn problems(published: &Published) -> Vec<String> {
+    let ports = published.failed.iter();
+    let ports = ports.map(|(_, address, error)| format!("cannot listen on {address}: {error}"));
+    // What comes to a pod comes through a proxy of this process, which needs no listener of the pod's.
+    let tls = published.tls.iter().filter(|problem| &*problem.subject != "virtualInbound");
+    let tls = tls.map(|problem| {
+        let effect = if problem.serves { "served nevertheless" } else { "connections are refused" };
+        format!("TLS of {}: {}; {effect}", problem.subject, problem.reason)
+    });
+    ports.chain(tls).collect()
+}

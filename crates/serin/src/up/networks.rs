@@ -1,0 +1,127 @@
+//! The networks of pods, as the proxy makes sockets in them.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::io;
+use std::net::IpAddr;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::sync::mpsc::{Sender, SyncSender, channel, sync_channel};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use serin_node::Node;
+use serin_proxy::{Namespace, Network, Networks};
+use socket2::{Domain, Protocol, Socket, Type};
+
+/// A namespace, and the network that it is to the proxy.
+type Known = (Arc<OwnedFd>, Arc<dyn Network>);
+
+/// Finds the network of a pod by its address.
+#[derive(Debug)]
+pub(super) struct PodNetworks {
+    node: OnceLock<Node>,
+    /// Makes sockets for those who may not come back from a pod's network; `None` if every thread may.
+    maker: Option<Maker>,
+    /// One network is one object.
+    known: Mutex<HashMap<IpAddr, Known>>,
+}
+
+impl PodNetworks {
+    /// `is_root`: whether threads may enter the host's network again.
+    pub(super) fn new(is_root: bool) -> io::Result<Self> {
+        let maker = if is_root { None } else { Some(Maker::start()?) };
+        Ok(Self { node: OnceLock::new(), maker, known: Mutex::default() })
+    }
+
+    /// The node is there.
+    pub(super) fn set(&self, node: Node) {
+        // There is one.
+        let _ = self.node.set(node);
+    }
+
+    fn network(&self, namespace: Arc<OwnedFd>) -> io::Result<Arc<dyn Network>> {
+        Ok(match &self.maker {
+            Some(maker) => Arc::new(Remote { maker: maker.clone(), namespace }),
+            None => Arc::new(Namespace::from(namespace.try_clone()?)),
+        })
+    }
+}
+
+impl Networks for PodNetworks {
+    fn network_of(&self, address: IpAddr) -> Option<Arc<dyn Network>> {
+        let namespace = self.node.get()?.network_of(address);
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(namespace) = namespace else {
+            known.remove(&address);
+            return None;
+        };
+        match known.get(&address) {
+            Some((before, network)) if Arc::ptr_eq(before, &namespace) => Some(Arc::clone(network)),
+            _ => {
+                let network = self.network(Arc::clone(&namespace)).ok()?;
+                known.insert(address, (namespace, Arc::clone(&network)));
+                Some(network)
+            }
+        }
+    }
+
+    fn owns(&self, address: IpAddr) -> bool {
+        match address {
+            // Pods and Services.
+            IpAddr::V4(address) => matches!(address.octets(), [10, 244, ..] | [10, 96..=111, ..]),
+            IpAddr::V6(_) => false,
+        }
+    }
+}
+
+/// A thread that goes from one pod's network to the next and never comes back: in a user namespace, the host's network is one
+/// that nobody may enter.
+#[derive(Clone)]
+struct Maker(Sender<Wanted>);
+
+struct Wanted {
+    namespace: Arc<OwnedFd>,
+    domain: Domain,
+    answer: SyncSender<io::Result<OwnedFd>>,
+}
+
+impl Maker {
+    fn start() -> io::Result<Self> {
+        let (orders, wanted) = channel::<Wanted>();
+        std::thread::Builder::new().name("pod-sockets".to_owned()).spawn(move || {
+            for Wanted { namespace, domain, answer } in wanted {
+                // Whoever asked waits.
+                let _ = answer.send(make(&namespace, domain));
+            }
+        })?;
+        Ok(Self(orders))
+    }
+}
+
+fn make(namespace: &OwnedFd, domain: Domain) -> io::Result<OwnedFd> {
+    move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))?;
+    Ok(Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?.into())
+}
+
+impl fmt::Debug for Maker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Maker")
+    }
+}
+
+/// A pod's network, whose sockets are made by the thread.
+#[derive(Debug)]
+struct Remote {
+    maker: Maker,
+    namespace: Arc<OwnedFd>,
+}
+
+impl Network for Remote {
+    fn socket(&self, domain: Domain) -> io::Result<OwnedFd> {
+        let gone = |_| io::Error::other("the thread that makes sockets has ended");
+        let (answer, made) = sync_channel(1);
+        let wanted = Wanted { namespace: Arc::clone(&self.namespace), domain, answer };
+        self.maker.0.send(wanted).map_err(|_| io::Error::other("no thread makes sockets"))?;
+        made.recv().map_err(gone)?
+    }
+}
