@@ -89,7 +89,7 @@ fn find_listener(
         return Some((Arc::clone(listener), stream.local_addr().ok()));
     }
     let meant = meant_for(stream);
-    let captured = meant.and_then(|meant| snapshot.captured().find(listener.direction, meant));
+    let captured = meant.and_then(|meant| snapshot.compiled.captured(listener.direction, meant));
     Some((Arc::clone(captured.unwrap_or(listener)), meant))
 }
 

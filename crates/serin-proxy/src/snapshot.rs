@@ -1,13 +1,12 @@
 //! A workload's model as every core executes it: compiled, with TLS made ready and with what the cores share of each cluster.
 
-mod captured;
 mod clusters;
 
 use std::collections::HashMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use serin_routing::compiled::{CompiledModel, CompiledTable, Sharing};
-use serin_routing::model::{ByName, FilterChain, Listener, NetworkFilter};
+use serin_routing::model::{FilterChain, Listener, NetworkFilter};
 use serin_telemetry::Workload;
 use serin_telemetry::access_log::AccessLog;
 use serin_telemetry::trace::Tracing;
@@ -15,7 +14,6 @@ use serin_telemetry::trace::Tracing;
 use crate::publication::Publication;
 use crate::tls::{Certificates, ServerTls, TlsError};
 
-use captured::Captured;
 use clusters::ClusterTlsMaker;
 pub(crate) use clusters::{Clusters, EndpointSets, SharedCluster};
 
@@ -25,7 +23,7 @@ pub(crate) struct Snapshot {
     /// Counted from 1; 0 before the first.
     pub(crate) version: u64,
     /// Listeners, route tables and clusters.
-    pub(crate) compiled: CompiledModel,
+    pub(crate) compiled: Arc<CompiledModel>,
     /// Who sends requests.
     pub(crate) workload: Workload,
     /// Nothing of what it sends is counted for it.
@@ -36,9 +34,6 @@ pub(crate) struct Snapshot {
     pub(crate) access_log: Option<Arc<AccessLog>>,
     /// What the cores share of each cluster that is in use.
     pub(crate) clusters: Arc<Clusters>,
-    listeners: ByName<Listener>,
-    /// Listeners without sockets, found when the first connection is captured.
-    captured: Arc<OnceLock<Captured>>,
     /// TLS of those listeners that have any: of each chain, in their order, the default last; `None` where there is none or it
     /// cannot be made.
     server_tls: HashMap<Arc<str>, ChainTls>,
@@ -79,15 +74,16 @@ impl Maker<'_> {
         let mut problems = Vec::new();
         let model = &publication.model;
         let none = CompiledModel::default();
-        let compiled = before.map_or(&none, |before| &before.compiled);
-        let compiled = compiled.updated_sharing(Arc::clone(model), self.sharing);
+        let compiled = before.map_or(&none, |before| &*before.compiled);
+        let compiled = compiled.updated_sharing(model, self.sharing);
         let old = before.map(|before| &before.clusters);
         let mut of_clusters =
             ClusterTlsMaker { certificates: self.certificates, problems: &mut problems };
         let clusters =
             Clusters::next(old, model, self.endpoint_sets, self.has_networks, &mut of_clusters);
-        let listeners = model.listeners.clone();
-        let same_listeners = before.filter(|before| before.listeners.is(&listeners));
+        let listeners = &model.listeners;
+        let same_listeners =
+            before.filter(|before| before.compiled.model().listeners.is(listeners));
         let with_tls: Vec<&Arc<str>> = match same_listeners {
             Some(before) => before.server_tls.keys().collect(),
             None => listeners.iter().filter(|(_, it)| has_tls(it)).map(|(name, _)| name).collect(),
@@ -99,8 +95,6 @@ impl Maker<'_> {
             Some((Arc::clone(name), tls))
         });
         let server_tls = server_tls.collect();
-        let captured =
-            same_listeners.map(|before| Arc::clone(&before.captured)).unwrap_or_default();
         let snapshot = Snapshot {
             version,
             compiled,
@@ -109,8 +103,6 @@ impl Maker<'_> {
             tracing: publication.tracing.clone(),
             access_log: publication.access_log.clone(),
             clusters,
-            listeners,
-            captured,
             server_tls,
         };
         (snapshot, problems)
@@ -120,17 +112,12 @@ impl Maker<'_> {
 impl Snapshot {
     /// Whether a listener of the name has a place in this version.
     pub(crate) fn has_listener(&self, name: &str) -> bool {
-        self.listeners.contains_key(name)
+        self.compiled.model().listeners.contains_key(name)
     }
 
     /// A listener, by name.
     pub(crate) fn listener(&self, name: &str) -> Option<&Arc<Listener>> {
-        self.listeners.get(name)
-    }
-
-    /// The listeners that get their connections from others.
-    pub(crate) fn captured(&self) -> &Captured {
-        self.captured.get_or_init(|| Captured::of(&self.listeners))
+        self.compiled.model().listeners.get(name)
     }
 
     /// How TLS is terminated on a chain of a listener; `None` if the chain has none, or it could not be made.

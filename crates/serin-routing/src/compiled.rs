@@ -3,23 +3,26 @@
 //! What a new version of the model shares with the old one (virtual hosts and rules by pointer) is taken over as it is, so
 //! that a change costs what it changes; [`Work`] tells how much that was.
 
+mod captured;
 mod host;
 mod reusable;
 mod rule;
 mod sharing;
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::ops::AddAssign;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::index::HostIndex;
-use crate::model::{Cluster, Model, RouteTable, VirtualHost};
+use crate::model::{Cluster, Direction, Listener, Model, RouteTable, VirtualHost};
 
 pub(crate) use host::CompiledHost;
 pub use rule::CompiledRule;
 pub(crate) use rule::HeaderChanges;
 pub use sharing::Sharing;
 
+use captured::Captured;
 use host::Compiler;
 use reusable::Reusable;
 use sharing::ClusterIndex;
@@ -30,6 +33,7 @@ pub struct CompiledModel {
     model: Arc<Model>,
     tables: BTreeMap<Arc<str>, Arc<CompiledTable>>,
     clusters: Arc<ClusterIndex>,
+    captured: OnceLock<Captured>,
     work: Work,
 }
 
@@ -58,12 +62,20 @@ impl CompiledModel {
     /// Compiles a new version of the model with what this one has already.
     #[must_use]
     pub fn updated(&self, model: Arc<Model>) -> Self {
-        self.updated_sharing(model, &mut Sharing::default())
+        self.next(model, &mut Sharing::default())
     }
 
-    /// The same, and takes over what other models have compiled already.
+    /// The same, and takes over what was compiled already for others: a model that several have is compiled once.
     #[must_use]
-    pub fn updated_sharing(&self, model: Arc<Model>, sharing: &mut Sharing) -> Self {
+    pub fn updated_sharing(&self, model: &Arc<Model>, sharing: &mut Sharing) -> Arc<Self> {
+        sharing.model(model).unwrap_or_else(|| {
+            let new = Arc::new(self.next(Arc::clone(model), sharing));
+            sharing.add_model(&new);
+            new
+        })
+    }
+
+    fn next(&self, model: Arc<Model>, sharing: &mut Sharing) -> Self {
         let mut work = Work::default();
         let compile = |(name, table): (&Arc<str>, &Arc<RouteTable>)| {
             let old = self.tables.get(name);
@@ -83,7 +95,7 @@ impl CompiledModel {
         } else {
             sharing.clusters(&model.clusters)
         };
-        Self { model, tables, clusters, work }
+        Self { model, tables, clusters, captured: OnceLock::new(), work }
     }
 
     /// The model it was compiled from.
@@ -99,6 +111,12 @@ impl CompiledModel {
     /// A cluster, by name.
     pub fn cluster(&self, name: &str) -> Option<&Arc<Cluster>> {
         self.clusters.get(name)
+    }
+
+    /// The listener that takes a captured connection, by the address and port that it was meant for: the same as
+    /// [`connection::listener`](crate::connection::listener), but `None` instead of the capturing listener.
+    pub fn captured(&self, direction: Direction, meant: SocketAddr) -> Option<&Arc<Listener>> {
+        self.captured.get_or_init(|| Captured::of(&self.model.listeners)).find(direction, meant)
     }
 
     /// What was compiled for this version.

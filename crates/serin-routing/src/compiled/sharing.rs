@@ -6,19 +6,29 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 
-use super::{CompiledHost, CompiledTable};
+use super::{CompiledHost, CompiledModel, CompiledTable};
+use crate::Model;
 use crate::hash::TextHash;
 use crate::model::{ByName, Cluster, RouteTable, VirtualHost};
 
 /// What was compiled for any of the models that a process has in force.
 #[derive(Debug, Default)]
 pub struct Sharing {
+    models: ByAddress<CompiledModel>,
     tables: ByAddress<CompiledTable>,
     hosts: ByAddress<CompiledHost>,
     clusters: ByAddress<ClusterIndex>,
 }
 
 impl Sharing {
+    pub(super) fn model(&self, model: &Arc<Model>) -> Option<Arc<CompiledModel>> {
+        self.models.get(Arc::as_ptr(model).addr())
+    }
+
+    pub(super) fn add_model(&mut self, model: &Arc<CompiledModel>) {
+        self.models.add(Arc::as_ptr(&model.model).addr(), model);
+    }
+
     pub(super) fn table(&self, table: &Arc<RouteTable>) -> Option<Arc<CompiledTable>> {
         self.tables.get(Arc::as_ptr(table).addr())
     }
@@ -95,8 +105,6 @@ impl<T> ByAddress<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Model;
-    use crate::compiled::CompiledModel;
 
     fn table(name: &str, hosts: &[&Arc<VirtualHost>]) -> Arc<RouteTable> {
         let virtual_hosts = hosts.iter().map(|host| Arc::clone(host)).collect();
@@ -119,8 +127,8 @@ mod tests {
         let (shared, own) = (table("80", &[&a]), table("90", &[&a, &b]));
         let mut sharing = Sharing::default();
         let none = CompiledModel::default();
-        let one = none.updated_sharing(model(&[&shared]), &mut sharing);
-        let two = none.updated_sharing(model(&[&shared, &own]), &mut sharing);
+        let one = none.updated_sharing(&model(&[&shared]), &mut sharing);
+        let two = none.updated_sharing(&model(&[&shared, &own]), &mut sharing);
         assert!(Arc::ptr_eq(one.table("80").unwrap(), two.table("80").unwrap()));
         assert_eq!((one.work().virtual_hosts, two.work().virtual_hosts), (1, 1));
         let first = |model: &CompiledModel, name| Arc::clone(&model.table(name).unwrap().hosts[0]);
@@ -128,11 +136,21 @@ mod tests {
     }
 
     #[test]
+    fn a_model_that_several_have_is_compiled_once() {
+        let mut sharing = Sharing::default();
+        let model = model(&[&table("80", &[&host("a")])]);
+        let none = CompiledModel::default();
+        let one = none.updated_sharing(&model, &mut sharing);
+        assert!(Arc::ptr_eq(&one, &none.updated_sharing(&model, &mut sharing)));
+    }
+
+    #[test]
     fn what_nobody_uses_is_not_kept() {
         let mut sharing = Sharing::default();
         for number in 0..1000 {
             let table = table(&number.to_string(), &[&host("a")]);
-            let compiled = CompiledModel::default().updated_sharing(model(&[&table]), &mut sharing);
+            let compiled =
+                CompiledModel::default().updated_sharing(&model(&[&table]), &mut sharing);
             assert!(sharing.table(&table).is_some());
             drop(compiled);
             assert!(sharing.table(&table).is_none());

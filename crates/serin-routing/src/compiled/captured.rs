@@ -4,18 +4,18 @@ use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use serin_routing::model::{Bind, ByName, Direction, Listener};
+use crate::model::{Bind, ByName, Direction, Listener};
 
 /// The listeners without sockets of their own, by what they stand for.
 #[derive(Debug)]
-pub(crate) struct Captured {
+pub(super) struct Captured {
     exact: HashMap<(Direction, IpAddr, u16), Arc<Listener>>,
     /// Those for any address.
     of_port: HashMap<(Direction, u16), Arc<Listener>>,
 }
 
 impl Captured {
-    pub(crate) fn of(listeners: &ByName<Listener>) -> Self {
+    pub(super) fn of(listeners: &ByName<Listener>) -> Self {
         let mut captured = Self { exact: HashMap::new(), of_port: HashMap::new() };
         // Of those that stand for the same the first is taken, as where they are looked for one by one.
         for listener in listeners.values().rev().filter(|it| it.bind != Bind::Capture) {
@@ -31,7 +31,7 @@ impl Captured {
     }
 
     /// The listener for an exact address before that for all addresses (Istio's `virtualOutbound`); `None` if there is neither.
-    pub(crate) fn find(&self, direction: Direction, meant: SocketAddr) -> Option<&Arc<Listener>> {
+    pub(super) fn find(&self, direction: Direction, meant: SocketAddr) -> Option<&Arc<Listener>> {
         let (address, port) = (meant.ip().to_canonical(), meant.port());
         let exact = self.exact.get(&(direction, address, port));
         exact.or_else(|| self.of_port.get(&(direction, port)))
@@ -40,11 +40,10 @@ impl Captured {
 
 #[cfg(test)]
 mod tests {
-    use serin_routing::Model;
-    use serin_routing::connection::listener;
-    use serin_routing::model::Inspect;
-
     use super::*;
+    use crate::Model;
+    use crate::connection::listener;
+    use crate::model::Inspect;
 
     fn listening(address: &str, port: u16, bind: Bind) -> Arc<Listener> {
         Arc::new(Listener {
