@@ -18,6 +18,7 @@ use crate::listening::Served;
 use crate::network::meant_for;
 use crate::snapshot::Snapshot;
 use crate::sniff::{Seen, sniff};
+use crate::telemetry::Refused;
 use crate::tls::{AcceptError, TlsFacts};
 use crate::worker::Worker;
 use crate::{http, proxy_protocol, tcp};
@@ -35,6 +36,8 @@ pub(crate) struct Ends {
     pub(crate) listener_port: u16,
     /// What TLS told, where it was terminated.
     pub(crate) tls: Option<Rc<TlsFacts>>,
+    /// The name that the client asked for, where TLS passes through.
+    pub(crate) server_name: Option<Box<str>>,
 }
 
 /// Why a connection is closed before it is read.
@@ -107,7 +110,8 @@ async fn open<'l>(
         (Bind::Capture, Some(meant)) => meant.port(),
         _ => listener.port,
     };
-    let mut ends = Ends { listener: served, peer, local, listener_port, tls: None };
+    let mut ends =
+        Ends { listener: served, peer, local, listener_port, tls: None, server_name: None };
     if listener.inspect.proxy_protocol {
         let limit = worker.settings.handshake_timeout;
         let taken = timeout(limit, proxy_protocol::take(&mut stream)).await;
@@ -118,8 +122,12 @@ async fn open<'l>(
         }
     }
     let (stream, seen) = look(stream, listener, &ends).await?;
-    let chain = choose(listener, &ends, &seen)?;
+    let chosen = choose(listener, &ends, &seen);
+    let chain = chosen.inspect_err(|_| {
+        worker.telemetry.log_refused(&ends, Refused::no_filter_chain());
+    })?;
     if chain.tls.is_none() {
+        ends.server_name = Some(seen.server_name.into()).filter(|it: &Box<str>| !it.is_empty());
         return Ok((chain, Stream::Tcp(stream), ends));
     }
     let (stream, facts) = handshake(worker, &snapshot, (listener, chain), stream).await?;

@@ -9,6 +9,7 @@ use serin_http1::{
     Error, FieldName, Framing, Head, Kind, request_framing, status_line, write_field,
 };
 use serin_routing::model::{Codec, HttpConnection};
+use serin_routing::response::{Flag, Flags};
 use tokio::time::{Instant, Sleep, sleep, timeout};
 
 use crate::body::{Http1Source, Source};
@@ -19,6 +20,7 @@ use crate::io::{Buffer, Io, Rewound, Stream};
 use crate::listening::Drain;
 use crate::request::{Request, Upgrade};
 use crate::response::{Http1Reply, Reply, Responder, http_date};
+use crate::telemetry::Refused;
 use crate::upstream::{Version, has_token, keeps_alive};
 use crate::worker::Worker;
 
@@ -122,20 +124,20 @@ async fn serve_requests(
         match read_head(worker, io, &mut input, &mut head).await {
             Ok(Arrived::Head) => {}
             Ok(Arrived::End) => return Next::Close,
-            Ok(Arrived::Late) => return refuse(io, http, 408, "the request took too long").await,
+            Ok(Arrived::Late) => return refuse(worker, (io, ends), http, late()).await,
             Err(Error::Version) if may_change && input.data().starts_with(PREFACE) => {
                 return Next::Http2(input.data().to_vec());
             }
-            Err(error) => return refuse(io, http, error.status(), &error.to_string()).await,
+            Err(error) => return refuse(worker, (io, ends), http, malformed(&error)).await,
         }
         may_change = false;
         let is_http_10 = head.version() == serin_http1::Version::Http10;
         if is_http_10 && !http.accept_http_10 {
-            return refuse(io, http, 426, "").await;
+            return refuse(worker, (io, ends), http, too_old()).await;
         }
         let framing = match take_over(&mut request, &head, &input, ends) {
             Ok(framing) => framing,
-            Err(error) => return refuse(io, http, error.status(), &error.to_string()).await,
+            Err(error) => return refuse(worker, (io, ends), http, malformed(&error)).await,
         };
         let keep_alive = keeps_alive(&head, input.data());
         let expects = head
@@ -220,8 +222,36 @@ fn take_over(
     Ok(framing)
 }
 
+/// An answer to what is not handled as a request, and its body.
+type Refusal = (Refused, String);
+
+fn refused(status: u16, details: &'static str, flags: Flags, body: String) -> Refusal {
+    let (version, sent) = (Some(Version::Http1), body.len() as u64);
+    (Refused { status, flags, details, version, sent }, body)
+}
+
+fn late() -> Refusal {
+    refused(408, "request_header_timeout", Flags::NONE, "the request took too long".to_owned())
+}
+
+fn too_old() -> Refusal {
+    refused(426, "low_version", Flags::NONE, String::new())
+}
+
+fn malformed(error: &Error) -> Refusal {
+    let flags = Flags::NONE.with(Flag::DownstreamProtocolError);
+    refused(error.status(), error.details(), flags, error.to_string())
+}
+
 /// Answers what is not handled as a request. The connection is closed in any case.
-async fn refuse(io: &Io, http: &HttpConnection, status: u16, body: &str) -> Next {
+async fn refuse(
+    worker: &Worker,
+    (io, ends): (&Io, &Ends),
+    http: &HttpConnection,
+    (refused, body): Refusal,
+) -> Next {
+    worker.telemetry.log_refused(ends, refused);
+    let status = refused.status;
     let mut answer = Vec::with_capacity(128);
     status_line(&mut answer, status);
     if !body.is_empty() {

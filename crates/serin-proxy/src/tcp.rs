@@ -7,6 +7,7 @@ use std::cell::Cell;
 use std::future::pending;
 use std::io::{self, IoSlice};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rand_core::Rng;
@@ -16,10 +17,13 @@ use serin_routing::decide::source_hash;
 use serin_routing::model::TcpProxy;
 use serin_routing::outlier::Outcome;
 use serin_routing::response::{Flag, Flags};
+use serin_routing::time::Instant;
 use serin_telemetry::DestinationId;
+use tokio::time::timeout;
 
 use crate::connection::Ends;
 use crate::io::{Buffer, BufferPool, Io, Stream};
+use crate::telemetry::ConnectionDetail;
 use crate::upstream::{Manner, Target, Upstream, connect};
 use crate::worker::Worker;
 
@@ -40,28 +44,52 @@ pub(crate) struct TcpRecord {
     pub(crate) received: u64,
     /// To the client.
     pub(crate) sent: u64,
+    pub(crate) started: Instant,
+    /// What only logs want to know; `None` if there is none.
+    pub(crate) detail: Option<Box<ConnectionDetail>>,
 }
 
 /// Connects a client to an endpoint and carries bytes until both are done. One draw per connection.
 pub(crate) async fn serve(worker: &Rc<Worker>, proxy: &TcpProxy, client: Stream, ends: Ends) {
     let carried = Carried::default();
-    let mut record = TcpRecord::default();
-    record.flags = match Box::pin(reach(worker, proxy, &ends, &mut record)).await {
-        Ok(reached) => {
-            record.has_opened = true;
-            worker.telemetry.begin_connection(&record);
-            let server = Io::new(reached.stream);
-            let ended = carry_both(worker, proxy, &Io::new(client), &server, &carried).await;
-            if let Err(error) = &ended {
-                tracing::debug!(peer = %ends.peer, %error, "the connection broke");
-            }
-            flags_of(&ended)
-        }
-        Err(flag) => Flags::NONE.with(flag),
+    let (started, detail) = (worker.clock.now(), worker.telemetry.connection());
+    let mut record = TcpRecord { started, detail, ..TcpRecord::default() };
+    let limit = proxy.max_duration.filter(|limit| !limit.is_zero());
+    let serving = connect_and_carry(worker, proxy, client, &ends, (&mut record, &carried));
+    let served = match limit {
+        Some(limit) => timeout(limit, serving).await.ok(),
+        None => Some(serving.await),
     };
+    record.flags = served.unwrap_or(Flags::NONE.with(Flag::DurationTimeout));
     record.received = carried.received.get();
     record.sent = carried.sent.get();
     worker.telemetry.end_connection(&record);
+    worker.telemetry.log_connection(&ends, &record, worker.clock.now());
+}
+
+/// The life of a connection; how it ended.
+async fn connect_and_carry(
+    worker: &Rc<Worker>,
+    proxy: &TcpProxy,
+    client: Stream,
+    ends: &Ends,
+    (record, carried): (&mut TcpRecord, &Carried),
+) -> Flags {
+    let reached = match Box::pin(reach(worker, proxy, ends, record)).await {
+        Ok(reached) => reached,
+        Err(flags) => return flags,
+    };
+    record.has_opened = true;
+    if let Some(detail) = &mut record.detail {
+        detail.upstream_local = reached.stream.local_addr();
+    }
+    worker.telemetry.begin_connection(record);
+    let server = Io::new(reached.stream);
+    let ended = carry_both(worker, proxy, &Io::new(client), &server, carried).await;
+    if let Err(error) = &ended {
+        tracing::debug!(peer = %ends.peer, %error, "the connection broke");
+    }
+    flags_of(&ended)
 }
 
 /// A connection to an endpoint, and what it counts against while it lives.
@@ -77,19 +105,30 @@ async fn reach(
     proxy: &TcpProxy,
     ends: &Ends,
     record: &mut TcpRecord,
-) -> Result<Reached, Flag> {
+) -> Result<Reached, Flags> {
+    let flags = |flag| Flags::NONE.with(flag);
     let total = proxy.destinations.total_weight().max(1);
     let ticket = worker.random.borrow_mut().next_u64() % total;
-    let destination = proxy.destinations.at(ticket).ok_or(Flag::NoRouteFound)?;
-    let upstream = worker.upstream(&destination.cluster).ok_or(Flag::NoClusterFound)?;
+    let destination = proxy.destinations.at(ticket).ok_or(flags(Flag::NoRouteFound))?;
+    let upstream = worker.upstream(&destination.cluster);
+    let upstream = upstream.ok_or(flags(Flag::NoClusterFound))?;
     record.destination = upstream.destination();
+    if let Some(detail) = &mut record.detail {
+        detail.cluster = Some(Arc::clone(&upstream.shared.cluster.name));
+    }
     let hash = proxy.hash_source_address.then(|| source_hash(ends.peer.ip()));
     let mut attempts = Attempts::new(None);
     for attempt in 1.. {
         let permit = upstream.shared.breaker.take(Resource::Connections);
-        let permit = permit.map_err(|_| Flag::UpstreamOverflow)?;
-        match reach_once(worker, &upstream, hash, &mut attempts, ends).await? {
-            Some((stream, active, target)) => {
+        let permit = permit.map_err(|_| flags(Flag::UpstreamOverflow))?;
+        let target =
+            upstream.choose(hash, &mut attempts, ends.local, &mut worker.random.borrow_mut());
+        let target = target.ok_or(flags(Flag::NoHealthyUpstream))?;
+        if let Some(detail) = &mut record.detail {
+            detail.endpoint = Some(target.address.clone());
+        }
+        match reach_once(worker, &upstream, &target, ends).await {
+            Some((stream, active)) => {
                 record.destination = target.destination;
                 record.is_received = target.is_received();
                 return Ok(Reached { stream, _permit: permit, _active: active });
@@ -98,34 +137,31 @@ async fn reach(
             None => {}
         }
     }
-    Err(Flag::UpstreamConnectionFailure)
+    Err(flags(Flag::UpstreamConnectionFailure).with(Flag::UpstreamRetryLimitExceeded))
 }
 
 /// Connects to one endpoint; `None` if that fails.
 async fn reach_once(
     worker: &Worker,
     upstream: &Upstream,
-    hash: Option<u64>,
-    attempts: &mut Attempts,
+    target: &Target,
     ends: &Ends,
-) -> Result<Option<(Stream, Option<Active>, Target)>, Flag> {
-    let target = upstream.choose(hash, attempts, ends.local, &mut worker.random.borrow_mut());
-    let target = target.ok_or(Flag::NoHealthyUpstream)?;
-    let active = upstream.begin(&target);
+) -> Option<(Stream, Option<Active>)> {
+    let active = upstream.begin(target);
     let both = ends.local.map(|local| (ends.peer, local));
     // What passes through keeps the name that the client asked for.
     let host = ends.tls.as_ref().map_or("", |tls| &tls.server_name);
-    let manner = Manner::of(&upstream.shared, &target, host, both);
+    let manner = Manner::of(&upstream.shared, target, host, both);
     let connected =
         connect(worker.settings.networks(), &upstream.shared, &target.address, &manner).await;
     let outcome = if connected.is_ok() { Outcome::ConnectedFinally } else { Outcome::Failed };
-    upstream.report(&target, outcome);
+    upstream.report(target, outcome);
     match connected {
-        Ok(stream) => Ok(Some((stream, active, target))),
+        Ok(stream) => Some((stream, active)),
         Err(error) => {
             let error = &error as &dyn std::error::Error;
             tracing::debug!(peer = %ends.peer, error, "no connection to the endpoint");
-            Ok(None)
+            None
         }
     }
 }

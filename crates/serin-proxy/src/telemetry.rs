@@ -1,12 +1,14 @@
 //! What is told of requests: Istio's counters and a sample for whoever looks, which are a core's; lines of the access log and spans,
 //! which are a workload's.
 
+mod connection;
 mod facts;
 mod sample;
 mod span;
 mod visit;
 
 use std::cell::{Cell, RefCell};
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,6 +30,7 @@ use crate::snapshot::Snapshot;
 use crate::tcp::TcpRecord;
 use crate::upstream::{Upstream, Version};
 
+pub(crate) use connection::{ConnectionDetail, Refused};
 use facts::LogFacts;
 use sample::Sample;
 pub use sample::Seen;
@@ -78,6 +81,8 @@ pub(crate) struct Detail {
     pub(crate) virtual_host: Option<Arc<str>>,
     pub(crate) cluster: Option<Arc<str>>,
     pub(crate) endpoint: Option<EndpointAddress>,
+    /// This side's address of the connection to the endpoint.
+    pub(crate) upstream_local: Option<SocketAddr>,
     pub(crate) response: Headers,
 }
 

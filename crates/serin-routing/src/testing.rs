@@ -197,6 +197,7 @@ pub(crate) fn tcp_chain(name: &str, criteria: FilterChainMatch) -> FilterChain {
     let filter = NetworkFilter::Tcp(TcpProxy {
         destinations,
         idle_timeout: None,
+        max_duration: None,
         hash_source_address: false,
     });
     FilterChain { name: name.into(), criteria, tls: None, filter }

@@ -83,6 +83,7 @@ pub(super) async fn attempt(
     responder.record.destination = target.destination;
     if let Some(detail) = &mut responder.record.detail {
         detail.endpoint = Some(target.address.clone());
+        detail.upstream_local = None;
     }
     if responder.record.attempts == 1 {
         mirror::start(trip, request, outgoing);
@@ -101,6 +102,9 @@ pub(super) async fn attempt(
                 return round.give_up_or_retry(not_opened(&error));
             }
         };
+    if let Some(detail) = &mut responder.record.detail {
+        detail.upstream_local = connection.local_addr();
+    }
     round.visit = Visit::begin(&worker.telemetry, worker.clock, &target, request, false);
     let (tried, is_reusable) = round.talk(&mut connection, outgoing, responder).await;
     if is_reusable {

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
@@ -20,6 +21,17 @@ pub(crate) enum Stream {
     Unix(UnixStream),
     /// TLS over TCP.
     Tls(Box<TlsStream>),
+}
+
+impl Stream {
+    /// This side's address, where it has one.
+    pub(crate) fn local_addr(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(stream) => stream.local_addr().ok(),
+            Self::Tls(stream) => stream.get_ref().0.local_addr().ok(),
+            Self::Unix(_) => None,
+        }
+    }
 }
 
 /// Does the same with whichever stream it is.
@@ -79,6 +91,11 @@ pub(crate) struct Io(RefCell<Stream>);
 impl Io {
     pub(crate) const fn new(stream: Stream) -> Self {
         Self(RefCell::new(stream))
+    }
+
+    /// This side's address, where it has one.
+    pub(crate) fn local_addr(&self) -> Option<SocketAddr> {
+        self.0.borrow().local_addr()
     }
 
     /// The stream itself.

@@ -48,11 +48,8 @@ impl Facts for LogFacts<'_> {
             Address::DownstreamRemote => downstream.remote,
             Address::DownstreamDirectRemote => downstream.direct_remote,
             Address::DownstreamLocal => downstream.local,
-            Address::UpstreamRemote => match &self.detail.endpoint {
-                Some(EndpointAddress::Socket(ip, port)) => Some((*ip, *port).into()),
-                _ => None,
-            },
-            Address::UpstreamLocal => None,
+            Address::UpstreamRemote => socket(self.detail.endpoint.as_ref()),
+            Address::UpstreamLocal => self.detail.upstream_local,
         }
     }
 
@@ -70,14 +67,7 @@ impl Facts for LogFacts<'_> {
             Property::RouteName => optional(out, self.detail.route.as_deref()),
             Property::VirtualHostName => optional(out, self.detail.virtual_host.as_deref()),
             Property::UpstreamCluster => optional(out, self.detail.cluster.as_deref()),
-            Property::UpstreamHost => match &self.detail.endpoint {
-                Some(EndpointAddress::Socket(ip, port)) => number(out, SocketAddr::new(*ip, *port)),
-                Some(EndpointAddress::Name(name, port)) => {
-                    number(out, format_args!("{name}:{port}"))
-                }
-                Some(EndpointAddress::Unix(path)) => number(out, path),
-                None => false,
-            },
+            Property::UpstreamHost => endpoint(out, self.detail.endpoint.as_ref()),
             Property::UpstreamRequestAttemptCount => number(out, record.attempts),
             Property::UpstreamTransportFailureReason => {
                 optional(out, record.transport_failure.as_deref())
@@ -88,12 +78,29 @@ impl Facts for LogFacts<'_> {
     }
 }
 
-fn number(out: &mut Vec<u8>, value: impl std::fmt::Display) -> bool {
+/// An endpoint's address, if it is one of sockets.
+pub(super) fn socket(endpoint: Option<&EndpointAddress>) -> Option<SocketAddr> {
+    match endpoint {
+        Some(EndpointAddress::Socket(ip, port)) => Some((*ip, *port).into()),
+        Some(EndpointAddress::Name(..) | EndpointAddress::Unix(_)) | None => None,
+    }
+}
+
+pub(super) fn endpoint(out: &mut Vec<u8>, endpoint: Option<&EndpointAddress>) -> bool {
+    match endpoint {
+        Some(EndpointAddress::Socket(ip, port)) => number(out, SocketAddr::new(*ip, *port)),
+        Some(EndpointAddress::Name(name, port)) => number(out, format_args!("{name}:{port}")),
+        Some(EndpointAddress::Unix(path)) => number(out, path),
+        None => false,
+    }
+}
+
+pub(super) fn number(out: &mut Vec<u8>, value: impl std::fmt::Display) -> bool {
     // Writing to memory does not fail.
     write!(out, "{value}").is_ok()
 }
 
-fn optional(out: &mut Vec<u8>, value: Option<&str>) -> bool {
+pub(super) fn optional(out: &mut Vec<u8>, value: Option<&str>) -> bool {
     let value = value.filter(|value| !value.is_empty());
     value.is_some_and(|value| number(out, value))
 }

@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::Poll;
 
@@ -49,6 +50,14 @@ pub(crate) enum Connection {
 }
 
 impl Connection {
+    /// This side's address of it.
+    pub(crate) fn local_addr(&mut self) -> Option<SocketAddr> {
+        match self {
+            Self::Http1(lease) => lease.connection().local_addr(),
+            Self::Http2(stream) => stream.local_addr(),
+        }
+    }
+
     /// Waits until a request can be begun.
     pub(crate) async fn prepare(&self, request: &Request) {
         if let (Self::Http2(stream), Upgrade::WebSocket) = (self, request.upgrade) {

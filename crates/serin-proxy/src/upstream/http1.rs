@@ -1,5 +1,7 @@
 //! HTTP/1 towards an endpoint.
 
+use std::net::SocketAddr;
+
 use serin_http1::{
     Error, FieldName, Framing, Head, Kind, Limits, Version, request_line, response_framing,
     write_field,
@@ -67,6 +69,11 @@ impl Http1Connection {
             keep_alive: false,
         };
         (sink, answer)
+    }
+
+    /// This side's address.
+    pub(super) fn local_addr(&self) -> Option<SocketAddr> {
+        self.io.local_addr()
     }
 
     /// Whether it may serve another request.

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::future::poll_fn;
+use std::net::SocketAddr;
 use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -36,6 +37,8 @@ pub(super) struct Http2Connection {
     settling: Notify,
     opened: Instant,
     idle_since: Cell<Instant>,
+    /// This side's address.
+    local: Option<SocketAddr>,
 }
 
 impl Http2Connection {
@@ -52,6 +55,7 @@ impl Http2Connection {
             .initial_connection_window_size(settings.upstream_connection_window)
             .max_header_list_size(settings.header_list_size)
             .max_send_buffer_size(settings.send_buffer);
+        let local = stream.local_addr();
         let (send, connection) = builder.handshake(stream).await?;
         let shared = Rc::new(Self {
             send,
@@ -62,6 +66,7 @@ impl Http2Connection {
             settling: Notify::new(),
             opened: now,
             idle_since: Cell::new(now),
+            local,
         });
         Ok((shared, connection))
     }
@@ -208,6 +213,11 @@ pub(crate) struct Http2Stream {
 }
 
 impl Http2Stream {
+    /// This side's address of the connection.
+    pub(super) fn local_addr(&self) -> Option<SocketAddr> {
+        self.connection.local
+    }
+
     /// Waits until it is known whether the peer takes tunnels.
     pub(super) async fn settled(&self) {
         let settled = async {

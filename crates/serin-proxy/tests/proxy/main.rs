@@ -8,6 +8,7 @@ mod grpc;
 mod hostile;
 mod http1;
 mod http2;
+mod logs;
 mod mesh;
 mod mirrors;
 mod origination;

@@ -11,6 +11,7 @@ use h2::client::SendRequest;
 use h2::server::SendResponse;
 use serin_proxy::{Pem, Proxy, Settings, TlsProblem};
 use serin_routing::model::*;
+use serin_telemetry::access_log::AccessLog;
 
 const LOCALHOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 /// The host that the model has rules for.
@@ -32,6 +33,7 @@ pub(crate) struct Setup {
     pub(crate) domains: Vec<Arc<str>>,
     /// Whether endpoints take mesh TLS.
     pub(crate) endpoint_tls: EndpointTls,
+    pub(crate) access_log: Option<Arc<AccessLog>>,
 }
 
 /// A running proxy.
@@ -69,6 +71,7 @@ impl Setup {
             certificates: Vec::new(),
             domains: vec![HOST.into()],
             endpoint_tls: EndpointTls::Plain,
+            access_log: None,
         }
     }
 
@@ -101,9 +104,11 @@ impl Setup {
     pub(crate) fn start(self) -> Running {
         let settings = self.settings.clone();
         let certificates = self.certificates.clone();
+        let access_log = self.access_log.clone();
         let model = self.model();
         let start = move || {
             let mut proxy = Proxy::start(settings).unwrap();
+            proxy.set_access_log(access_log);
             for (source, pem) in certificates {
                 proxy.certificates().set(source, Some(pem));
             }

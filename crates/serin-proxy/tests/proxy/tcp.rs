@@ -21,6 +21,7 @@ fn to_all(clusters: &[(&str, u32)]) -> NetworkFilter {
     NetworkFilter::Tcp(TcpProxy {
         destinations: Destinations::new(destinations.collect()),
         idle_timeout: None,
+        max_duration: None,
         hash_source_address: false,
     })
 }

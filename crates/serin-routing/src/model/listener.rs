@@ -174,6 +174,8 @@ pub struct TcpProxy {
     pub destinations: Destinations,
     /// Time a connection may be idle; `None` for no limit.
     pub idle_timeout: Option<Duration>,
+    /// Time a connection may last at all; `None` for no limit.
+    pub max_duration: Option<Duration>,
     /// Hash keys for consistent balancing: only the source address is known here.
     pub hash_source_address: bool,
 }

@@ -77,5 +77,10 @@ pub(super) fn outbound_http(routes: Arc<str>) -> NetworkFilter {
 
 /// Passing bytes on.
 pub(crate) fn tcp(destinations: Destinations) -> TcpProxy {
-    TcpProxy { destinations, idle_timeout: Some(IDLE_TIMEOUT), hash_source_address: false }
+    TcpProxy {
+        destinations,
+        idle_timeout: Some(IDLE_TIMEOUT),
+        max_duration: None,
+        hash_source_address: false,
+    }
 }

@@ -180,7 +180,9 @@ pub(crate) fn with_policy(
         Some(written) => Some(written.to_std()).filter(|it| !it.is_zero()),
         None => proxy.idle_timeout,
     };
-    TcpProxy { idle_timeout, hash_source_address: hashes_source(rule, subset), ..proxy }
+    let max_duration = pool.and_then(|it| it.max_connection_duration).map(|it| it.to_std());
+    let hash_source_address = hashes_source(rule, subset);
+    TcpProxy { idle_timeout, max_duration, hash_source_address, ..proxy }
 }
 
 fn hashes_source(rule: Option<&DestinationRule>, subset: &str) -> bool {

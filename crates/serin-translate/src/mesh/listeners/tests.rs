@@ -401,7 +401,7 @@ metadata: {name: a}
 spec:
   host: a
   trafficPolicy:
-    connectionPool: {tcp: {idleTimeout: 5s}}
+    connectionPool: {tcp: {idleTimeout: 5s, maxConnectionDuration: 1h}}
     loadBalancer: {consistentHash: {useSourceIp: true}}
 ",
     );
@@ -410,5 +410,6 @@ spec:
         panic!()
     };
     assert_eq!(proxy.idle_timeout, Some(std::time::Duration::from_secs(5)));
+    assert_eq!(proxy.max_duration, Some(std::time::Duration::from_secs(3600)));
     assert!(proxy.hash_source_address);
 }

@@ -1,0 +1,176 @@
+//! What access logs say of connections, of what is refused, and of the way upstream.
+
+use std::io::{Read, Write};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use serin_routing::model::*;
+use serin_telemetry::access_log::{AccessLog, Layout, Target, Writer};
+
+use crate::support::{
+    Running, Setup, ask, client, connect, read_until, request, run, talk, upstream, upstream_http2,
+};
+
+const FORMAT: &str = "%RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS% %PROTOCOL% %BYTES_RECEIVED% %BYTES_SENT% \
+    %UPSTREAM_HOST% %UPSTREAM_CLUSTER_RAW% %UPSTREAM_LOCAL_ADDRESS% %DOWNSTREAM_REMOTE_ADDRESS% %REQ(:METHOD)%";
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A proxy with a log.
+struct Logged {
+    running: Running,
+    log: Arc<AccessLog>,
+    file: PathBuf,
+}
+
+impl Logged {
+    fn start(mut setup: Setup) -> Self {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("serin-proxy-log-{}-{count}", std::process::id());
+        let file = std::env::temp_dir().join(name);
+        let writer = Writer::start(Target::File(file.clone())).unwrap();
+        let log = Arc::new(AccessLog::new(Layout::text(FORMAT), None, writer));
+        setup.access_log = Some(Arc::clone(&log));
+        Self { running: setup.start(), log, file }
+    }
+
+    fn address(&self) -> SocketAddr {
+        self.running.address
+    }
+
+    /// Waits until all connections are over, and tells what was logged of them.
+    fn lines(self) -> Vec<String> {
+        run(self.running.proxy.drain());
+        self.log.finish(PATIENCE);
+        let lines = std::fs::read_to_string(&self.file).unwrap();
+        std::fs::remove_file(&self.file).unwrap();
+        lines.lines().map(str::to_owned).collect()
+    }
+}
+
+/// Bytes to an upstream.
+fn bytes(upstream: SocketAddr, max_duration: Option<Duration>) -> Setup {
+    let mut setup = Setup::new(upstream);
+    let destinations = Destinations::new(vec![Destination::new("up".into(), 1)]);
+    let filter = NetworkFilter::Tcp(TcpProxy {
+        destinations,
+        idle_timeout: None,
+        max_duration,
+        hash_source_address: false,
+    });
+    let criteria = FilterChainMatch::default();
+    setup.chains = vec![FilterChain { name: "bytes".into(), criteria, tls: None, filter }];
+    setup
+}
+
+/// Says who is connected to it.
+fn who_is_there() -> SocketAddr {
+    upstream(|mut stream| {
+        let mut question = [0; 4];
+        stream.read_exact(&mut question).unwrap();
+        let peer = stream.peer_addr().unwrap();
+        stream.write_all(format!("{peer}\n").as_bytes()).unwrap();
+    })
+}
+
+#[test]
+fn a_connection_of_bytes_is_a_line_with_both_its_ends() {
+    let up = who_is_there();
+    let logged = Logged::start(bytes(up, None));
+    let mut client = connect(logged.address());
+    client.write_all(b"who?").unwrap();
+    let seen = read_until(&mut client, "\n");
+    let (peer, sent) = (client.local_addr().unwrap(), seen.len());
+    drop(client);
+    let expect = format!("0 - - - 4 {sent} {up} up {} {peer} -", seen.trim());
+    assert_eq!(logged.lines(), [expect]);
+}
+
+#[test]
+fn a_connection_that_no_endpoint_takes_says_so() {
+    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let logged = Logged::start(bytes(gone, None));
+    assert_eq!(talk(logged.address(), ""), "");
+    let lines = logged.lines();
+    let [line] = &lines[..] else { panic!("{lines:?}") };
+    assert!(line.starts_with(&format!("0 UF,URX - - 0 0 {gone} up - ")), "{line}");
+}
+
+#[test]
+fn a_connection_ends_with_the_time_it_may_last() {
+    let silent = upstream(|mut stream| {
+        let _ = stream.read_to_end(&mut Vec::new());
+    });
+    let logged = Logged::start(bytes(silent, Some(Duration::from_millis(1))));
+    assert_eq!(talk(logged.address(), ""), "");
+    let lines = logged.lines();
+    assert!(lines[0].starts_with("0 DT - - 0 0 "), "{lines:?}");
+}
+
+#[test]
+fn a_connection_that_no_filter_chain_reads_is_logged() {
+    let mut setup = bytes(who_is_there(), None);
+    setup.chains[0].criteria.server_names = vec!["only.example".into()];
+    setup.inspect.tls = true;
+    let logged = Logged::start(setup);
+    assert_eq!(talk(logged.address(), "who?"), "");
+    let lines = logged.lines();
+    assert!(lines[0].starts_with("0 NR filter_chain_not_found - 0 0 - - - 127"), "{lines:?}");
+}
+
+#[test]
+fn what_is_refused_before_it_is_a_request_is_logged() {
+    let check = |bytes: &str, accept_http_10: bool, expect: &str| {
+        let mut setup = Setup::new(who_is_there());
+        setup.http.accept_http_10 = accept_http_10;
+        let logged = Logged::start(setup);
+        talk(logged.address(), bytes);
+        let lines = logged.lines();
+        assert!(lines.len() == 1 && lines[0].starts_with(expect), "{bytes:?}: {lines:?}");
+        assert!(lines[0].ends_with(" -"), "there is no method: {lines:?}");
+    };
+    check("GET / HTTP/1.1\r\nbad header: 1\r\n\r\n", true, "400 DPE http1.");
+    check("nonsense\r\n\r\n", true, "400 DPE http1.codec_error HTTP/1.1 0 ");
+    check("GET / HTTP/1.0\r\nhost: a\r\n\r\n", false, "426 - low_version HTTP/1.1 0 0 - - - ");
+}
+
+#[test]
+fn a_request_names_this_sides_address_upstream_in_either_version() {
+    let logged = Logged::start(Setup::new(upstream(|mut stream| {
+        let mut seen = Vec::new();
+        while crate::support::next_request(&mut stream, &mut seen).is_some() {
+            let peer = stream.peer_addr().unwrap().to_string();
+            let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{peer}", peer.len());
+            stream.write_all(answer.as_bytes()).unwrap();
+        }
+    })));
+    let head = "GET / HTTP/1.1\r\nhost: echo.example\r\nconnection: close\r\n\r\n";
+    let answer = talk(logged.address(), head);
+    let peer = answer.rsplit("\r\n\r\n").next().unwrap();
+    let lines = logged.lines();
+    assert!(lines[0].contains(&format!(" up {peer} 127.0.0.1:")), "{peer} in {lines:?}");
+
+    let http2 = upstream_http2(|_, mut respond| async move {
+        respond.send_response(http::Response::new(()), true).unwrap();
+    });
+    let logged = Logged::start(Setup::http2(http2));
+    let address = logged.address();
+    run(async {
+        let client = client(address).await;
+        assert_eq!(ask(&client, request("GET", "/"), b"", None).await.status, 200);
+    });
+    let lines = logged.lines();
+    assert!(lines[0].contains(" up 127.0.0.1:"), "{lines:?}");
+}
+
+#[test]
+fn a_request_that_reached_nobody_has_no_address_upstream() {
+    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let logged = Logged::start(Setup::new(gone));
+    talk(logged.address(), "GET / HTTP/1.1\r\nhost: echo.example\r\nconnection: close\r\n\r\n");
+    let lines = logged.lines();
+    assert!(lines[0].contains(&format!(" {gone} up - 127")), "{lines:?}");
+}
