@@ -127,7 +127,8 @@ async fn open<'l>(
         worker.telemetry.log_refused(&ends, Refused::no_filter_chain());
     })?;
     if chain.tls.is_none() {
-        ends.server_name = Some(seen.server_name.into()).filter(|it: &Box<str>| !it.is_empty());
+        let asked_for = (!seen.server_name.is_empty()).then_some(seen.server_name);
+        ends.server_name = asked_for.map(String::into_boxed_str);
         return Ok((chain, Stream::Tcp(stream), ends));
     }
     let (stream, facts) = handshake(worker, &snapshot, (listener, chain), stream).await?;

@@ -174,6 +174,7 @@ fn bytes_to(cluster: &str, criteria: FilterChainMatch) -> FilterChain {
     let filter = NetworkFilter::Tcp(TcpProxy {
         destinations,
         idle_timeout: None,
+        max_duration: None,
         hash_source_address: false,
     });
     FilterChain { name: cluster.into(), criteria, tls: None, filter }
