@@ -1,5 +1,6 @@
 //! Many workloads on one proxy, in networks of their own.
 
+mod change;
 mod models;
 mod pods;
 
@@ -28,9 +29,13 @@ struct Node {
 
 impl Node {
     fn start() -> Self {
+        Self::with_cores(1)
+    }
+
+    fn with_cores(workers: usize) -> Self {
         let directory = Arc::new(Directory::default());
         let networks = Some(Arc::clone(&directory) as _);
-        let proxy = Proxy::start(Settings { networks, ..Settings::default() }).unwrap();
+        let proxy = Proxy::start(Settings { networks, workers, ..Settings::default() }).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         Self { proxy, directory, runtime }
     }

@@ -1,0 +1,119 @@
+//! Pods that come and go while others call them.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
+
+use super::models::model;
+use super::pods::Pod;
+use super::{Node, endpoint};
+use crate::support::next_request;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A pod's process.
+struct Server {
+    listener: TcpListener,
+    ended: Receiver<()>,
+}
+
+impl Server {
+    fn start(pod: &Pod) -> Self {
+        let listener = pod.listen(9080);
+        let (tell, ended) = channel();
+        let accepting = listener.try_clone().unwrap();
+        std::thread::spawn(move || accept(&accepting, &tell));
+        Self { listener, ended }
+    }
+
+    /// Stops as a process does that is told to: it accepts no more, and ends with its last connection.
+    fn stop(self) {
+        socket2::SockRef::from(&self.listener).shutdown(Shutdown::Both).unwrap();
+        drop(self.listener);
+        let ended = self.ended.recv_timeout(PATIENCE);
+        assert!(ended.is_ok(), "connections stay open to a pod that has left");
+    }
+}
+
+/// Whoever holds the sender holds the server.
+fn accept(listener: &TcpListener, running: &Sender<()>) {
+    let (hold, all_gone) = channel::<()>();
+    while let Ok((stream, _)) = listener.accept() {
+        let hold = hold.clone();
+        std::thread::spawn(move || {
+            answer(stream);
+            drop(hold);
+        });
+    }
+    drop(hold);
+    // It ends when the last connection has let go.
+    let _ = all_gone.recv();
+    let _ = running.send(());
+}
+
+fn answer(mut stream: TcpStream) {
+    let mut seen = Vec::new();
+    while next_request(&mut stream, &mut seen).is_some() {
+        if stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").is_err() {
+            return;
+        }
+    }
+}
+
+/// Asks one time after the other, on one connection, with requests that nobody may send twice; gives how often.
+fn ask(mut stream: TcpStream, stop: &AtomicBool, answered: &AtomicUsize) {
+    let request = b"POST / HTTP/1.1\r\nHost: reviews\r\nContent-Length: 2\r\n\r\nhi";
+    while !stop.load(Ordering::Relaxed) {
+        stream.write_all(request).unwrap();
+        let mut answer = Vec::new();
+        let mut piece = [0; 1024];
+        while !answer.ends_with(b"ok") {
+            let count = stream.read(&mut piece).unwrap();
+            assert!(count > 0, "the connection ended: {}", String::from_utf8_lossy(&answer));
+            answer.extend_from_slice(&piece[..count]);
+        }
+        assert!(answer.starts_with(b"HTTP/1.1 200 "), "{}", String::from_utf8_lossy(&answer));
+        answered.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn pods_come_and_go_and_no_request_is_lost() {
+    let mut node = Node::with_cores(2);
+    let pods = ["10.244.20.1", "10.244.20.2", "10.244.20.3"].map(|address| node.pod(address));
+    let [Some(client), Some(one), Some(two)] = pods else { return };
+    let servers = [&one, &two];
+    let mut running = servers.map(|pod| Some(Server::start(pod)));
+    node.publish(&client, model(&servers.map(|pod| endpoint(pod, "v1"))));
+    let (stop, answered) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let clients: Vec<_> = (0..4)
+        .map(|_| {
+            let stream = client.connect("10.96.0.7:80").unwrap();
+            let (stop, answered) = (Arc::clone(&stop), Arc::clone(&answered));
+            std::thread::spawn(move || ask(stream, &stop, &answered))
+        })
+        .collect();
+    for round in 0..20 {
+        let (leaving, staying) = (round % 2, 1 - round % 2);
+        node.publish(&client, model(&[endpoint(servers[staying], "v1")]));
+        // From the acknowledgement on nothing new comes to it.
+        running[leaving].take().unwrap().stop();
+        let before = answered.load(Ordering::Relaxed);
+        while answered.load(Ordering::Relaxed) < before + 20 {
+            std::thread::yield_now();
+        }
+        running[leaving] = Some(Server::start(servers[leaving]));
+        node.publish(&client, model(&servers.map(|pod| endpoint(pod, "v1"))));
+    }
+    stop.store(true, Ordering::Relaxed);
+    for client in clients {
+        client.join().unwrap();
+    }
+    let answered = answered.load(Ordering::Relaxed) as u64;
+    let sent: u64 = node.traffic().iter().map(|it| it.sent.requests).sum();
+    let received: u64 = node.traffic().iter().map(|it| it.received.requests).sum();
+    assert_eq!((sent, received), (answered, answered));
+}
