@@ -5,11 +5,13 @@
 //! is decided by functions of what is there and the time; a loop each feeds them and does what they say. All state is in the
 //! API: a process may end at any point, and the next one goes on.
 
+mod autoscaler;
 mod deployment;
 mod endpoints;
 mod error;
 mod events;
 mod hash;
+mod job;
 mod objects;
 mod owner;
 mod pods;
@@ -21,6 +23,7 @@ use std::fmt;
 use std::future::Future;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Service;
 use kube::Client;
@@ -34,11 +37,19 @@ use self::world::{Queues, World};
 type Addresses = dyn Fn(&Service) -> Vec<IpAddr> + Send + Sync;
 
 /// What the controllers have to be told.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Settings {
     /// The addresses at which a Service of type LoadBalancer is reached from outside; without it, its status is somebody else's
     /// to write.
     pub load_balancer_address: Option<Arc<Addresses>>,
+    /// How often autoscalers look at what pods use; 15 s by default.
+    pub autoscaling_interval: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { load_balancer_address: None, autoscaling_interval: Duration::from_secs(15) }
+    }
 }
 
 impl fmt::Debug for Settings {
@@ -57,6 +68,8 @@ pub async fn run(client: Client, settings: Settings, shutdown: impl Future<Outpu
     start(&mut tasks, &world, |queues| &queues.deployments, deployment::reconcile);
     start(&mut tasks, &world, |queues| &queues.replica_sets, replica_set::reconcile);
     start(&mut tasks, &world, |queues| &queues.services, endpoints::reconcile);
+    start(&mut tasks, &world, |queues| &queues.jobs, job::reconcile);
+    start(&mut tasks, &world, |queues| &queues.autoscalers, autoscaler::reconcile);
     tokio::select! {
         () = shutdown => {}
         // None of the tasks ends by itself.

@@ -4,12 +4,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
+use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Endpoints, Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use kube::{Client, Resource, ResourceExt as _};
 
 use crate::Settings;
+use crate::autoscaler::Memories;
+use crate::autoscaler::target::Kinds;
 use crate::endpoints::{self, label_tag, slice_tag};
 use crate::events::{Events, Writer};
 use crate::objects::{Key, Object, Objects};
@@ -22,19 +26,26 @@ pub(crate) struct Queues {
     pub(crate) deployments: Queue,
     pub(crate) replica_sets: Queue,
     pub(crate) services: Queue,
+    pub(crate) jobs: Queue,
+    pub(crate) autoscalers: Queue,
 }
 
 /// Everything.
 pub(crate) struct World {
+    pub(crate) client: Client,
     pub(crate) settings: Settings,
     pub(crate) events: Events,
     pub(crate) queues: Queues,
+    pub(crate) memories: Memories,
+    pub(crate) kinds: Kinds,
     pub(crate) pods: Objects<Pod>,
     pub(crate) deployments: Objects<Deployment>,
     pub(crate) replica_sets: Objects<ReplicaSet>,
     pub(crate) services: Objects<Service>,
     pub(crate) endpoints: Objects<Endpoints>,
     pub(crate) slices: Objects<EndpointSlice>,
+    pub(crate) jobs: Objects<Job>,
+    pub(crate) autoscalers: Objects<HorizontalPodAutoscaler>,
 }
 
 impl World {
@@ -42,15 +53,20 @@ impl World {
     pub(crate) fn new(client: &Client, settings: Settings) -> (Arc<Self>, Writer) {
         let (events, writer) = Events::new(client.clone());
         let world = Self {
+            client: client.clone(),
             settings,
             events,
             queues: Queues::default(),
+            memories: Memories::default(),
+            kinds: Kinds::default(),
             pods: Objects::new(client, pod_tags),
             deployments: Objects::new(client, |_| Vec::new()),
             replica_sets: Objects::new(client, |set| owner::tags(&set.metadata)),
             services: Objects::new(client, endpoints::service_tags),
             endpoints: Objects::new(client, |_| Vec::new()),
             slices: Objects::new(client, slice_tags),
+            jobs: Objects::new(client, |_| Vec::new()),
+            autoscalers: Objects::new(client, |_| Vec::new()),
         };
         let world = Arc::new(world);
         route(&world);
@@ -66,6 +82,8 @@ impl World {
             self.services.follow(),
             self.endpoints.follow(),
             self.slices.follow(),
+            self.jobs.follow(),
+            self.autoscalers.follow(),
         );
     }
 
@@ -78,6 +96,8 @@ impl World {
             self.services.complete(),
             self.endpoints.complete(),
             self.slices.complete(),
+            self.jobs.complete(),
+            self.autoscalers.complete(),
         );
     }
 }
@@ -119,6 +139,13 @@ fn route(world: &Arc<World>) {
         let slices = [old, new].into_iter().flatten();
         slices.filter_map(endpoints::service_of).for_each(|key| world.queues.services.add(key));
     });
+    on!(jobs, |world, old, new| wake(&world.queues.jobs, new.or(old)));
+    on!(autoscalers, |world, old, new| {
+        // It looks at its interval; what it writes itself is no reason to look earlier.
+        if old.map(|it| &it.spec) != new.map(|it| &it.spec) {
+            wake(&world.queues.autoscalers, new.or(old));
+        }
+    });
     on!(pods, |world, old, new| {
         for pod in [old, new].into_iter().flatten() {
             wake_owners_of_pod(&world, pod);
@@ -140,8 +167,11 @@ fn wake_owners_of_set(world: &World, set: &ReplicaSet) {
 }
 
 fn wake_owners_of_pod(world: &World, pod: &Pod) {
+    let queues = &world.queues;
     let selector = |it: &ReplicaSet| it.spec.as_ref().map(|spec| spec.selector.clone());
-    wake_owners(&world.queues.replica_sets, &world.replica_sets, pod, selector);
+    wake_owners(&queues.replica_sets, &world.replica_sets, pod, selector);
+    let selector = |it: &Job| it.spec.as_ref().and_then(|spec| spec.selector.clone());
+    wake_owners(&queues.jobs, &world.jobs, pod, selector);
 }
 
 /// Wakes the owner of an object, or, where it has none, those that may take it in.

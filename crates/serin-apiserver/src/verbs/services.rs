@@ -59,8 +59,9 @@ impl Allocator for Taken {
                 Err(format!("failed to allocate IP {wanted}: provided IP is already allocated"))
             };
         }
-        // The first ones are left to Services that ask for a certain address.
-        let start = 256 + below(SIZE - 512);
+        // The first ones are left to Services that ask for a certain address; the next that are given out are 10.96.x.y, which
+        // people know for what they are.
+        let start = 256 + below(0x1_0000 - 512);
         let free = (0..SIZE - 512)
             .map(|step| 256 + (start - 256 + step) % (SIZE - 512))
             .map(|offset| Ipv4Addr::from(FIRST + offset).to_string())

@@ -44,12 +44,20 @@ impl<K> Kind for K where
 {
 }
 
-/// Which pods become ready by themselves.
-type Readiness = Arc<Mutex<Box<dyn Fn(&Pod) -> bool + Send>>>;
+/// What the node does by itself.
+struct Habits {
+    /// Which pods become ready.
+    ready: Box<dyn Fn(&Pod) -> bool + Send>,
+    /// How long pods take to end.
+    lingering: Duration,
+}
+
+type Node = Arc<Mutex<Habits>>;
 
 pub(crate) struct Cluster {
+    pub(crate) server: ApiServer,
     pub(crate) client: Client,
-    ready: Readiness,
+    habits: Node,
     stop: Option<oneshot::Sender<()>>,
     tasks: Vec<tokio::task::JoinHandle<()>>,
 }
@@ -63,9 +71,13 @@ impl Cluster {
     pub(crate) async fn with(settings: Settings) -> Self {
         let server = ApiServer::start(serin_apiserver::Settings::default()).await.unwrap();
         let client = Client::new(server.client(User::administrator()), "default");
-        let ready: Readiness = Arc::new(Mutex::new(Box::new(|_| true)));
-        let node = tokio::spawn(node(client.clone(), Arc::clone(&ready)));
-        let mut cluster = Self { client, ready, stop: None, tasks: vec![node] };
+        let habits = Habits { ready: Box::new(|_| true), lingering: Duration::ZERO };
+        let habits: Node = Arc::new(Mutex::new(habits));
+        let there = json!({"metadata": {"name": "serin"}});
+        let there: k8s_openapi::api::core::v1::Node = serde_json::from_value(there).unwrap();
+        Api::all(client.clone()).create(&PostParams::default(), &there).await.unwrap();
+        let node = tokio::spawn(node(client.clone(), Arc::clone(&habits)));
+        let mut cluster = Self { server, client, habits, stop: None, tasks: vec![node] };
         cluster.run(settings);
         cluster
     }
@@ -90,7 +102,12 @@ impl Cluster {
 
     /// Says which pods become ready from here on.
     pub(crate) fn ready_if(&self, ready: impl Fn(&Pod) -> bool + Send + 'static) {
-        *self.ready.lock().unwrap() = Box::new(ready);
+        self.habits.lock().unwrap().ready = Box::new(ready);
+    }
+
+    /// Says how long pods take to end.
+    pub(crate) fn linger(&self, time: Duration) {
+        self.habits.lock().unwrap().lingering = time;
     }
 
     pub(crate) fn api<K: Kind>(&self) -> Api<K> {
@@ -162,7 +179,7 @@ impl Drop for Cluster {
 }
 
 /// The node: pods that are to be ready become so, pods that are marked go.
-async fn node(client: Client, ready: Readiness) {
+async fn node(client: Client, habits: Node) {
     let api: Api<Pod> = Api::all(client.clone());
     let config = watcher::Config::default().streaming_lists();
     let mut pods = std::pin::pin!(watcher(api, config).applied_objects());
@@ -171,8 +188,13 @@ async fn node(client: Client, ready: Readiness) {
         let pod = pod.unwrap();
         let api: Api<Pod> = Api::namespaced(client.clone(), &pod.namespace().unwrap());
         if pod.metadata.deletion_timestamp.is_some() {
-            drop(api.delete(&pod.name_any(), &DeleteParams::default().grace_period(0)).await);
-        } else if ready.lock().unwrap()(&pod) && seen.insert(pod.uid()) {
+            let lingering = habits.lock().unwrap().lingering;
+            let end = async move {
+                tokio::time::sleep(lingering).await;
+                drop(api.delete(&pod.name_any(), &DeleteParams::default().grace_period(0)).await);
+            };
+            tokio::spawn(end);
+        } else if (habits.lock().unwrap().ready)(&pod) && seen.insert(pod.uid()) {
             set_ready(&api, &pod.name_any(), true).await;
         }
     }
@@ -185,8 +207,21 @@ pub(crate) async fn set_ready(api: &Api<Pod>, name: &str, ready: bool) {
     let number = ADDRESSES.fetch_add(1, Ordering::Relaxed);
     let address = format!("10.244.{}.{}", number / 250, number % 250 + 1);
     let since = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    let binding = json!({"metadata": {"name": name}, "target": {"kind": "Node", "name": "serin"}});
+
+    let parameters = PostParams::default();
+    // A pod that is placed already stays where it is.
+    drop(api.create_subresource::<Value, Value>("binding", name, &parameters, &binding).await);
+    let statuses = api.get(name).await.ok().and_then(|pod| pod.spec).into_iter();
+    let containers = statuses.flat_map(|spec| spec.containers).map(|it| {
+        json!({
+            "name": it.name, "image": it.image, "imageID": "", "ready": ready, "restartCount": 0,
+            "started": true, "state": {"running": {"startedAt": since}},
+        })
+    });
     let status = json!({"status": {
         "phase": "Running",
+        "containerStatuses": containers.collect::<Vec<_>>(),
         "podIP": address,
         "podIPs": [{"ip": address}],
         "conditions": [{

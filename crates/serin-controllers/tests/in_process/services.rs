@@ -92,8 +92,10 @@ async fn a_service_without_a_selector_repeats_the_endpoints_that_somebody_wrote(
 
 #[tokio::test]
 async fn a_load_balancer_says_where_it_is_for_as_long_as_it_is_one() {
-    let settings =
-        Settings { load_balancer_address: Some(Arc::new(|_| vec!["127.0.0.1".parse().unwrap()])) };
+    let settings = Settings {
+        load_balancer_address: Some(Arc::new(|_| vec!["127.0.0.1".parse().unwrap()])),
+        ..Settings::default()
+    };
     let cluster = Cluster::with(settings).await;
     let spec = json!({"type": "LoadBalancer", "selector": {"app": "web"}, "ports": [{"port": 80}]});
     cluster.create::<Service>(service(spec)).await;
