@@ -1,6 +1,7 @@
 //! HorizontalPodAutoscalers: at an interval they compare what pods use with what they should, and scale their target.
 
 mod conditions;
+mod metric;
 mod metrics;
 mod rates;
 pub(crate) mod target;
@@ -11,21 +12,20 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
 use k8s_openapi::api::autoscaling::v2::{
-    ContainerResourceMetricStatus, HorizontalPodAutoscaler, HorizontalPodAutoscalerSpec,
-    HorizontalPodAutoscalerStatus, MetricSpec, MetricStatus, MetricTarget, MetricValueStatus,
-    ResourceMetricStatus,
+    HPAScalingRules, HorizontalPodAutoscaler, HorizontalPodAutoscalerSpec,
+    HorizontalPodAutoscalerStatus,
 };
 use k8s_openapi::api::core::v1::Pod;
-use k8s_openapi::apimachinery::pkg::api::resource::Quantity as Text;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt as _;
 use serin_objects::quantity::Quantity;
 use serin_objects::selector::Labels;
 
 use self::conditions::{ABLE, ACTIVE, LIMITED};
+use self::metric::Metric;
 use self::rates::Memory;
 use self::target::Scale;
-use self::usage::{Situation, Subject, TOLERANCE, Target, Tolerances, Wanted};
+use self::usage::{Situation, TOLERANCE, Target, Tolerances, Wanted};
 use crate::objects::Key;
 use crate::queue::Outcome;
 use crate::world::World;
@@ -261,7 +261,7 @@ impl Look<'_> {
             ));
         }
         let behavior = self.spec.behavior.as_ref();
-        let given = |it: Option<&k8s_openapi::api::autoscaling::v2::HPAScalingRules>| {
+        let given = |it: Option<&HPAScalingRules>| {
             let text = it.and_then(|rules| rules.tolerance.as_ref());
             let given = text.and_then(|text| Quantity::parse(&text.0)).map(Quantity::milli);
             let given = given.and_then(|milli| u32::try_from(milli).ok());
@@ -320,71 +320,5 @@ struct Failure {
     text: String,
 }
 
-/// A metric that is understood.
-struct Metric<'m> {
-    subject: Subject<'m>,
-    target: Target,
-}
-
-impl<'m> Metric<'m> {
-    fn read(spec: &'m MetricSpec) -> Result<Self, String> {
-        let (resource, container, target) = match (&spec.resource, &spec.container_resource) {
-            (Some(resource), _) => (&resource.name, None, &resource.target),
-            (None, Some(of)) => (&of.name, Some(of.container.as_str()), &of.target),
-            (None, None) => {
-                let kind = &spec.type_;
-                return Err(format!(
-                    "metrics of type {kind} need a metrics adapter, and there is none: use Resource or ContainerResource"
-                ));
-            }
-        };
-        let subject = Subject { resource, container };
-        let target = read_target(target).ok_or("invalid resource metric source: neither an average utilization target nor an average value (or absolute value) target was set")?;
-        Ok(Self { subject, target })
-    }
-
-    /// As the conditions and events call it.
-    fn name(&self) -> String {
-        let Subject { resource, container } = self.subject;
-        let prefix = if container.is_some() { "container " } else { "" };
-        match self.target {
-            Target::Utilization(_) => {
-                format!("{resource} {prefix}resource utilization (percentage of request)")
-            }
-            Target::Average(_) => format!("{resource} {prefix}resource"),
-        }
-    }
-
-    fn status(&self, wanted: Wanted) -> MetricStatus {
-        let current = MetricValueStatus {
-            average_utilization: wanted.utilization,
-            average_value: Some(Text(Quantity::from_milli(wanted.average).to_string())),
-            value: None,
-        };
-        let name = self.subject.resource.to_owned();
-        match self.subject.container {
-            None => MetricStatus {
-                type_: "Resource".to_owned(),
-                resource: Some(ResourceMetricStatus { current, name }),
-                ..MetricStatus::default()
-            },
-            Some(container) => MetricStatus {
-                type_: "ContainerResource".to_owned(),
-                container_resource: Some(ContainerResourceMetricStatus {
-                    container: container.to_owned(),
-                    current,
-                    name,
-                }),
-                ..MetricStatus::default()
-            },
-        }
-    }
-}
-
-fn read_target(target: &MetricTarget) -> Option<Target> {
-    if let Some(percent) = target.average_utilization {
-        return Some(Target::Utilization(percent));
-    }
-    let value = target.average_value.as_ref()?;
-    Quantity::parse(&value.0).map(|value| Target::Average(value.milli()))
-}
+#[cfg(test)]
+mod tests;

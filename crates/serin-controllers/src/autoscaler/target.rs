@@ -88,7 +88,6 @@ pub(super) async fn set(
     patched.map(drop).map_err(text)
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "the shape that map_err wants")]
 fn text(problem: kube::Error) -> String {
     match problem {
         kube::Error::Api(status) => status.message,

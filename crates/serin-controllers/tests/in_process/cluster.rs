@@ -69,7 +69,11 @@ impl Cluster {
     }
 
     pub(crate) async fn with(settings: Settings) -> Self {
-        let server = ApiServer::start(serin_apiserver::Settings::default()).await.unwrap();
+        Self::of(serin_apiserver::Settings::default(), settings).await
+    }
+
+    pub(crate) async fn of(server: serin_apiserver::Settings, settings: Settings) -> Self {
+        let server = ApiServer::start(server).await.unwrap();
         let client = Client::new(server.client(User::administrator()), "default");
         let habits = Habits { ready: Box::new(|_| true), lingering: Duration::ZERO };
         let habits: Node = Arc::new(Mutex::new(habits));
@@ -221,6 +225,7 @@ pub(crate) async fn set_ready(api: &Api<Pod>, name: &str, ready: bool) {
     });
     let status = json!({"status": {
         "phase": "Running",
+        "startTime": since,
         "containerStatuses": containers.collect::<Vec<_>>(),
         "podIP": address,
         "podIPs": [{"ip": address}],

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::cluster::{Cluster, set_ready};
 
-fn deployment(replicas: i32) -> Value {
+pub(crate) fn deployment(replicas: i32) -> Value {
     json!({
         "metadata": {"name": "web", "labels": {"app": "web"}},
         "spec": {

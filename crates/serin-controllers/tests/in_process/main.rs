@@ -1,8 +1,8 @@
 //! The controllers with the real API server in the same process; what a node does is done by the tests.
 
 #![expect(clippy::unwrap_used, reason = "a helper of tests that fails fails its test")]
-#![expect(clippy::print_stdout, reason = "a test that is skipped says why")]
 
+mod autoscaling;
 mod cluster;
 mod deployments;
 mod jobs;
