@@ -165,7 +165,7 @@ async fn a_paused_deployment_waits_and_is_scaled_all_the_same() {
     assert!(!cluster.list::<Pod>("app=web").await.iter().any(is_new));
     cluster.patch::<Deployment>("web", json!({"spec": {"paused": false}})).await;
     cluster.until::<Deployment>("web", is_rolled_out).await;
-    assert!(cluster.list::<Pod>("app=web").await.iter().all(is_new));
+    cluster.until_all::<Pod>("app=web", |pods| pods.iter().all(is_new)).await;
 }
 
 #[tokio::test]
