@@ -60,6 +60,8 @@ pub struct Release {
     /// Questions that were put.
     asked: BTreeSet<Question>,
     answers: JoinSet<(Question, Answer)>,
+    /// Answers that came between two turns.
+    answered: Vec<(Question, Answer)>,
     /// Whoever is told something, beside the release's way.
     errands: JoinSet<()>,
     /// The obstacle that was told last.
@@ -96,6 +98,7 @@ impl Release {
             memory: None,
             asked: BTreeSet::new(),
             answers: JoinSet::new(),
+            answered: Vec::new(),
             errands: JoinSet::new(),
             told: None,
             window: Window::default(),
@@ -309,25 +312,21 @@ impl Release {
         }
         let answer = tokio::time::timeout(pause, self.answers.join_next()).await;
         if let Ok(Some(Ok(answer))) = answer {
-            self.answers.spawn(std::future::ready(answer));
+            self.answered.push(answer);
         }
     }
 
     /// Waits until everything that was asked is answered and everybody is told. Turns need not wait for it; tests may.
     pub async fn settle(&mut self) {
-        let mut answered = Vec::new();
         while let Some(answer) = self.answers.join_next().await {
-            answered.extend(answer.ok());
-        }
-        for answer in answered {
-            self.answers.spawn(std::future::ready(answer));
+            self.answered.extend(answer.ok());
         }
         while self.errands.join_next().await.is_some() {}
     }
 
     /// Whether questions are waiting for an answer, or answers for a turn.
     pub fn has_questions(&self) -> bool {
-        !self.answers.is_empty()
+        !self.answers.is_empty() || !self.answered.is_empty()
     }
 
     fn leave(&mut self) {

@@ -58,14 +58,13 @@ impl Release {
     }
 
     fn take_answers(&mut self) -> Vec<(Question, Answer)> {
-        let mut answers = Vec::new();
         while let Some(answer) = self.answers.try_join_next() {
-            if let Ok((question, answer)) = answer {
-                self.asked.remove(&question);
-                answers.push((question, answer));
-            }
+            self.answered.extend(answer.ok());
         }
-        answers
+        for (question, _) in &self.answered {
+            self.asked.remove(question);
+        }
+        std::mem::take(&mut self.answered)
     }
 
     /// The traffic since the turn before, while there is a release on its way.
