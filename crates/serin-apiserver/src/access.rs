@@ -3,6 +3,7 @@
 //! Roles decide what someone may do; who is unknown is refused, but for what everyone may see.
 
 pub(crate) mod attributes;
+pub(crate) mod audit;
 pub(crate) mod authn;
 pub(crate) mod impersonation;
 pub(crate) mod jwt;

@@ -1,6 +1,6 @@
 //! The socket: TLS, HTTP/1.1 and HTTP/2 for clients outside of the process.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -78,7 +78,7 @@ impl Listener {
             tokio::select! {
                 () = &mut stop => break,
                 accepted = self.socket.accept() => match accepted {
-                    Ok((stream, _)) => self.welcome(stream, connections.watcher()),
+                    Ok((stream, peer)) => self.welcome(stream, peer.ip(), connections.watcher()),
                     Err(error) => {
                         tracing::warn!(%error, "a connection could not be accepted");
                         tokio::time::sleep(PAUSE).await;
@@ -96,7 +96,12 @@ impl Listener {
         let _ = tokio::time::timeout(DRAIN, connections.shutdown()).await;
     }
 
-    fn welcome(&self, stream: TcpStream, watcher: hyper_util::server::graceful::Watcher) {
+    fn welcome(
+        &self,
+        stream: TcpStream,
+        peer: IpAddr,
+        watcher: hyper_util::server::graceful::Watcher,
+    ) {
         let (server, acceptor) = (self.server.clone(), self.acceptor.clone());
         tokio::spawn(async move {
             // Latency matters more than packets; who cannot set it is served all the same.
@@ -110,7 +115,7 @@ impl Listener {
                 certificates.and_then(|all| client_names(all.first()?)).map(|(name, groups)| {
                     User::new(&name, &groups.iter().map(String::as_str).collect::<Vec<_>>())
                 });
-            let service = TowerToHyperService::new(Connection::new(server, user));
+            let service = TowerToHyperService::new(Connection::new(server, user, peer));
             let builder = auto::Builder::new(TokioExecutor::new());
             let connection =
                 builder.serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned();

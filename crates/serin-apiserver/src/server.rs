@@ -14,11 +14,11 @@ mod start;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::future::Future;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
 use arc_swap::ArcSwap;
@@ -30,6 +30,7 @@ use serin_objects::{Catalog, Resource, Status};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
+use crate::access::audit::Audit;
 use crate::access::authn::Authenticator;
 use crate::access::jwt::TokenKeyError;
 use crate::access::pki::{Authority, PkiError};
@@ -42,6 +43,7 @@ use crate::documents::Documents;
 use crate::http::Body;
 use crate::local::LocalService;
 use crate::store::{self, Store, StoreError};
+use crate::verbs::services::GivenOut;
 
 /// What a server is started with.
 #[derive(Clone, Default)]
@@ -58,6 +60,8 @@ pub struct Settings {
     pub admission: Vec<Arc<dyn Admission>>,
     /// How pods are reached, for webhooks behind Services; without it, over the network of this machine.
     pub network: Option<Network>,
+    /// Where requests are recorded, one JSON object a line; without it they are not.
+    pub audit_log: Option<PathBuf>,
 }
 
 /// Opens a connection to an address of a pod.
@@ -75,6 +79,14 @@ pub enum StartError {
     /// Certificates.
     #[error(transparent)]
     Pki(#[from] PkiError),
+    /// The audit log.
+    #[error("cannot write the audit log {path}: {source}")]
+    Audit {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
     /// The key of tokens.
     #[error(transparent)]
     Tokens(#[from] TokenKeyError),
@@ -112,6 +124,8 @@ pub(crate) struct Inner {
     pub(crate) registering: AtomicBool,
     /// Held while what is given out, or what exists, is read and then written: Services and definitions.
     pub(crate) exclusive: tokio::sync::Mutex<()>,
+    pub(crate) given_out: Mutex<GivenOut>,
+    pub(crate) audit: Option<Audit>,
     /// Turns true when the server stops: watches end then.
     pub(crate) stopping: watch::Sender<bool>,
 }
@@ -127,12 +141,12 @@ impl ApiServer {
 
     /// A client in this process: a service that takes requests as `user`, without a socket.
     pub fn client(&self, user: User) -> Connection {
-        Connection { server: self.clone(), user: Some(user) }
+        Connection { server: self.clone(), user: Some(user), peer: None }
     }
 
     /// A client in this process whose requests have to prove who makes them, as if they came from outside.
     pub fn stranger(&self) -> Connection {
-        Connection { server: self.clone(), user: None }
+        Connection { server: self.clone(), user: None, peer: None }
     }
 
     /// How a user's tools reach the server as its administrator when it listens at `address`.
@@ -181,7 +195,7 @@ impl ApiServer {
         }
         let bytes = body.map(|body| Bytes::from(body.to_string())).unwrap_or_default();
         let request = request.body(Body::from(bytes)).map_err(Status::internal)?;
-        let response = self.handle(Some(user.clone()), request).await;
+        let response = self.handle(Some(user.clone()), None, request).await;
         let code = response.status();
         let bytes = match response.into_body().collect().await {
             Ok(body) => body.to_bytes(),
@@ -214,11 +228,13 @@ fn status_of(value: &Value) -> Status {
 pub struct Connection {
     server: ApiServer,
     user: Option<User>,
+    /// Where it comes from; nowhere, in this process.
+    peer: Option<IpAddr>,
 }
 
 impl Connection {
-    pub(crate) const fn new(server: ApiServer, user: Option<User>) -> Self {
-        Self { server, user }
+    pub(crate) const fn new(server: ApiServer, user: Option<User>, peer: IpAddr) -> Self {
+        Self { server, user, peer: Some(peer) }
     }
 }
 
@@ -238,8 +254,8 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let server = self.server.clone();
-        let user = self.user.clone();
-        Box::pin(async move { Ok(server.handle(user, request).await) })
+        let (user, peer) = (self.user.clone(), self.peer);
+        Box::pin(async move { Ok(server.handle(user, peer, request).await) })
     }
 }
 

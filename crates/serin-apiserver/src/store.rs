@@ -4,6 +4,7 @@
 //! where reads are answered. A recent part of history is kept for watches and for lists that continue at an earlier
 //! revision; who asks for more is told that it is too old. What an object means is no concern of this module.
 
+mod backup;
 mod disk;
 mod error;
 pub(crate) mod indexed;
@@ -12,11 +13,12 @@ mod object;
 mod writer;
 
 use std::path::PathBuf;
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::thread;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
+pub use self::backup::{BackupError, restore};
 pub use self::error::{StoreError, TooOld, WriteError};
 pub use self::memory::{Change, Event};
 pub use self::object::{Draft, Object};
@@ -86,17 +88,20 @@ impl Shared {
     }
 }
 
+/// A private key or a certificate, by its name.
+type Key = (String, Vec<u8>);
+
 /// A handle to the store; clones are the same store. The last one that is dropped stops the writer.
 #[derive(Clone)]
 pub struct Store {
     shared: Arc<Shared>,
     queue: mpsc::Sender<Request>,
-    keys: Arc<Vec<(String, Vec<u8>)>>,
+    keys: Arc<Mutex<Vec<Key>>>,
     writer: Arc<WriterThread>,
 }
 
 /// Waits for the writer when the last handle goes, so that the file is closed and its lock free.
-struct WriterThread(std::sync::Mutex<Option<thread::JoinHandle<()>>>);
+struct WriterThread(Mutex<Option<thread::JoinHandle<()>>>);
 
 impl Store {
     /// Opens a store and reads it into memory.
@@ -128,8 +133,8 @@ impl Store {
             .name("store-writer".into())
             .spawn(move || writer::run(&state, medium, requests))
             .map_err(|error| StoreError::from_io("start the writer of", PathBuf::new(), error))?;
-        let writer = Arc::new(WriterThread(std::sync::Mutex::new(Some(thread))));
-        Ok(Self { shared, queue, keys: Arc::new(keys), writer })
+        let writer = Arc::new(WriterThread(Mutex::new(Some(thread))));
+        Ok(Self { shared, queue, keys: Arc::new(Mutex::new(keys)), writer })
     }
 
     /// The revision of the last write.
@@ -240,9 +245,9 @@ impl Store {
         answer.await.map_err(|_| closed())?
     }
 
-    /// The private keys and certificates that were stored when the store was opened.
-    pub fn keys(&self) -> &[(String, Vec<u8>)] {
-        &self.keys
+    /// The private keys and certificates.
+    pub fn keys(&self) -> Vec<(String, Vec<u8>)> {
+        self.keys.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Stores private keys and certificates; the API never serves them.
@@ -251,8 +256,18 @@ impl Store {
     /// Fails where the store cannot write.
     pub async fn put_keys(&self, keys: Vec<(String, Vec<u8>)>) -> Result<(), StoreError> {
         let (reply, answer) = oneshot::channel();
-        self.queue.send(Request::Keys(keys, reply)).await.map_err(|_| StoreError::Closed)?;
-        answer.await.map_err(|_| StoreError::Closed)?
+        let request = Request::Keys(keys.clone(), reply);
+        self.queue.send(request).await.map_err(|_| StoreError::Closed)?;
+        answer.await.map_err(|_| StoreError::Closed)??;
+        let mut all = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|(name, _)| !keys.iter().any(|(new, _)| new == name));
+        all.extend(keys);
+        Ok(())
+    }
+
+    /// The objects that name this uid as their owner's: resource, name, object.
+    pub fn owned_by(&self, uid: &str) -> Vec<(Arc<str>, Arc<str>, Object)> {
+        self.shared.read().owned_by(uid)
     }
 
     /// Everything, as it was at one revision: for backups.

@@ -25,6 +25,7 @@ async fn serve(args: &ApiServerArgs, out: &mut dyn Write) -> anyhow::Result<()> 
     let settings = Settings {
         data_dir: args.data_dir.clone(),
         definitions: serin_api::crd::all(),
+        audit_log: args.audit_log.clone(),
         ..Settings::default()
     };
     let server = ApiServer::start(settings).await?;

@@ -1,6 +1,7 @@
 //! The command line: names, defaults and help. Says what was typed, not what it means.
 
 mod apiserver;
+mod backup;
 mod gateway;
 mod help;
 mod sample;
@@ -14,6 +15,7 @@ use serin_api::Severity;
 use crate::rehearse::RehearseArgs;
 
 pub(crate) use apiserver::ApiServerArgs;
+pub(crate) use backup::{BackupArgs, RestoreArgs};
 pub(crate) use gateway::{GatewayArgs, LogEncoding};
 pub(crate) use help::{CompletionArgs, ManArgs};
 pub(crate) use sample::SampleArgs;
@@ -51,6 +53,8 @@ impl Cli {
             Command::Down(args) => args.view.color,
             Command::Status(args) => args.view.color,
             Command::Doctor(args) => args.view.color,
+            Command::Backup(args) => args.view.color,
+            Command::Restore(args) => args.view.color,
             Command::Completion(_) | Command::Man(_) => When::Auto,
         }
     }
@@ -78,6 +82,10 @@ pub(crate) enum Command {
     Sample(Box<SampleArgs>),
     /// Serve a Kubernetes API without a cluster
     Apiserver(ApiServerArgs),
+    /// Copy the store of a server into a file
+    Backup(BackupArgs),
+    /// Make a store of such a copy
+    Restore(RestoreArgs),
     /// Print a script that completes commands in a shell
     Completion(CompletionArgs),
     /// Write the manual pages

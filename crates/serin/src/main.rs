@@ -4,6 +4,7 @@
 //! Exit codes: 0 in order, 1 the command found what it was told to look for, 2 it could not run.
 
 mod apiserver;
+mod backup;
 mod check;
 mod cli;
 mod doctor;
@@ -38,6 +39,8 @@ fn main() -> ExitCode {
         Command::Check(args) => check::run(args, &mut out),
         Command::Explain(args) => explain::run(args, &mut out),
         Command::Apiserver(args) => apiserver::run(args, &mut out),
+        Command::Backup(args) => backup::backup(args, &mut out),
+        Command::Restore(args) => backup::restore(args, &mut out),
         Command::Gateway(args) => gateway::run(args, &mut out),
         Command::Rehearse(args) => rehearse::run(args, &mut out),
         Command::Sample(args) => sample::run(args, &mut out),

@@ -11,10 +11,14 @@ use super::user::{ANONYMOUS, AUTHENTICATED, UNAUTHENTICATED, User};
 const PREFIX: &str = "impersonate-";
 const AUTHENTICATION: &str = "authentication.k8s.io";
 
-/// The user in whose name a request is made: `user` where the headers name nobody else.
-pub(crate) fn acting(rbac: &Rbac, user: User, headers: &HeaderMap) -> Result<User, Status> {
+/// The user in whose name a request is made, where the headers name one.
+pub(crate) fn acting(
+    rbac: &Rbac,
+    user: &User,
+    headers: &HeaderMap,
+) -> Result<Option<User>, Status> {
     if !headers.keys().any(|name| name.as_str().starts_with(PREFIX)) {
-        return Ok(user);
+        return Ok(None);
     }
     let texts = |name: &str| -> Vec<String> {
         let all = headers.get_all(name).into_iter();
@@ -25,7 +29,7 @@ pub(crate) fn acting(rbac: &Rbac, user: User, headers: &HeaderMap) -> Result<Use
     if name.is_empty() {
         return Err(Status::internal("groups, uids or extras are impersonated without a user"));
     }
-    let may = |what: Attributes<'_>| match rbac.decide(&user, &what) {
+    let may = |what: Attributes<'_>| match rbac.decide(user, &what) {
         Decision::Allowed(_) => Ok(()),
         Decision::Refused(reason) => Err(what.forbidden(&user.name, &reason)),
     };
@@ -77,5 +81,5 @@ pub(crate) fn acting(rbac: &Rbac, user: User, headers: &HeaderMap) -> Result<Use
     if !acting.is_in(AUTHENTICATED) && !acting.is_in(UNAUTHENTICATED) {
         acting.groups.push(everyone.to_owned());
     }
-    Ok(acting)
+    Ok(Some(acting))
 }

@@ -25,6 +25,8 @@ pub(crate) enum Target {
     OpenIdConfiguration,
     /// `/openid/v1/jwks`: the keys that sign tokens.
     Jwks,
+    /// `/serin/backup`: a copy of the whole store.
+    Backup,
     /// `/version`.
     Version,
     /// `/healthz`, `/livez`, `/readyz`, with what is below them.
@@ -75,6 +77,7 @@ impl Target {
             ["openapi", "v3", rest @ ..] => Self::OpenApiV3(rest.join("/")),
             [".well-known", "openid-configuration"] => Self::OpenIdConfiguration,
             ["openid", "v1", "jwks"] => Self::Jwks,
+            ["serin", "backup"] => Self::Backup,
             ["version"] => Self::Version,
             [endpoint @ ("healthz" | "livez" | "readyz")] => {
                 Self::Health { endpoint: (*endpoint).into(), check: None }

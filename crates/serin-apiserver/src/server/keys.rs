@@ -13,8 +13,9 @@ const TOKENS: &str = "tokens.key";
 
 /// The authority and what tells users apart.
 pub(super) async fn load(store: &Store) -> Result<(Authority, Authenticator), StartError> {
+    let stored_keys = store.keys();
     let find = |name: &str| {
-        store.keys().iter().find(|(key, _)| key == name).map(|(_, value)| value.clone())
+        stored_keys.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone())
     };
     let text = |name: &str| find(name).and_then(|bytes| String::from_utf8(bytes).ok());
     let mut made: Vec<(String, Vec<u8>)> = Vec::new();

@@ -67,6 +67,10 @@ impl ApiServer {
                 return document(Some(self.inner.documents.v3_index(&catalog)));
             }
             Target::OpenApiV3(path) => return document(self.inner.documents.v3(&catalog, path)),
+            Target::Backup => {
+                let pieces = futures_util::stream::iter(self.inner.store.backup());
+                return Ok(answer(StatusCode::OK, "application/x-ndjson", Body::stream(pieces)));
+            }
             Target::OpenIdConfiguration => jwt::discovery(),
             Target::Jwks => {
                 let keys = self.inner.authn.keys.jwks().to_string();

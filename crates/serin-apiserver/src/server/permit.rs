@@ -11,12 +11,12 @@ use crate::access::rbac::Decision;
 use crate::access::user::ANONYMOUS;
 
 impl ApiServer {
-    /// Who makes the request, or in whose name it is made.
+    /// Who makes the request, and in whose name, where that is another.
     pub(super) fn identify(
         &self,
         known: Option<User>,
         headers: &HeaderMap,
-    ) -> Result<User, Status> {
+    ) -> Result<(User, Option<User>), Status> {
         let user = match known {
             Some(user) => user,
             None => self
@@ -26,7 +26,8 @@ impl ApiServer {
                 .map_err(|_| Status::unauthorized())?
                 .unwrap_or_else(User::anonymous),
         };
-        impersonation::acting(&self.inner.rbac, user, headers)
+        let acting = impersonation::acting(&self.inner.rbac, &user, headers)?;
+        Ok((user, acting))
     }
 
     /// Refuses what no role allows. Who is unknown is asked to say who they are.

@@ -1,17 +1,20 @@
 //! The way of a request: read, identify, permit, carry out, answer, record.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, USER_AGENT};
 use http::{Extensions, HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use jiff::Timestamp;
 use serde_json::Value;
 use serin_objects::{Resource, Status};
 
 use super::{ApiServer, aggregate};
 use crate::access::User;
 use crate::access::attributes::Attributes;
+use crate::access::audit::{Audit, Entry};
 use crate::http::Body;
 use crate::http::accept::{Accept, Answer, Encoding, Shape};
 use crate::http::query::Query;
@@ -92,13 +95,19 @@ impl Head {
 }
 
 impl ApiServer {
-    /// Answers one request. `user` is who the connection says it is.
-    pub(crate) async fn handle<B>(&self, user: Option<User>, request: Request<B>) -> Response<Body>
+    /// Answers one request. `user` is who the connection says it is, `peer` where it comes from.
+    pub(crate) async fn handle<B>(
+        &self,
+        user: Option<User>,
+        peer: Option<IpAddr>,
+        request: Request<B>,
+    ) -> Response<Body>
     where
         B: http_body::Body + Send + 'static,
         B::Data: Send,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
+        let begun = Timestamp::now();
         let (parts, body) = request.into_parts();
         let head = Head {
             method: parts.method,
@@ -107,11 +116,25 @@ impl ApiServer {
             query: Query::parse(parts.uri.query().unwrap_or_default()),
             headers: parts.headers,
         };
-        let result = match self.identify(user, &head.headers) {
-            Ok(user) => self.route(user, &head, parts.extensions, body).await,
+        let found = self.identify(user, &head.headers);
+        let recorded = match (&found, &self.inner.audit) {
+            (Ok((user, acting)), Some(_)) => Some((user.clone(), acting.clone())),
+            _ => None,
+        };
+        let result = match found {
+            Ok((user, acting)) => {
+                self.route(acting.unwrap_or(user), &head, parts.extensions, body).await
+            }
             Err(status) => Err(status),
         };
-        result.unwrap_or_else(|status| failure(&status, &head))
+        let failed = result.as_ref().err().cloned();
+        let response = result.unwrap_or_else(|status| failure(&status, &head));
+        if let Some(audit) = &self.inner.audit {
+            let user = recorded.as_ref().map(|(user, _)| user);
+            let acting = recorded.as_ref().and_then(|(_, acting)| acting.as_ref());
+            record(audit, (begun, peer, &head), (user, acting), (&response, failed.as_ref()));
+        }
+        response
     }
 
     async fn route<B>(
@@ -229,6 +252,38 @@ fn attributes<'a>(head: &'a Head, path: &'a ResourcePath, verb: &'a str) -> Attr
         name: if named.is_empty() { selected } else { named },
         path: None,
     }
+}
+
+/// Writes a request that was answered into the audit log.
+fn record(
+    audit: &Audit,
+    (begun, peer, head): (Timestamp, Option<IpAddr>, &Head),
+    (user, acting): (Option<&User>, Option<&User>),
+    (response, failure): (&Response<Body>, Option<&Status>),
+) {
+    let method = head.method.as_str().to_ascii_lowercase();
+    let target = Target::parse(&head.path);
+    let (what, version) = match &target {
+        Target::Resource(path) => {
+            let verb = wanted_verb(head, path).unwrap_or_default();
+            (attributes(head, path, verb), path.version.as_str())
+        }
+        _ => (Attributes::of_path(&method, &head.path), ""),
+    };
+    let query = head.raw_query.as_ref().map(|query| format!("?{query}")).unwrap_or_default();
+    audit.record(&Entry {
+        begun,
+        uri: &format!("{}{query}", head.path),
+        agent: head.header(&USER_AGENT),
+        peer,
+        user,
+        acting,
+        what,
+        version,
+        code: response.status(),
+        failure,
+        goes_on: response.body().is_endless(),
+    });
 }
 
 fn wanted_verb(head: &Head, path: &ResourcePath) -> Result<&'static str, Status> {

@@ -10,6 +10,7 @@ use tokio::sync::watch;
 
 use super::{ApiServer, Inner, Settings, StartError, aggregate, keys, store_settings};
 use crate::access::User;
+use crate::access::audit::Audit;
 use crate::access::rbac::{Rbac, bootstrap as roles};
 use crate::documents::Documents;
 use crate::store::Store;
@@ -19,6 +20,12 @@ use crate::verbs::{collect, definitions, services};
 const NAMESPACES: &[&str] = &["default", "kube-system", "kube-public", "kube-node-lease"];
 
 pub(super) async fn start(settings: Settings) -> Result<ApiServer, StartError> {
+    let audit = match &settings.audit_log {
+        Some(path) => Some(
+            Audit::open(path).map_err(|source| StartError::Audit { path: path.clone(), source })?,
+        ),
+        None => None,
+    };
     let store = Store::open(store_settings(&settings))?;
     let (authority, authn) = keys::load(&store).await?;
     let inner = Inner {
@@ -37,6 +44,8 @@ pub(super) async fn start(settings: Settings) -> Result<ApiServer, StartError> {
         // Nothing is registered before everything that has to be there is.
         registering: true.into(),
         exclusive: tokio::sync::Mutex::new(()),
+        given_out: Default::default(),
+        audit,
         stopping: watch::Sender::new(false),
     };
     let server = ApiServer { inner: Arc::new(inner) };

@@ -21,7 +21,7 @@ const FORMAT: u64 = 1;
 /// The database's own cache, in bytes. Reads are answered from memory, so it only has to hold the inner pages.
 const CACHE: usize = 4 << 20;
 /// The name of the file in the data folder.
-const FILE: &str = "store.redb";
+pub(super) const FILE: &str = "store.redb";
 
 /// Where the database lives.
 #[derive(Clone)]

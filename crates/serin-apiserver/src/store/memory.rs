@@ -3,7 +3,7 @@
 //! Readers take a short shared lock and clone pointers. History is kept as one window over all resources, bounded in bytes;
 //! what falls out of it is remembered per resource, so that a busy resource does not end the watches of a quiet one.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, OnceLock};
 
 use serde_json::Value;
@@ -78,12 +78,17 @@ impl Collection {
     }
 }
 
+/// Where an object is: its resource and its name.
+type Key = (Arc<str>, Arc<str>);
+
 /// The state of the store at one revision.
 pub(super) struct Memory {
     revision: u64,
     /// The revision with which the process began: older history is on no one's mind.
     start: u64,
     collections: HashMap<Arc<str>, Collection>,
+    /// Which objects name an object as their owner, by its uid: resource and name.
+    owned: HashMap<Box<str>, BTreeSet<Key>>,
     /// The resources of all events in the windows, oldest first, with their costs.
     order: VecDeque<(Arc<str>, usize)>,
     cost: usize,
@@ -97,6 +102,7 @@ impl Memory {
             revision,
             start: revision,
             collections: HashMap::new(),
+            owned: HashMap::new(),
             order: VecDeque::new(),
             cost: 0,
             budget,
@@ -109,7 +115,9 @@ impl Memory {
 
     /// Puts an object that was there before the process began.
     pub(super) fn load(&mut self, resource: &str, name: &str, object: Object) {
-        self.collection(resource).objects.insert(name.into(), object);
+        let name: Arc<str> = name.into();
+        self.own(&resource.into(), &name, &object);
+        self.collection(resource).objects.insert(name, object);
     }
 
     pub(super) fn object(&self, resource: &str, name: &str) -> Option<Object> {
@@ -208,6 +216,12 @@ impl Memory {
             self.revision = event.revision;
             let cost = EVENT_COST + event.object.bytes().len();
             let event = Arc::new(event);
+            if let Some(before) = &event.before {
+                self.disown(&resource, &event.name, before);
+            }
+            if event.change != Change::Deleted {
+                self.own(&resource, &event.name, &event.object);
+            }
             let collection = self.collection(&resource);
             match event.change {
                 Change::Deleted => collection.objects.remove(&event.name),
@@ -223,6 +237,35 @@ impl Memory {
         }
         self.forget();
         events
+    }
+
+    /// The objects that name this uid as their owner's.
+    pub(super) fn owned_by(&self, uid: &str) -> Vec<(Arc<str>, Arc<str>, Object)> {
+        let all = self.owned.get(uid).into_iter().flatten();
+        all.filter_map(|(resource, name)| {
+            let object = self.object(resource, name)?;
+            Some((Arc::clone(resource), Arc::clone(name), object))
+        })
+        .collect()
+    }
+
+    fn own(&mut self, resource: &Arc<str>, name: &Arc<str>, object: &Object) {
+        for uid in object.owners() {
+            let all = self.owned.entry(uid.clone()).or_default();
+            all.insert((Arc::clone(resource), Arc::clone(name)));
+        }
+    }
+
+    fn disown(&mut self, resource: &Arc<str>, name: &Arc<str>, object: &Object) {
+        let key = (Arc::clone(resource), Arc::clone(name));
+        for uid in object.owners() {
+            if let Some(all) = self.owned.get_mut(uid) {
+                all.remove(&key);
+                if all.is_empty() {
+                    self.owned.remove(uid);
+                }
+            }
+        }
     }
 
     /// Drops the oldest history until the window fits.

@@ -16,6 +16,18 @@ const MARK: &str = "\"metadata\":{\"resourceVersion\":\"";
 pub struct Object {
     bytes: Arc<[u8]>,
     revision: u64,
+    owners: Owners,
+}
+
+/// The uids of the objects that an object names as its owners; most have none.
+type Owners = Option<Arc<[Box<str>]>>;
+
+/// The owners that an object names.
+fn owners_of(object: &Value) -> Owners {
+    let all = object["metadata"]["ownerReferences"].as_array()?;
+    let uids: Vec<Box<str>> =
+        all.iter().filter_map(|owner| owner["uid"].as_str()).map(Box::from).collect();
+    (!uids.is_empty()).then(|| uids.into())
 }
 
 impl Object {
@@ -40,11 +52,16 @@ impl Object {
         serde_json::from_slice(&self.bytes).unwrap_or(Value::Null)
     }
 
+    /// The uids of its owners.
+    pub fn owners(&self) -> &[Box<str>] {
+        self.owners.as_deref().unwrap_or_default()
+    }
+
     /// The same object under another revision, as watchers are told of its deletion.
     pub(crate) fn at(&self, revision: u64) -> Self {
         match Draft::from_bytes(self.bytes.to_vec()) {
-            Some(draft) => draft.at(revision),
-            None => Self { bytes: self.shared(), revision },
+            Some(draft) => Self { owners: self.owners.clone(), ..draft.at(revision) },
+            None => Self { revision, ..self.clone() },
         }
     }
 
@@ -57,7 +74,11 @@ impl Object {
             .take_while(|b| b.is_ascii_digit())
             .map(|&b| b as char)
             .collect();
-        Some(Self { bytes: bytes.into(), revision: digits.parse().ok()? })
+        // Most objects have no owners, and need not be parsed to see that.
+        let named = memchr::memmem::find(bytes, b"\"ownerReferences\":").is_some();
+        let parsed = named.then(|| serde_json::from_slice::<Value>(bytes).ok()).flatten();
+        let owners = parsed.as_ref().and_then(owners_of);
+        Some(Self { bytes: bytes.into(), revision: digits.parse().ok()?, owners })
     }
 }
 
@@ -73,6 +94,7 @@ pub struct Draft {
     bytes: Vec<u8>,
     /// Where the revision goes.
     at: usize,
+    owners: Owners,
 }
 
 impl Draft {
@@ -104,7 +126,7 @@ impl Draft {
             }
         }
         bytes.push(b'}');
-        Self { bytes, at }
+        Self { bytes, at, owners: owners_of(object) }
     }
 
     /// A draft from bytes that were stored before; their revision is cut out.
@@ -112,7 +134,7 @@ impl Draft {
         let at = find_mark(&bytes)?;
         let digits = bytes.get(at..)?.iter().take_while(|b| b.is_ascii_digit()).count();
         bytes.drain(at..at + digits);
-        Some(Self { bytes, at })
+        Some(Self { bytes, at, owners: None })
     }
 
     /// The object at its revision.
@@ -123,7 +145,7 @@ impl Draft {
         bytes.extend_from_slice(head);
         bytes.extend_from_slice(digits.as_bytes());
         bytes.extend_from_slice(tail);
-        Object { bytes: bytes.into(), revision }
+        Object { bytes: bytes.into(), revision, owners: self.owners.clone() }
     }
 
     /// How long the object is, in bytes, without its revision.

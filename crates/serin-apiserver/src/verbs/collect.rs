@@ -9,8 +9,8 @@ use serde_json::Value;
 use serin_objects::{Resource, catalog};
 
 use super::input::Deletion;
-use super::namespaces;
 use super::remove::{self, FOREGROUND, ORPHAN};
+use super::{definitions, namespaces};
 use crate::server::ApiServer;
 use crate::server::request::{key_of, storage_of};
 use crate::store::{Draft, Expect, Object};
@@ -40,6 +40,9 @@ pub(crate) fn resume(server: &ApiServer) {
 
 /// An object is gone.
 pub(super) fn gone(server: &ApiServer, resource: &Arc<Resource>, object: Value) {
+    if definitions::are(resource) {
+        definitions::end(server, &object);
+    }
     let (server, resource) = (server.clone(), Arc::clone(resource));
     tokio::spawn(async move {
         let uid = text(&object, "uid");
@@ -52,6 +55,12 @@ pub(super) fn gone(server: &ApiServer, resource: &Arc<Resource>, object: Value) 
             }
         }
         namespaces::gone(&server, &resource, &object).await;
+        if resource.is_custom()
+            && let Some(definition) = definitions::ending(&server, &resource)
+            && let Some(found) = find(&server, definitions::STORAGE, &definition)
+        {
+            settle(&server, &found).await;
+        }
         let namespace = text(&object, "namespace");
         if resource.namespaced
             && let Some(found) = find(&server, "/namespaces", &namespace)
@@ -73,6 +82,11 @@ pub(super) fn marked(server: &ApiServer, resource: &Arc<Resource>, object: Value
                 delete(&server, &inside).await;
             }
         }
+        if definitions::are(&found.resource) {
+            for defined in defined_by(&server, &found.value) {
+                delete(&server, &defined).await;
+            }
+        }
         if has_finalizer(&found.value, FOREGROUND) {
             for dependent in dependents(&server, &uid) {
                 delete(&server, &dependent).await;
@@ -90,6 +104,7 @@ pub(super) fn marked(server: &ApiServer, resource: &Arc<Resource>, object: Value
 /// Takes the finalizers away whose work is done.
 async fn settle(server: &ApiServer, found: &Found) {
     let empty = is_namespace(found) && contents(server, &found.key).is_empty();
+    let unused = definitions::are(&found.resource) && defined_by(server, &found.value).is_empty();
     let alone = dependents(server, &text(&found.value, "uid")).is_empty();
     change(server, found, |object| {
         if !object["metadata"]["deletionTimestamp"].is_string() {
@@ -104,6 +119,7 @@ async fn settle(server: &ApiServer, found: &Found) {
         let mut finalizers =
             object["metadata"]["finalizers"].as_array().cloned().unwrap_or_default();
         finalizers.retain(|it| !(alone && (it == FOREGROUND || it == ORPHAN)));
+        finalizers.retain(|it| !(unused && it == definitions::CLEANUP));
         remove::put_finalizers(object, finalizers);
     })
     .await;
@@ -189,10 +205,11 @@ fn dependents(server: &ApiServer, uid: &str) -> Vec<Found> {
     if uid.is_empty() {
         return Vec::new();
     }
-    let mut found =
-        scan(server, |bytes| contains(bytes, "\"ownerReferences\":") && contains(bytes, uid));
-    found.retain(|it| owners(&it.value).any(|owner| owner["uid"] == uid));
-    found
+    let catalog = server.inner.catalog.load();
+    let all = server.inner.store.owned_by(uid);
+    all.iter()
+        .filter_map(|(storage, key, object)| Some(found(kept_at(&catalog, storage)?, key, object)))
+        .collect()
 }
 
 /// Everything in a namespace.
@@ -206,6 +223,15 @@ fn contents(server: &ApiServer, namespace: &str) -> Vec<Found> {
         all.extend(objects.into_iter().map(|(key, object)| found(resource, &key, &object)));
     }
     all
+}
+
+/// The objects of the kind that a definition defines.
+fn defined_by(server: &ApiServer, definition: &Value) -> Vec<Found> {
+    let catalog = server.inner.catalog.load();
+    let storage = definitions::storage(definition);
+    let Some(resource) = kept_at(&catalog, &storage) else { return Vec::new() };
+    let (objects, _) = server.inner.store.list(&storage, "", None);
+    objects.into_iter().map(|(key, object)| found(resource, &key, &object)).collect()
 }
 
 /// All objects whose bytes look right.

@@ -3,15 +3,18 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use serde_json::Value;
-use serin_objects::{Resource, Status, crd};
+use serde_json::{Value, json};
+use serin_objects::{Resource, crd};
 
 use crate::server::request::Call;
 use crate::server::{ApiServer, aggregate};
-use crate::store::WriteError;
 
 const GROUP: &str = "apiextensions.k8s.io";
-const STORAGE: &str = "apiextensions.k8s.io/customresourcedefinitions";
+/// Where definitions are kept.
+pub(super) const STORAGE: &str = "apiextensions.k8s.io/customresourcedefinitions";
+
+/// What holds a definition until its objects are gone.
+pub(super) const CLEANUP: &str = "customresourcecleanup.apiextensions.k8s.io";
 
 /// Whether a resource is the one of definitions.
 pub(super) fn are(resource: &Resource) -> bool {
@@ -45,7 +48,13 @@ fn serve(server: &ApiServer, definition: &Value) {
         return;
     }
     match server.inner.catalog.load().with_definition(definition) {
-        Ok(catalog) => server.inner.catalog.store(Arc::new(catalog)),
+        // Definitions are written one at a time, but one may end at any moment.
+        Ok(_) => {
+            server.inner.catalog.rcu(|catalog| match catalog.with_definition(definition) {
+                Ok(catalog) => Arc::new(catalog),
+                Err(_) => Arc::clone(catalog),
+            });
+        }
         Err(problem) => {
             let name = definition["metadata"]["name"].as_str().unwrap_or_default();
             tracing::error!(definition = name, %problem, "a definition cannot be served");
@@ -53,23 +62,55 @@ fn serve(server: &ApiServer, definition: &Value) {
     }
 }
 
-/// Ends a resource: its objects go with it.
-pub(super) async fn remove(server: &ApiServer, definition: &Value) -> Result<(), Status> {
+/// Where the objects of a definition's kind are kept.
+pub(super) fn storage(definition: &Value) -> String {
+    let text = |at: &str| definition.pointer(at).and_then(Value::as_str).unwrap_or_default();
+    format!("{}/{}", text("/spec/group"), text("/spec/names/plural"))
+}
+
+/// Makes a definition that is to go wait until its objects are gone; without any it goes at once.
+pub(super) fn hold(server: &ApiServer, definition: &mut Value) {
+    if server.inner.store.list(&storage(definition), "", None).0.is_empty()
+        || definition["metadata"]["deletionTimestamp"].is_string()
+    {
+        return;
+    }
+    let mut finalizers =
+        definition["metadata"]["finalizers"].as_array().cloned().unwrap_or_default();
+    finalizers.push(CLEANUP.into());
+    definition["metadata"]["finalizers"] = finalizers.into();
+    let mut conditions = definition["status"]["conditions"].as_array().cloned().unwrap_or_default();
+    conditions.retain(|it| it["type"] != "Terminating");
+    conditions.push(json!({
+        "lastTransitionTime": Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        "message": "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon",
+        "reason": "InstanceDeletionPending",
+        "status": "True",
+        "type": "Terminating",
+    }));
+    definition["status"]["conditions"] = conditions.into();
+}
+
+/// The name of a custom resource's definition, if it is about to go.
+pub(super) fn ending(server: &ApiServer, resource: &Resource) -> Option<String> {
+    let name = resource.group_resource();
+    let stored = server.inner.store.object(STORAGE, &name)?;
+    // Definitions are long, and nearly all of them stay.
+    memchr::memmem::find(stored.bytes(), b"\"deletionTimestamp\":")?;
+    stored.value()["metadata"]["deletionTimestamp"].is_string().then_some(name)
+}
+
+/// A definition is gone, and what it defined with it.
+pub(super) fn end(server: &ApiServer, definition: &Value) {
     let text = |at: &str| definition.pointer(at).and_then(Value::as_str).unwrap_or_default();
     let (group, plural) = (text("/spec/group"), text("/spec/names/plural"));
-    let storage = format!("{group}/{plural}");
-    let catalog = server.inner.catalog.load().without_definition(group, plural);
-    // First nothing can be created any more. Definitions change one at a time: their writes hold the server's lock.
-    server.inner.catalog.store(Arc::new(catalog));
+    server.inner.catalog.rcu(|catalog| Arc::new(catalog.without_definition(group, plural)));
     aggregate::register_soon(server);
-    let store = &server.inner.store;
-    let (objects, _) = store.list(&storage, "", None);
-    for (key, object) in objects {
-        let deleted = store.delete(&storage, &key, object.revision()).await;
-        // A conflict means that it is gone already.
-        if let Err(WriteError::Store(error)) = deleted {
-            return Err(Status::internal(error));
+    let (store, storage) = (server.inner.store.clone(), storage(definition));
+    tokio::spawn(async move {
+        // Objects that were made while their definition went. Those that fail are left, and hurt nobody.
+        for (key, object) in store.list(&storage, "", None).0 {
+            let _ = store.delete(&storage, &key, object.revision()).await;
         }
-    }
-    Ok(())
+    });
 }

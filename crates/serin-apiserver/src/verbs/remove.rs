@@ -100,6 +100,9 @@ pub(super) async fn remove(
         admit(server, resource, (name, &old), deletion).await?;
         let mut object = old.clone();
         wish(&mut object, deletion.propagation.as_deref());
+        if definitions::are(resource) {
+            definitions::hold(server, &mut object);
+        }
         mark(resource, &mut object, deletion.grace);
         let held = is_held(&object);
         if deletion.dry_run {
@@ -112,9 +115,6 @@ pub(super) async fn remove(
             let draft = Draft::new(&convert::to_storage(resource, object));
             store.put(&storage, key, Expect::Revision(stored.revision()), draft).await
         } else {
-            if definitions::are(resource) {
-                definitions::remove(server, &old).await?;
-            }
             store.delete(&storage, key, stored.revision()).await
         };
         match written {

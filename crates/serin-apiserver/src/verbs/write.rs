@@ -3,6 +3,7 @@
 use http::{Response, StatusCode};
 use serde_json::{Value, json};
 use serin_objects::prepare::{self, Identity, Ownership};
+use serin_objects::status::{Cause, Details};
 use serin_objects::{FieldError, Path, Prepared, Status, admission, convert, decode, names, scale};
 
 use super::answer::{self, shown};
@@ -35,6 +36,10 @@ pub(super) async fn create_object(
     let resource = &call.resource;
     if resource.namespaced {
         open_namespace(server, call, &object)?;
+    }
+    if resource.is_custom() && definitions::ending(server, resource).is_some() {
+        let why = "create not allowed while custom resource definition is terminating";
+        return Err(Status::new(405, "MethodNotAllowed", why));
     }
     let dry_run = input::is_dry_run(call)?;
     for _ in 0..NAMES {
@@ -110,7 +115,45 @@ pub(super) async fn update(server: &ApiServer, call: &Call) -> Result<Response<B
             call.object_name()
         )));
     }
+    if call.subresource.is_none() {
+        knows_revision(call, &decoded.object)?;
+    }
     change(server, call, Ownership::Update, |_| Ok(decoded.clone())).await
+}
+
+/// Kinds of Kubernetes' own that are replaced only by who says which state they replace; custom resources all are.
+const KNOWN: &[(&str, &str)] = &[
+    ("apiextensions.k8s.io", "CustomResourceDefinition"),
+    ("apiregistration.k8s.io", "APIService"),
+    ("admissionregistration.k8s.io", "MutatingWebhookConfiguration"),
+    ("admissionregistration.k8s.io", "ValidatingWebhookConfiguration"),
+    ("admissionregistration.k8s.io", "ValidatingAdmissionPolicy"),
+    ("admissionregistration.k8s.io", "ValidatingAdmissionPolicyBinding"),
+    ("coordination.k8s.io", "Lease"),
+    ("policy", "PodDisruptionBudget"),
+];
+
+fn knows_revision(call: &Call, object: &Value) -> Result<(), Status> {
+    let resource = &call.resource;
+    let given = object["metadata"]["resourceVersion"].as_str().unwrap_or_default();
+    let listed = KNOWN.contains(&(resource.group.as_str(), resource.kind.as_str()));
+    if !(given.is_empty() || given == "0") || !(listed || resource.is_custom()) {
+        return Ok(());
+    }
+    let (field, why) =
+        ("metadata.resourceVersion", "Invalid value: 0x0: must be specified for an update");
+    let what = resource.group_resource();
+    let message = format!("{what} {:?} is invalid: {field}: {why}", call.object_name());
+    let cause =
+        Cause { reason: "FieldValueInvalid".into(), message: why.into(), field: field.into() };
+    let details = Details {
+        name: call.object_name().to_owned(),
+        group: resource.group.clone(),
+        kind: resource.plural.clone(),
+        causes: vec![cause],
+        ..Details::default()
+    };
+    Err(Status::new(422, "Invalid", message).with(details))
 }
 
 /// Changes an object: `make` says what it becomes, and is asked again when it changed meanwhile.
@@ -281,7 +324,7 @@ fn settle(
     let resource = &call.resource;
     if services::are(resource) {
         let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
-        services::allocate(&server.inner.store, object, old)
+        services::allocate(server, object, old)
             .map_err(|errors: Vec<FieldError>| Status::invalid(resource, &name, &errors))?;
     }
     tokens::fill(server, resource, object)?;

@@ -12,7 +12,8 @@ Serve a Kubernetes API without a cluster.
 
 kubectl and every client of Kubernetes can store, change and watch objects here: Kubernetes' own kinds, those of Istio, \
 Flagger and the Gateway API, and any CustomResourceDefinition. Nothing runs the pods, and the controllers of workloads are not part \
-of it. Whoever holds the kubeconfig may do everything; nobody else is let in.";
+of it. Whoever holds the kubeconfig may do everything; \
+roles decide about everybody else.";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -47,6 +48,10 @@ pub(crate) struct ApiServerArgs {
     /// The address to serve at; port 0 takes one that is free
     #[arg(long, default_value = "127.0.0.1:6443", value_name = "ADDR:PORT")]
     pub(crate) listen: SocketAddr,
+
+    /// Record every request in a file, one JSON object a line, without bodies
+    #[arg(long, value_name = "FILE")]
+    pub(crate) audit_log: Option<PathBuf>,
 
     /// What to log on standard error: off, error, warn, info, debug or trace, or per part
     #[arg(long, default_value = "info", value_name = "LEVEL")]
