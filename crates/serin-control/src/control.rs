@@ -124,7 +124,7 @@ impl Control {
     /// Where an object decides; `None` for one that was not pushed.
     pub fn live(&self, object: &ObjectRef) -> Option<Live> {
         let key = Key::of(object)?;
-        self.shared.lock().progress.live(&key)
+        self.shared.live(&key)
     }
 
     /// Every proxy that decides by a model, and the number of the last push that it has reached.
@@ -242,10 +242,19 @@ impl Shared {
         self.lock().push.clone()
     }
 
-    /// Where an object decides, and the push that brought it.
-    pub(crate) fn brought(&self, key: &Key) -> Option<(Live, u64)> {
-        let progress = &self.lock().progress;
-        Some((progress.live(key)?, progress.brought(key)?))
+    /// The generation of an object that was pushed, and the push that brought it.
+    pub(crate) fn brought(&self, key: &Key) -> Option<(i64, u64)> {
+        self.lock().progress.brought(key)
+    }
+
+    /// Where an object decides.
+    pub(crate) fn live(&self, key: &Key) -> Option<Live> {
+        self.lock().progress.live(key)
+    }
+
+    /// The last push that every proxy of the mesh has reached.
+    pub(crate) fn everywhere(&self) -> u64 {
+        self.lock().progress.everywhere()
     }
 
     /// Tells when something has moved.

@@ -162,3 +162,6 @@ impl<P: Publisher> Delivery<P> {
         None
     }
 }
+
+#[cfg(test)]
+mod tests;

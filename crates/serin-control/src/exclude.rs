@@ -131,3 +131,6 @@ fn block(written: &str) -> Option<IpNet> {
     let block = written.parse::<IpNet>().ok().map(|it| it.trunc());
     block.or_else(|| written.parse::<IpAddr>().ok().map(IpNet::from))
 }
+
+#[cfg(test)]
+mod tests;

@@ -60,12 +60,20 @@ pub(crate) struct Member {
 /// The proxies of pods.
 pub(crate) type Fleet = BTreeMap<ProxyId, Member>;
 
-/// The proxies of the pods of `node`, or of all nodes. What is as in `last` is taken from there.
-pub(crate) fn fleet(snapshot: &Snapshot, node: Option<&str>, last: &Fleet) -> Fleet {
+/// Labels of callers.
+pub(crate) type Labels = BTreeSet<String>;
+
+/// The proxies of the pods of `node`, or of all nodes, where rules ask for the labels `asked`. What is as in `last` is taken from
+/// there.
+pub(crate) fn fleet(
+    snapshot: &Snapshot,
+    asked: &Labels,
+    node: Option<&str>,
+    last: &Fleet,
+) -> Fleet {
     let objects = snapshot.objects();
     let namespaces: HashMap<&str, _> =
         objects.namespaces.iter().map(|it| (it.meta.name.as_str(), &**it)).collect();
-    let asked = labels_asked_for(snapshot);
     let mut fleet = Fleet::new();
     for (pod, known) in pod_workloads(&objects.pods, &objects.nodes) {
         let is_here = node.is_none_or(|node| pod.spec.node_name == node);
@@ -82,7 +90,7 @@ pub(crate) fn fleet(snapshot: &Snapshot, node: Option<&str>, last: &Fleet) -> Fl
         let class = if injected {
             let view = View {
                 namespace: pod.meta.namespace.clone(),
-                labels: asked_for(&asked, &pod.meta.labels),
+                labels: asked_for(asked, &pod.meta.labels),
                 locality: known.locality.clone(),
                 node: pod.spec.node_name.clone(),
             };
@@ -108,17 +116,14 @@ fn workload(role: Role, known: &registry::Workload) -> Workload {
     }
 }
 
-fn asked_for(
-    asked: &BTreeSet<&str>,
-    labels: &BTreeMap<String, String>,
-) -> BTreeMap<String, String> {
-    let asked = labels.iter().filter(|(key, _)| asked.contains(key.as_str()));
+fn asked_for(asked: &Labels, labels: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let asked = labels.iter().filter(|(key, _)| asked.contains(*key));
     asked.map(|(key, value)| (key.clone(), value.clone())).collect()
 }
 
 /// Every label of callers that a rule of the mesh asks for: two workloads of a namespace that do not differ in these have the
 /// same rules.
-fn labels_asked_for(snapshot: &Snapshot) -> BTreeSet<&str> {
+pub(crate) fn labels_asked_for(snapshot: &Snapshot) -> Labels {
     let objects = snapshot.objects();
     let mut keys = BTreeSet::new();
     for rules in &objects.virtual_services {
@@ -141,7 +146,7 @@ fn labels_asked_for(snapshot: &Snapshot) -> BTreeSet<&str> {
     }
     let of_mesh = snapshot.settings().mesh.locality_lb_setting.as_ref();
     keys.extend(of_mesh.into_iter().flat_map(|it| &it.failover_priority).map(|it| key_of(it)));
-    keys
+    keys.into_iter().map(str::to_owned).collect()
 }
 
 fn of_virtual_service<'s>(rules: &'s VirtualService, keys: &mut BTreeSet<&'s str>) {
@@ -156,3 +161,6 @@ fn of_virtual_service<'s>(rules: &'s VirtualService, keys: &mut BTreeSet<&'s str
 fn key_of(entry: &str) -> &str {
     entry.split_once('=').map_or(entry, |(key, _)| key)
 }
+
+#[cfg(test)]
+mod tests;

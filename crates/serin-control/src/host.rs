@@ -129,3 +129,6 @@ fn candidates(first: IpAddr) -> impl Iterator<Item = IpAddr> {
     };
     (0..ADDRESSES).map_while(next)
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,8 +3,10 @@
 //! What routing does not read is left out before objects are compared, so that a heartbeat of a machine or a status that was written
 //! is no change. The status of a custom kind is kept apart from the object: it tells what was written, never what shall be.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value};
-use serin_api::{AnyObject, Kind, delivery};
+use serin_api::{AnyObject, Kind, Object, delivery};
 use serin_translate::Objects;
 
 /// Kinds of Kubernetes itself that models are made of.
@@ -93,6 +95,24 @@ macro_rules! by_kind {
             }
         }
 
+        /// The object of the same kind as another with this name, if there is one.
+        pub(crate) fn named(
+            objects: &Objects,
+            like: &AnyObject,
+            name: &str,
+            namespace: &str,
+        ) -> Option<AnyObject> {
+            let mut objects = objects.clone();
+            match like {
+                $(AnyObject::$custom(like) => {
+                    find(list_of(&mut objects, like), name, namespace).map(AnyObject::$custom)
+                })+
+                $(AnyObject::$native(like) => {
+                    find(list_of(&mut objects, like), name, namespace).map(AnyObject::$native)
+                })+
+            }
+        }
+
         /// Whether two objects are the same in everything that is kept of them.
         pub(crate) fn are_equal(one: &AnyObject, other: &AnyObject) -> bool {
             match (one, other) {
@@ -105,6 +125,18 @@ macro_rules! by_kind {
 }
 
 serin_api::for_each_kind!(by_kind);
+
+/// The objects of the same kind as one.
+fn list_of<'o, T: serin_translate::Kind>(
+    objects: &'o mut Objects,
+    _like: &Arc<Object<T>>,
+) -> &'o [Arc<Object<T>>] {
+    T::list(objects)
+}
+
+fn find<T>(list: &[Arc<Object<T>>], name: &str, namespace: &str) -> Option<Arc<Object<T>>> {
+    list.iter().find(|it| it.meta.name == name && it.meta.namespace == namespace).cloned()
+}
 
 #[cfg(test)]
 mod tests {

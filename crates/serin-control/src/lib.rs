@@ -5,6 +5,7 @@
 //! acknowledge (`progress`), it writes where the authors of the objects look (`status`). It relies on `serin-translate` for what
 //! objects mean, and leaves it to the publisher how a proxy gets its model.
 
+mod admission;
 mod api;
 mod bootstrap;
 mod cache;
@@ -25,9 +26,12 @@ mod publisher;
 mod push;
 mod settings;
 mod status;
+#[cfg(test)]
+mod testing;
 mod upkeep;
 mod watch;
 
+pub use admission::{Operation, Review, review};
 pub use bootstrap::{BootstrapError, bootstrap};
 pub use control::{Control, NotLive, NotRemoved};
 pub use progress::Live;

@@ -52,6 +52,10 @@ pub(crate) struct Push {
 pub(crate) struct Models {
     settings: Arc<Settings>,
     builder: SnapshotBuilder,
+    /// What the last push was made from.
+    last: Option<Arc<Snapshot>>,
+    /// Labels of callers that rules asked for then.
+    asked: fleet::Labels,
     fleet: Fleet,
     views: HashMap<Arc<View>, Made>,
     /// Models of classes that keep some traffic out of the mesh.
@@ -59,6 +63,7 @@ pub(crate) struct Models {
     plain: Arc<Model>,
     gateway: Option<(Made, Arc<Workload>)>,
     host: (Arc<Model>, Arc<Workload>),
+    assigned: Arc<Assigned>,
 }
 
 /// A translator and what it made last.
@@ -92,6 +97,9 @@ impl Models {
         Self {
             settings,
             builder: SnapshotBuilder::default(),
+            last: None,
+            asked: fleet::Labels::new(),
+            assigned: Arc::default(),
             fleet: Fleet::new(),
             views: HashMap::new(),
             excluding: HashMap::new(),
@@ -109,18 +117,34 @@ impl Models {
             expects_pods: false,
         };
         let snapshot = self.builder.build(objects, settings);
-        self.fleet = fleet::fleet(&snapshot, self.settings.node.as_deref(), &self.fleet);
-        let plain = plain::model(&snapshot, &[], &self.plain);
-        keep(&mut self.plain, plain);
+        self.follow_workloads(&snapshot);
         self.follow_views(&snapshot);
         self.follow_excluding();
         self.follow_gateway(&snapshot);
-        let assigned = Arc::new(host::assign(&snapshot, &self.settings));
-        let host = host::model(&snapshot, &self.settings, &assigned, &self.host.0);
-        keep(&mut self.host.0, host);
+        self.last = Some(Arc::clone(&snapshot));
         let made = self.views.values().chain(self.gateway.as_ref().map(|(made, _)| made));
         let findings = made.flat_map(|it| it.findings.iter().cloned()).collect();
-        Push { number, proxies: self.publications(), snapshot, findings, assigned }
+        let (proxies, assigned) = (self.publications(), Arc::clone(&self.assigned));
+        Push { number, proxies, snapshot, findings, assigned }
+    }
+
+    /// What depends on Services and pods, but not on rules beyond the labels that they ask for.
+    fn follow_workloads(&mut self, snapshot: &Snapshot) {
+        let registry = std::ptr::from_ref(snapshot.registry());
+        let is_same = self.last.as_ref().is_some_and(|it| std::ptr::eq(it.registry(), registry));
+        let asked = fleet::labels_asked_for(snapshot);
+        if !is_same || asked != self.asked {
+            let node = self.settings.node.as_deref();
+            self.fleet = fleet::fleet(snapshot, &asked, node, &self.fleet);
+            self.asked = asked;
+        }
+        if !is_same {
+            let plain = plain::model(snapshot, &[], &self.plain);
+            keep(&mut self.plain, plain);
+            self.assigned = Arc::new(host::assign(snapshot, &self.settings));
+            let host = host::model(snapshot, &self.settings, &self.assigned, &self.host.0);
+            keep(&mut self.host.0, host);
+        }
     }
 
     fn follow_views(&mut self, snapshot: &Arc<Snapshot>) {
@@ -214,3 +238,6 @@ fn is_equal<T: PartialEq>(one: &ByName<T>, other: &ByName<T>) -> bool {
     };
     one.is(other) || one.len() == other.len() && are_equal()
 }
+
+#[cfg(test)]
+mod tests;

@@ -269,3 +269,6 @@ pub(crate) fn clusters(listener: &Listener) -> impl Iterator<Item = &Arc<str>> {
     });
     proxies.flat_map(|it| it.list().iter().map(|it| &it.cluster))
 }
+
+#[cfg(test)]
+mod tests;

@@ -115,9 +115,15 @@ impl Progress {
         Some(Live { generation, live: proxies - waiting.len(), proxies, waiting })
     }
 
-    /// The push that brought the present form of an object.
-    pub(crate) fn brought(&self, key: &Key) -> Option<u64> {
-        self.objects.get(key).map(|(_, push)| *push)
+    /// The last push that every proxy of the mesh has reached.
+    pub(crate) fn everywhere(&self) -> u64 {
+        let in_mesh = self.proxies.values().filter(|it| it.is_in_mesh);
+        in_mesh.map(|it| it.push).min().unwrap_or(self.push)
+    }
+
+    /// The generation of an object that was pushed, and the push that brought it.
+    pub(crate) fn brought(&self, key: &Key) -> Option<(i64, u64)> {
+        self.objects.get(key).copied()
     }
 
     /// The proxies that may still send connections to an address as an endpoint of a Service; `None` if objects say that it
@@ -157,3 +163,6 @@ fn serving(snapshot: &Snapshot) -> BTreeSet<IpAddr> {
     }
     serving
 }
+
+#[cfg(test)]
+mod tests;

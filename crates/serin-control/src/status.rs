@@ -5,6 +5,7 @@
 
 mod desired;
 mod merge;
+mod queue;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use serin_api::{Finding, Kind};
+use serin_api::{Finding, Kind, Severity};
 use serin_translate::analysis;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -26,13 +27,18 @@ use crate::control::Shared;
 use crate::models::Push;
 use crate::settings::Settings;
 use desired::Known;
+use queue::{For, Queue};
 
 /// Statuses that are written at the same time.
 const WRITES: usize = 8;
+/// Objects that are looked at in one turn of the loop.
+const LOOKS: usize = 256;
 /// The pause after a write that failed.
 const PAUSE: Duration = Duration::from_secs(1);
-/// An analysis may take this part of the time.
+/// An analysis is followed by a pause of so many times its length.
 const SHARE: u32 = 10;
+/// An analysis that takes no longer is waited for before a status is written.
+const QUICK: Duration = Duration::from_millis(20);
 
 const NETWORKING: &str = "networking.istio.io";
 const GATEWAY_API: &str = "gateway.networking.k8s.io";
@@ -68,8 +74,7 @@ struct Statuses {
     settings: Arc<Settings>,
     shared: Arc<Shared>,
     objects: BTreeMap<Key, Written>,
-    /// Objects whose status has to be looked at, and since when.
-    due: BTreeMap<Key, Instant>,
+    queue: Queue,
     /// Objects whose status is being written.
     busy: BTreeSet<Key>,
     writes: FuturesUnordered<BoxFuture<'static, Wrote>>,
@@ -79,6 +84,10 @@ struct Statuses {
     analysis: Option<JoinHandle<(u64, Found, Duration)>>,
     /// When the next analysis may begin.
     rested: Instant,
+    /// How long the last one took.
+    took: Duration,
+    /// The last push that every proxy has reached.
+    everywhere: u64,
     /// What the Gateway API's objects are to say, without times.
     converted: BTreeMap<Key, Value>,
 }
@@ -117,13 +126,15 @@ impl Statuses {
             settings,
             shared,
             objects: BTreeMap::new(),
-            due: BTreeMap::new(),
+            queue: Queue::default(),
             busy: BTreeSet::new(),
             writes: FuturesUnordered::new(),
             push: None,
             found: (0, Found::new()),
             analysis: None,
             rested: Instant::now(),
+            took: Duration::ZERO,
+            everywhere: 0,
             converted: BTreeMap::new(),
         }
     }
@@ -134,14 +145,19 @@ impl Statuses {
         for (key, written) in self.shared.take_written() {
             match written {
                 Some(written) => {
-                    self.due.entry(key.clone()).or_insert(now);
+                    self.queue.add(key.clone(), now);
                     self.objects.insert(key, written);
                 }
                 None => {
-                    self.due.remove(&key);
+                    self.queue.remove(&key);
                     self.objects.remove(&key);
                 }
             }
+        }
+        let everywhere = self.shared.everywhere();
+        if everywhere > self.everywhere {
+            self.everywhere = everywhere;
+            self.queue.happened(For::Proxies);
         }
         let Some(push) = self.shared.last_push() else { return };
         let is_new = |last: &Arc<Push>| !Arc::ptr_eq(last, &push);
@@ -165,7 +181,7 @@ impl Statuses {
         let converted: BTreeMap<Key, Value> = statuses.collect();
         for (key, status) in &converted {
             if self.converted.get(key) != Some(status) {
-                self.due.entry(key.clone()).or_insert(now);
+                self.queue.add(key.clone(), now);
             }
         }
         self.converted = converted;
@@ -194,40 +210,39 @@ impl Statuses {
             self.rested = now + PAUSE;
             return;
         };
-        self.rested = now + took * SHARE;
+        (self.rested, self.took) = (now + took * SHARE, took);
+        self.queue.happened(For::Analysis);
         let before = std::mem::replace(&mut self.found, (number, found)).1;
         let (_, found) = &self.found;
         let keys = before.keys().chain(found.keys());
         for key in keys.filter(|key| before.get(*key) != found.get(*key)) {
             if self.objects.contains_key(key) {
-                self.due.entry(key.clone()).or_insert(now);
+                self.queue.add(key.clone(), now);
             }
         }
     }
 
     /// Starts to write statuses that are complete, as many as may be written at the same time.
     fn begin_writes(&mut self) {
-        let now = Instant::now();
-        let free = WRITES.saturating_sub(self.writes.len());
-        let keys =
-            self.due.iter().filter(|(key, since)| !self.busy.contains(*key) && **since <= now);
-        let keys: Vec<(Key, Instant)> = keys.map(|(key, since)| (key.clone(), *since)).collect();
-        let mut left = free;
-        for (key, since) in keys {
-            if left == 0 {
+        let (now, patience) = (Instant::now(), self.settings.patience);
+        let ready = self.queue.ready(now, LOOKS, |key| self.busy.contains(key));
+        for (key, since) in ready {
+            if self.writes.len() >= WRITES {
                 return;
             }
-            match self.next_status(&key, now >= since + self.settings.patience) {
-                Next::Wait => {}
+            match self.next_status(&key, now >= since + patience) {
+                Next::Wait(what) => self.queue.wait(&key, what, patience),
                 Next::Right => {
-                    self.due.remove(&key);
+                    self.queue.remove(&key);
                 }
-                Next::Write { status, is_complete } => {
-                    if is_complete {
-                        self.due.remove(&key);
+                Next::Write { status, then } => {
+                    match then {
+                        Some(what) => self.queue.wait(&key, what, patience),
+                        None => {
+                            self.queue.remove(&key);
+                        }
                     }
                     self.write(key, status);
-                    left -= 1;
                 }
             }
         }
@@ -252,62 +267,66 @@ impl Statuses {
                 }
             }
             Err(error) if error.is_missing() => {
-                self.due.remove(&key);
+                self.queue.remove(&key);
             }
             Err(error) => {
                 let name = format!("{} {}/{}", key.kind, key.namespace, key.name);
                 tracing::warn!(object = name, %error, "a status could not be written; it is tried again");
-                self.due.insert(key, Instant::now() + PAUSE);
+                self.queue.retry(key, Instant::now() + PAUSE);
             }
         }
     }
 
     /// When there is something to do though nothing moves.
     fn wake(&self) -> Option<Instant> {
-        let now = Instant::now();
-        let patience =
-            |since: &Instant| Some(*since + self.settings.patience).filter(|it| *it > now);
-        let later = self.due.values().filter_map(|since| match *since > now {
-            true => Some(*since),
-            false => patience(since),
-        });
         let is_stale = self.push.as_ref().is_some_and(|push| self.found.0 < push.number);
         let rested = (is_stale && self.analysis.is_none()).then_some(self.rested);
-        later.chain(rested).min()
+        self.queue.wake(Instant::now()).into_iter().chain(rested).min()
     }
 
     /// What is to be written for an object.
     fn next_status(&self, key: &Key, is_overdue: bool) -> Next {
         let Some(written) = self.objects.get(key) else { return Next::Right };
-        let brought = self.shared.brought(key);
-        let live = brought.as_ref().map(|(live, _)| live);
-        let is_refused =
-            written.findings.iter().any(|it| it.severity == serin_api::Severity::Error);
-        let is_pushed = is_refused || live.is_some_and(|it| it.generation >= written.generation);
-        let is_analysed =
-            is_pushed && brought.as_ref().is_none_or(|(_, push)| self.found.0 >= *push);
+        let (missing, is_analysed) = self.missing(key, written);
+        let is_slow = missing == Some(For::Analysis) && self.took > QUICK;
+        if let Some(missing) = missing.filter(|_| !is_overdue && !is_slow) {
+            return Next::Wait(missing);
+        }
+        let live = self.shared.live(key);
         let none = Vec::new();
         let found = is_analysed.then(|| self.found.1.get(key).unwrap_or(&none).as_slice());
-        let known = Known { written, found, live, is_overdue };
-        let is_live = is_refused || live.is_some_and(|it| it.is_everywhere() && is_pushed);
-        let is_complete =
-            if is_of_istio(key) { is_live && is_analysed } else { is_live || !is_route(key) };
-        if !is_complete && !is_overdue {
-            return Next::Wait;
-        }
-        let ours = if is_of_istio(key) {
-            desired::status(&known)
-        } else {
-            self.of_gateway_api(key, &known)
+        let known = Known { written, found, live: live.as_ref(), is_overdue };
+        let ours = match is_of_istio(key) {
+            true => desired::status(&known),
+            false => self.of_gateway_api(key, &known),
         };
-        let present = &written.status;
-        let ours = keep_live(present, ours, written.generation);
-        let status = merge::merged(present, &ours, &Timestamp::now().to_string());
-        match (status == **present, is_complete) {
-            (true, true) => Next::Right,
-            (true, false) => Next::Wait,
-            (false, is_complete) => Next::Write { status, is_complete },
+        let ours = keep_live(&written.status, ours, written.generation);
+        let status = merge::merged(&written.status, &ours, &Timestamp::now().to_string());
+        match (status == *written.status, missing) {
+            (true, None) => Next::Right,
+            (true, Some(missing)) => Next::Wait(missing),
+            (false, then) => Next::Write { status, then },
         }
+    }
+
+    /// What an object's status has to wait for, and whether somebody has looked at the object together with all others.
+    fn missing(&self, key: &Key, written: &Written) -> (Option<For>, bool) {
+        let is_refused = written.findings.iter().any(|it| it.severity == Severity::Error);
+        let brought = self.shared.brought(key);
+        let is_pushed = |(generation, _): (i64, u64)| generation >= written.generation;
+        let is_live = is_refused
+            || brought.is_some_and(|it| is_pushed(it) && it.1 <= self.everywhere)
+            || !(is_of_istio(key) || is_route(key));
+        let is_analysed = match brought {
+            Some(it) => (is_refused || is_pushed(it)) && it.1 <= self.found.0,
+            None => is_refused,
+        };
+        let missing = match (is_live, is_analysed || !is_of_istio(key)) {
+            (true, true) => None,
+            (false, _) => Some(For::Proxies),
+            (true, false) => Some(For::Analysis),
+        };
+        (missing, is_analysed)
     }
 
     fn of_gateway_api(&self, key: &Key, known: &Known<'_>) -> Value {
@@ -328,9 +347,9 @@ enum Next {
     /// It is as it should be.
     Right,
     /// Something is not known yet.
-    Wait,
-    /// It is to be written; if not complete, again later.
-    Write { status: Value, is_complete: bool },
+    Wait(For),
+    /// It is to be written, and looked at again if something is not known yet.
+    Write { status: Value, then: Option<For> },
 }
 
 /// A generation that was live stays so: the conditions that say it are not written again because there are more proxies.

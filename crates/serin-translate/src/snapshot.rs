@@ -85,6 +85,11 @@ impl Snapshot {
         &self.objects
     }
 
+    /// The objects as they were given: without those made from the Gateway API's, and before namespaces were left out.
+    pub fn given(&self) -> &Objects {
+        &self.given
+    }
+
     /// The VirtualServices that users wrote.
     pub fn written_virtual_services(&self) -> &[Arc<Object<VirtualService>>] {
         &self.written.virtual_services
@@ -150,6 +155,11 @@ pub struct SnapshotBuilder {
 }
 
 impl SnapshotBuilder {
+    /// A builder whose next snapshot takes over from `last` what is the same.
+    pub fn after(last: Arc<Snapshot>) -> Self {
+        Self { resolver: Resolver::default(), last: Some(last) }
+    }
+
     /// The snapshot of `objects`, in whatever order they come.
     pub fn build(&mut self, objects: Objects, settings: Settings) -> Arc<Snapshot> {
         let snapshot = Arc::new(self.build_owned(objects, settings));

@@ -174,3 +174,6 @@ fn message(finding: &Finding) -> Value {
     }
     message
 }
+
+#[cfg(test)]
+mod tests;

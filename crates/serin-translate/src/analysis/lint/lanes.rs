@@ -184,6 +184,9 @@ fn removed_headers(input: Input<'_>) -> Vec<Removal> {
             .map(|names| names.map(|name| name.to_ascii_lowercase()).collect::<BTreeSet<_>>())
             .reduce(|all, of_rule| all.intersection(&of_rule).cloned().collect())
             .unwrap_or_default();
+        if names.is_empty() {
+            continue;
+        }
         for host in &virtual_service.spec.hosts {
             let host = Host::resolve(host, namespace, input.cluster_domain());
             let service = input.objects().services.iter().find(|service| {

@@ -1,0 +1,89 @@
+use serin_routing::connection;
+
+use super::*;
+use crate::testing::{service, snapshot};
+
+/// The endpoints that a connection to an address and port goes to; none if it is passed on as it is.
+fn check(objects: &str, to: (&str, u16), expect: Option<&[&str]>) -> Arc<Cluster> {
+    let model = model(&snapshot(objects), &[], &Model::default());
+    let address = to.0.parse().unwrap();
+    let listener = connection::listener(&model, Direction::Outbound, address, to.1).unwrap();
+    let transport = serin_routing::model::TransportProtocol::Plain;
+    let asked = connection::Connection {
+        address: Some(address),
+        port: to.1,
+        transport,
+        server_name: "",
+        protocols: &[],
+    };
+    let chain = connection::filter_chain(listener, &asked).unwrap();
+    let NetworkFilter::Tcp(tcp) = &chain.filter else { panic!("HTTP is not read") };
+    let name = &tcp.destinations.list()[0].cluster;
+    let found = model.endpoints.get(name).map(|it| {
+        let all = it.localities.iter().flat_map(|it| &it.endpoints);
+        all.map(|it| match &it.address {
+            serin_routing::model::EndpointAddress::Socket(ip, port) => format!("{ip}:{port}"),
+            other => format!("{other:?}"),
+        })
+        .collect::<Vec<_>>()
+    });
+    assert_eq!(
+        found.as_deref(),
+        expect.map(|it| it.iter().map(ToString::to_string).collect::<Vec<_>>()).as_deref()
+    );
+    Arc::clone(&model.clusters[name])
+}
+
+const PORTS: &str = "clusterIP: 10.96.0.1, ports: [{name: http, port: 80, targetPort: 8080}]";
+
+#[test]
+fn a_connection_to_a_service_goes_to_a_ready_endpoint_at_random() {
+    let objects = service("a", PORTS, &["10.244.0.1", "10.244.0.2", "!10.244.0.3"]);
+    let cluster = check(&objects, ("10.96.0.1", 80), Some(&["10.244.0.1:8080", "10.244.0.2:8080"]));
+    assert_eq!(cluster.balancer, Policy::Random);
+}
+
+#[test]
+fn without_ready_endpoints_those_that_are_being_stopped_are_left() {
+    check(&service("a", PORTS, &["!10.244.0.3"]), ("10.96.0.1", 80), Some(&["10.244.0.3:8080"]));
+    check(&service("a", PORTS, &[]), ("10.96.0.1", 80), Some(&[]));
+}
+
+#[test]
+fn what_is_for_no_service_is_passed_on() {
+    let objects = service("a", PORTS, &["10.244.0.1"]);
+    let cluster = check(&objects, ("10.96.0.1", 81), None);
+    assert_eq!(cluster.discovery, Discovery::OriginalDestination);
+    check(&objects, ("10.244.0.1", 8080), None);
+    let headless =
+        service("a", "clusterIP: None, ports: [{name: http, port: 80}]", &["10.244.0.1"]);
+    check(&headless, ("10.244.0.1", 80), None);
+    let udp =
+        service("a", "clusterIP: 10.96.0.1, ports: [{name: http, port: 80, protocol: UDP}]", &[]);
+    check(&udp, ("10.96.0.1", 80), None);
+}
+
+#[test]
+fn session_affinity_keeps_a_client_with_an_endpoint() {
+    let objects = service("a", &format!("{PORTS}, sessionAffinity: ClientIP"), &["10.244.0.1"]);
+    let cluster = check(&objects, ("10.96.0.1", 80), Some(&["10.244.0.1:8080"]));
+    assert_eq!(cluster.balancer, Policy::RingHash { minimum_ring_size: RING });
+}
+
+#[test]
+fn a_service_is_reached_at_its_outer_addresses_too_but_not_at_those_of_the_pod_itself() {
+    let objects =
+        service("a", &format!("{PORTS}, externalIPs: [192.0.2.7, 127.0.0.9]"), &["10.244.0.1"]);
+    check(&objects, ("192.0.2.7", 80), Some(&["10.244.0.1:8080"]));
+    check(&objects, ("127.0.0.9", 80), None);
+}
+
+#[test]
+fn what_has_not_changed_is_the_same_by_address() {
+    let objects = service("a", PORTS, &["10.244.0.1"]);
+    let first = model(&snapshot(&objects), &[], &Model::default());
+    let second = model(&snapshot(&objects), &[], &first);
+    assert!(first.listeners.is(&second.listeners) && first.endpoints.is(&second.endpoints));
+    let third = model(&snapshot(&service("a", PORTS, &["10.244.0.2"])), &[], &second);
+    assert!(second.clusters.is(&third.clusters) && !second.endpoints.is(&third.endpoints));
+}
