@@ -6,7 +6,9 @@
 //! API: a process may end at any point, and the next one goes on.
 
 mod autoscaler;
+mod daemon_set;
 mod deployment;
+mod disruption;
 mod endpoints;
 mod error;
 mod events;
@@ -17,6 +19,8 @@ mod owner;
 mod pods;
 mod queue;
 mod replica_set;
+mod revisions;
+mod stateful_set;
 mod world;
 
 use std::fmt;
@@ -70,6 +74,9 @@ pub async fn run(client: Client, settings: Settings, shutdown: impl Future<Outpu
     start(&mut tasks, &world, |queues| &queues.services, endpoints::reconcile);
     start(&mut tasks, &world, |queues| &queues.jobs, job::reconcile);
     start(&mut tasks, &world, |queues| &queues.autoscalers, autoscaler::reconcile);
+    start(&mut tasks, &world, |queues| &queues.stateful_sets, stateful_set::reconcile);
+    start(&mut tasks, &world, |queues| &queues.daemon_sets, daemon_set::reconcile);
+    start(&mut tasks, &world, |queues| &queues.budgets, disruption::reconcile);
     tokio::select! {
         () = shutdown => {}
         // None of the tasks ends by itself.

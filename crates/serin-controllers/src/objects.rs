@@ -122,6 +122,10 @@ impl<K: Object> Objects<K> {
         self.lock().objects.get(key).cloned()
     }
 
+    pub(crate) fn all(&self) -> Vec<Arc<K>> {
+        self.lock().objects.values().cloned().collect()
+    }
+
     pub(crate) fn in_namespace(&self, namespace: &str) -> Vec<Arc<K>> {
         let known = self.lock();
         let from = Key::new(namespace, "");

@@ -3,11 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
+use k8s_openapi::api::apps::v1::{
+    ControllerRevision, DaemonSet, Deployment, ReplicaSet, StatefulSet,
+};
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{Endpoints, Pod, Service};
+use k8s_openapi::api::core::v1::{Endpoints, Node, PersistentVolumeClaim, Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use kube::{Client, Resource, ResourceExt as _};
 
@@ -28,6 +31,9 @@ pub(crate) struct Queues {
     pub(crate) services: Queue,
     pub(crate) jobs: Queue,
     pub(crate) autoscalers: Queue,
+    pub(crate) stateful_sets: Queue,
+    pub(crate) daemon_sets: Queue,
+    pub(crate) budgets: Queue,
 }
 
 /// Everything.
@@ -46,6 +52,11 @@ pub(crate) struct World {
     pub(crate) slices: Objects<EndpointSlice>,
     pub(crate) jobs: Objects<Job>,
     pub(crate) autoscalers: Objects<HorizontalPodAutoscaler>,
+    pub(crate) stateful_sets: Objects<StatefulSet>,
+    pub(crate) daemon_sets: Objects<DaemonSet>,
+    pub(crate) revisions: Objects<ControllerRevision>,
+    pub(crate) nodes: Objects<Node>,
+    pub(crate) budgets: Objects<PodDisruptionBudget>,
 }
 
 impl World {
@@ -67,10 +78,20 @@ impl World {
             slices: Objects::new(client, slice_tags),
             jobs: Objects::new(client, |_| Vec::new()),
             autoscalers: Objects::new(client, |_| Vec::new()),
+            stateful_sets: Objects::new(client, |_| Vec::new()),
+            daemon_sets: Objects::new(client, |_| Vec::new()),
+            revisions: Objects::new(client, |it| owner::tags(&it.metadata)),
+            nodes: Objects::new(client, |_| Vec::new()),
+            budgets: Objects::new(client, |_| Vec::new()),
         };
         let world = Arc::new(world);
         route(&world);
         (world, writer)
+    }
+
+    /// The claims of volumes: they are made, and never looked at.
+    pub(crate) fn claims(&self) -> Objects<PersistentVolumeClaim> {
+        Objects::new(&self.client, |_| Vec::new())
     }
 
     /// Follows all kinds until the future is dropped.
@@ -84,6 +105,11 @@ impl World {
             self.slices.follow(),
             self.jobs.follow(),
             self.autoscalers.follow(),
+            self.stateful_sets.follow(),
+            self.daemon_sets.follow(),
+            self.revisions.follow(),
+            self.nodes.follow(),
+            self.budgets.follow(),
         );
     }
 
@@ -98,6 +124,11 @@ impl World {
             self.slices.complete(),
             self.jobs.complete(),
             self.autoscalers.complete(),
+            self.stateful_sets.complete(),
+            self.daemon_sets.complete(),
+            self.revisions.complete(),
+            self.nodes.complete(),
+            self.budgets.complete(),
         );
     }
 }
@@ -146,10 +177,22 @@ fn route(world: &Arc<World>) {
             wake(&world.queues.autoscalers, new.or(old));
         }
     });
+    on!(stateful_sets, |world, old, new| wake(&world.queues.stateful_sets, new.or(old)));
+    on!(daemon_sets, |world, old, new| wake(&world.queues.daemon_sets, new.or(old)));
+    on!(budgets, |world, old, new| wake(&world.queues.budgets, new.or(old)));
+    on!(nodes, |world, old, new| {
+        // A node tells often that it lives.
+        let place = |it: &Node| (it.metadata.labels.clone(), it.spec.clone());
+        if old.map(place) != new.map(place) {
+            let all = world.daemon_sets.all();
+            all.iter().for_each(|set| world.queues.daemon_sets.add(Key::of(&**set)));
+        }
+    });
     on!(pods, |world, old, new| {
         for pod in [old, new].into_iter().flatten() {
             wake_owners_of_pod(&world, pod);
             wake_services(&world, pod);
+            wake_budgets(&world, pod);
         }
         wake_recreated(&world, old, new);
     });
@@ -172,6 +215,10 @@ fn wake_owners_of_pod(world: &World, pod: &Pod) {
     wake_owners(&queues.replica_sets, &world.replica_sets, pod, selector);
     let selector = |it: &Job| it.spec.as_ref().and_then(|spec| spec.selector.clone());
     wake_owners(&queues.jobs, &world.jobs, pod, selector);
+    let selector = |it: &StatefulSet| it.spec.as_ref().map(|spec| spec.selector.clone());
+    wake_owners(&queues.stateful_sets, &world.stateful_sets, pod, selector);
+    let selector = |it: &DaemonSet| it.spec.as_ref().map(|spec| spec.selector.clone());
+    wake_owners(&queues.daemon_sets, &world.daemon_sets, pod, selector);
 }
 
 /// Wakes the owner of an object, or, where it has none, those that may take it in.
@@ -215,6 +262,15 @@ fn wake_services(world: &World, pod: &Pod) {
     for (name, value) in pod.labels() {
         for service in world.services.tagged(&label_tag(&namespace, name, value)) {
             world.queues.services.add(Key::of(&*service));
+        }
+    }
+}
+
+fn wake_budgets(world: &World, pod: &Pod) {
+    for budget in world.budgets.in_namespace(&pod.namespace().unwrap_or_default()) {
+        let selector = budget.spec.as_ref().and_then(|spec| spec.selector.as_ref());
+        if selector.is_some_and(|selector| owner::selects(selector, pod.labels())) {
+            world.queues.budgets.add(Key::of(&*budget));
         }
     }
 }

@@ -8,3 +8,4 @@ mod deployments;
 mod jobs;
 mod kubectl;
 mod services;
+mod sets;
