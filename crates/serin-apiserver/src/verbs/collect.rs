@@ -103,6 +103,10 @@ pub(super) fn marked(server: &ApiServer, resource: &Arc<Resource>, object: Value
 
 /// Takes the finalizers away whose work is done.
 async fn settle(server: &ApiServer, found: &Found) {
+    // One that is to stay waits for nothing; what it has need not be looked through. When it is marked, it is looked at again.
+    if !found.value["metadata"]["deletionTimestamp"].is_string() {
+        return;
+    }
     let empty = is_namespace(found) && contents(server, &found.key).is_empty();
     let unused = definitions::are(&found.resource) && defined_by(server, &found.value).is_empty();
     let alone = dependents(server, &text(&found.value, "uid")).is_empty();

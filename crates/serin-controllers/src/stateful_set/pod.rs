@@ -13,8 +13,8 @@ use crate::{owner, pods};
 pub(super) fn ordinal(set: &StatefulSet, pod: &Pod) -> Option<i32> {
     let name = pod.name_any();
     let number = name.strip_prefix(&set.name_any())?.strip_prefix('-')?;
-    let canonical = number.parse::<i32>().ok().filter(|it| it.to_string() == number);
-    canonical
+    // `db-01` is nobody's.
+    number.parse::<i32>().ok().filter(|it| it.to_string() == number)
 }
 
 fn name(set: &StatefulSet, ordinal: i32) -> String {

@@ -20,7 +20,7 @@ use serin_controllers::Settings;
 use tokio::sync::oneshot;
 
 /// How long something may take before a test gives up. Nothing that works takes this long.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) trait Kind:
     Resource<DynamicType = (), Scope = NamespaceResourceScope>
@@ -163,13 +163,16 @@ impl Cluster {
         good: impl Fn(&[K]) -> bool,
     ) -> Vec<K> {
         let end = tokio::time::Instant::now() + PATIENCE;
+        let mut pause = Duration::from_millis(2);
         loop {
             let objects = self.list::<K>(labels).await;
             if good(&objects) {
                 return objects;
             }
             assert!(tokio::time::Instant::now() < end, "{labels} stay {objects:#?}");
-            tokio::time::sleep(Duration::from_millis(2)).await;
+            // Where there are many, looking at them costs more than what is waited for.
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_millis(100));
         }
     }
 }
@@ -199,7 +202,7 @@ async fn node(client: Client, habits: Node) {
             };
             tokio::spawn(end);
         } else if (habits.lock().unwrap().ready)(&pod) && seen.insert(pod.uid()) {
-            set_ready(&api, &pod.name_any(), true).await;
+            tokio::spawn(async move { set_ready(&api, &pod.name_any(), true).await });
         }
     }
 }

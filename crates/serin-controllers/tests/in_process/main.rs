@@ -7,5 +7,6 @@ mod cluster;
 mod deployments;
 mod jobs;
 mod kubectl;
+mod scale;
 mod services;
 mod sets;
