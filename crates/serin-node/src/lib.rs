@@ -3,19 +3,20 @@
 //! It watches the pods that are bound to it and makes them so. The mesh is the only network that pods have; connections into and
 //! out of a pod go through sockets made in its network namespace, which this crate hands to whoever carries them.
 
-#![allow(dead_code, reason = "readers of logs and probes come in the next step")]
-
 mod addresses;
 mod capabilities;
 mod cgroups;
+mod dns;
 mod events;
 mod hooks;
 mod http;
 mod images;
 pub mod init;
+mod kubelet;
 mod logs;
 mod node;
 mod pod;
+mod probes;
 mod process;
 mod quantity;
 mod running;
@@ -24,6 +25,8 @@ mod schedule;
 mod settings;
 mod streams;
 mod sys;
+mod usage;
 
+pub use self::kubelet::{Kubelet, Service};
 pub use self::node::{Node, NodeError};
 pub use self::settings::{BeforeStop, Leaving, Settings, StandIn};

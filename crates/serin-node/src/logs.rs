@@ -14,6 +14,8 @@ use jiff::Timestamp;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::sync::{broadcast, watch};
 
+pub(crate) use self::read::{Ask, read};
+
 /// How large a file may grow, as a kubelet's `containerLogMaxSize`.
 const LIMIT: u64 = 10 << 20;
 /// How many files a run keeps that are full.

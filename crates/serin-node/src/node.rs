@@ -21,12 +21,15 @@ use tokio::task::JoinHandle;
 
 use crate::addresses::Addresses;
 use crate::cgroups::Groups;
+use crate::dns::Dns;
 use crate::events::Events;
 use crate::images::Images;
+use crate::kubelet::Kubelet;
 use crate::pod::worker::Worker;
 use crate::running::Registry;
 use crate::schedule;
 use crate::settings::Settings;
+use crate::usage::{self, Looks};
 
 /// How long pods that are to end with the node may take, whatever they ask for.
 const LONGEST_STOP: Duration = Duration::from_secs(60);
@@ -49,6 +52,8 @@ pub(crate) struct Shared {
     pub images: Images,
     pub running: Registry,
     pub groups: Groups,
+    pub dns: Arc<Dns>,
+    pub usage: Looks,
     addresses: Mutex<Addresses>,
 }
 
@@ -86,9 +91,13 @@ impl Node {
             images: Images::new(&settings),
             running: Registry::default(),
             groups: Groups::find(&group_name(&folder)),
+            dns: Dns::start(&settings.client, &settings.domain),
+            usage: Looks::default(),
             addresses: Mutex::new(Addresses::new(settings.pods)),
             settings,
         });
+        shared.settings.kubelet.begin(&shared);
+        usage::start(&shared);
         heartbeat::start(Arc::clone(&shared));
         let (orders, stops) = mpsc::channel(1);
         tokio::spawn(run(Arc::clone(&shared), stops));
@@ -101,6 +110,11 @@ impl Node {
             IpAddr::V4(address) => self.shared.running.network_of(address),
             IpAddr::V6(_) => None,
         }
+    }
+
+    /// Its services: logs, exec, attach, port forwarding, usage.
+    pub fn kubelet(&self) -> Kubelet {
+        self.shared.settings.kubelet.clone()
     }
 
     /// Whether processor and memory of containers can be limited on this machine.

@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
@@ -14,7 +14,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, Buf
 use tokio::net::unix::pipe;
 
 use crate::init::{ARGUMENT, Launch, Place, Reply};
-use crate::sandbox::Sandbox;
+use crate::sandbox::{Sandbox, Spawned};
 
 /// A process that was started. Clones are the same process.
 #[derive(Clone, Debug)]
@@ -26,7 +26,7 @@ pub(crate) struct Process {
 struct Inner {
     pid: u32,
     handle: AsyncFd<OwnedFd>,
-    child: Mutex<Child>,
+    child: Mutex<Spawned>,
 }
 
 /// The ends of the process's output; none where it has a terminal.
@@ -80,12 +80,14 @@ impl Process {
                 Some(File::open(format!("/proc/{pid}/ns/pid")).map_err(StartError::System)?)
             }
         };
-        let mut child = sandbox.spawn(command, pids).await.map_err(StartError::System)?;
+        let mut spawned = sandbox.spawn(command, pids).await.map_err(StartError::System)?;
         let output = Output {
-            stdout: receiver(child.stdout.take().map(OwnedFd::from)).map_err(StartError::System)?,
-            stderr: receiver(child.stderr.take().map(OwnedFd::from)).map_err(StartError::System)?,
+            stdout: receiver(spawned.child.stdout.take().map(OwnedFd::from))
+                .map_err(StartError::System)?,
+            stderr: receiver(spawned.child.stderr.take().map(OwnedFd::from))
+                .map_err(StartError::System)?,
         };
-        let process = Self::adopt(child).map_err(StartError::System)?;
+        let process = Self::adopt(spawned).map_err(StartError::System)?;
         match process.instruct(ours, launch).await {
             Ok(None | Some(Reply::Started)) => Ok((process, output)),
             Ok(Some(Reply::Failed(message))) => Err(StartError::Program { message, process }),
@@ -93,12 +95,12 @@ impl Process {
         }
     }
 
-    fn adopt(child: Child) -> io::Result<Self> {
-        let pid = child.id();
+    fn adopt(spawned: Spawned) -> io::Result<Self> {
+        let pid = spawned.child.id();
         let raw = i32::try_from(pid).ok().and_then(Pid::from_raw);
         let raw = raw.ok_or_else(|| io::Error::other("no process ID"))?;
         let handle = crate::sys::watched(pidfd_open(raw, PidfdFlags::empty())?)?;
-        Ok(Self { inner: Arc::new(Inner { pid, handle, child: Mutex::new(child) }) })
+        Ok(Self { inner: Arc::new(Inner { pid, handle, child: Mutex::new(spawned) }) })
     }
 
     async fn instruct(&self, socket: UnixStream, launch: &Launch) -> io::Result<Option<Reply>> {
@@ -141,7 +143,7 @@ impl Process {
     fn try_wait(&self) -> Option<Exit> {
         use std::os::unix::process::ExitStatusExt as _;
         let mut child = self.inner.child.lock().unwrap_or_else(PoisonError::into_inner);
-        match child.try_wait() {
+        match child.child.try_wait() {
             Ok(None) => None,
             Ok(Some(status)) => {
                 let signal = status.signal().map(|signal| 128 + signal);
@@ -163,7 +165,7 @@ impl Drop for Inner {
         // Nobody can end it any more; reaping what was killed takes no time.
         let _ = pidfd_send_signal(self.handle.get_ref(), Signal::KILL);
         let child = self.child.get_mut().unwrap_or_else(PoisonError::into_inner);
-        let _ = child.wait();
+        let _ = child.child.wait();
     }
 }
 

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use k8s_openapi::api::core::v1::Pod;
 
+use crate::dns::Served;
 use crate::logs::Log;
 use crate::process::Process;
 use crate::sandbox::Sandbox;
@@ -20,6 +21,9 @@ pub(crate) struct LivePod {
     pub pod: Arc<Pod>,
     /// Its namespaces.
     pub sandbox: Sandbox,
+    /// Its DNS; none on the network of the host.
+    #[expect(dead_code, reason = "it is held: its sockets close with it")]
+    pub dns: Option<Arc<Served>>,
 }
 
 /// A container that runs.
@@ -102,6 +106,12 @@ impl Registry {
         let entry = pods.get(uid)?;
         let container = entry.containers.get(container)?.clone();
         Some(Place { sandbox: entry.pod.sandbox.clone(), container })
+    }
+
+    /// The containers of a pod that run.
+    pub(crate) fn containers(&self, uid: &str) -> Vec<String> {
+        let pods = self.lock();
+        pods.get(uid).map(|entry| entry.containers.keys().cloned().collect()).unwrap_or_default()
     }
 
     /// The namespaces of a pod.

@@ -81,21 +81,23 @@ impl Sandbox {
         &self,
         mut command: Command,
         pids: Option<File>,
-    ) -> io::Result<Child> {
-        self.run(move || {
-            let own = File::open("/proc/thread-self/ns/pid")?;
-            match &pids {
-                Some(pids) => {
-                    move_into_link_name_space(pids.as_fd(), Some(LinkNameSpaceType::ProcessID))?;
-                }
-                None => sys::unshare(UnshareFlags::NEWPID)?,
+    ) -> io::Result<Spawned> {
+        let (answer, result) = oneshot::channel();
+        let work = move || {
+            let (keeper, kept) = mpsc::channel();
+            let spawned = enter_pids(pids.as_ref()).and_then(|()| command.spawn());
+            let spawned = spawned.map(|child| Spawned { child, _keeper: keeper });
+            // The command holds the other process's ends of pipes.
+            drop(command);
+            if answer.send(spawned).is_ok() {
+                // The other side says nothing; it ends when the process may.
+                let _: Result<(), _> = kept.recv();
             }
-            let child = command.spawn();
-            // Children of later commands must not land there; it cannot fail where the first step did not.
-            move_into_link_name_space(own.as_fd(), Some(LinkNameSpaceType::ProcessID))?;
-            child
-        })
-        .await?
+        };
+        // Threads have the namespaces of the thread that they come from.
+        let thread = move || std::thread::Builder::new().stack_size(STACK).spawn(work).map(drop);
+        self.run(thread).await??;
+        result.await.map_err(|_| ended())?
     }
 
     /// A TCP socket of the pod's network.
@@ -112,6 +114,25 @@ impl Sandbox {
     pub(crate) async fn connect(&self, address: SocketAddr) -> io::Result<tokio::net::TcpStream> {
         let socket = self.socket().await?;
         tokio::net::TcpSocket::from_std_stream(socket.into()).connect(address).await
+    }
+}
+
+/// A process, and the thread that started it. The process dies with that thread, which therefore lives for as long as this does; and it
+/// is a thread of its own since, in a user namespace, there is no way back to the PID namespace that it left.
+#[derive(Debug)]
+pub(crate) struct Spawned {
+    /// The process.
+    pub child: Child,
+    _keeper: mpsc::Sender<()>,
+}
+
+/// Has the children of this thread land in a PID namespace: the one given, or a new one.
+fn enter_pids(pids: Option<&File>) -> io::Result<()> {
+    match pids {
+        Some(pids) => {
+            Ok(move_into_link_name_space(pids.as_fd(), Some(LinkNameSpaceType::ProcessID))?)
+        }
+        None => sys::unshare(UnshareFlags::NEWPID),
     }
 }
 

@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use crate::kubelet::Kubelet;
+
 /// Names the arguments with which the program stands in for a well-known image, if it does.
 pub type StandIn = Arc<dyn Fn(&str) -> Option<Vec<String>> + Send + Sync>;
 
@@ -57,6 +59,8 @@ pub struct Settings {
     pub before_stop: Option<BeforeStop>,
     /// The longest wait of [`BeforeStop`].
     pub drain_limit: std::time::Duration,
+    /// The services that the node answers from when it has started.
+    pub kubelet: Kubelet,
 }
 
 impl Settings {
@@ -76,6 +80,7 @@ impl Settings {
             stand_in: None,
             before_stop: None,
             drain_limit: std::time::Duration::from_secs(5),
+            kubelet: Kubelet::new(),
         }
     }
 }

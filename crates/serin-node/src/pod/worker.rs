@@ -26,8 +26,8 @@ use super::{Role, container, containers, full_name, identity};
 use crate::events::Severity;
 use crate::node::{Order, Shared};
 use crate::pod::machine::{deadline_of, is_finished};
+use crate::probes::{self, Probed};
 use crate::process::{Exit, Process};
-use crate::running::LivePod;
 use crate::sandbox::Sandbox;
 use crate::settings::Leaving;
 
@@ -39,7 +39,7 @@ const OUTPUT: std::time::Duration = std::time::Duration::from_secs(1);
 /// What happened to a pod.
 enum Happening {
     /// The sandbox and the volumes are there, or why not.
-    Prepared(Result<(Sandbox, launch::Volumes), String>),
+    Prepared(Result<launch::Ground, launch::GroundError>),
     /// A container was started, or why not.
     Begun(String, Result<Begun, Held>),
     /// A container could not run its program.
@@ -259,9 +259,8 @@ impl Worker {
         self.seen.ground = Ground::Making;
         let (shared, pod, tell) =
             (Arc::clone(&self.shared), Arc::clone(&self.pod), self.tell.clone());
-        let kept = self.sandbox.clone();
         tokio::spawn(async move {
-            let made = launch::prepare(&shared, &pod, kept).await;
+            let made = launch::prepare(&shared, &pod).await;
             // The pod may have gone meanwhile.
             let _ = tell.send(Happening::Prepared(made));
         });
@@ -345,18 +344,17 @@ impl Worker {
         }
     }
 
-    fn note_prepared(&mut self, made: Result<(Sandbox, launch::Volumes), String>) {
+    fn note_prepared(&mut self, made: Result<launch::Ground, launch::GroundError>) {
         match made {
-            Ok((sandbox, volumes)) => {
-                self.shared
-                    .running
-                    .insert(LivePod { pod: Arc::clone(&self.pod), sandbox: sandbox.clone() });
-                self.sandbox = Some(sandbox);
-                self.volumes = volumes;
+            Ok(ground) => {
+                self.shared.running.insert(ground.live);
+                self.sandbox = Some(ground.sandbox);
+                self.volumes = ground.volumes;
                 self.seen.ground = Ground::Ready;
             }
-            Err(message) => {
-                self.shared.events.tell(&self.pod, None, Severity::Warning, "FailedMount", message);
+            Err(error) => {
+                let (reason, message) = (error.reason, error.message);
+                self.shared.events.tell(&self.pod, None, Severity::Warning, reason, message);
                 let retry = Timestamp::now().checked_add(RETRY).unwrap_or(Timestamp::MAX);
                 self.seen.ground = Ground::Failed { retry };
             }
@@ -413,14 +411,33 @@ impl Worker {
         });
     }
 
-    fn start_probes(&self, _name: &str) -> Vec<AbortHandle> {
-        Vec::new()
+    fn start_probes(&self, name: &str) -> Vec<AbortHandle> {
+        let place = self.shared.running.place(identity(&self.pod).2, name);
+        let (Some((role, spec)), Some(place)) = (container(&self.pod, name), place) else {
+            return Vec::new();
+        };
+        let probed = Probed {
+            shared: Arc::clone(&self.shared),
+            pod: Arc::clone(&self.pod),
+            container: spec.clone(),
+            place,
+            part: launch::field_path(role, name),
+        };
+        let (tell, name) = (self.tell.clone(), name.to_owned());
+        let task = tokio::spawn(probes::run(probed, move |verdict| {
+            // The pod may have gone meanwhile.
+            let _ = tell.send(Happening::Probed(name.clone(), verdict));
+        }));
+        vec![task.abort_handle()]
     }
 
     fn note_ended(&mut self, name: &str, exit: Exit) {
         self.shared.running.remove_container(identity(&self.pod).2, name);
         let Some(live) = self.live.remove(name) else { return };
         live.log.close();
+        for task in &live.tasks {
+            task.abort();
+        }
         let killed_for_memory = live.oom.killed_for_memory();
         live.oom.remove();
         let spec = container(&self.pod, name).map(|(_, container)| container);

@@ -62,10 +62,10 @@ async fn a_pod_has_its_own_host_name_and_processes() {
     let mut command = Command::new("sh");
     command.args(["-c", "uname -n; echo $$"]).stdout(std::process::Stdio::piped());
     let child = pod.spawn(command, None).await.unwrap();
-    let output = child.wait_with_output().unwrap();
+    let output = child.child.wait_with_output().unwrap();
     assert_eq!(String::from_utf8_lossy(&output.stdout), "pod-1\n1\n");
     let mut command = Command::new("sh");
     command.args(["-c", "echo $$"]).stdout(std::process::Stdio::piped());
-    let output = pod.spawn(command, None).await.unwrap().wait_with_output().unwrap();
+    let output = pod.spawn(command, None).await.unwrap().child.wait_with_output().unwrap();
     assert_eq!(String::from_utf8_lossy(&output.stdout), "1\n");
 }

@@ -3,6 +3,12 @@
 //! They need namespaces; where the system gives none they say so and pass.
 
 #[cfg(test)]
+mod dns;
+#[cfg(test)]
+mod kubectl;
+#[cfg(test)]
+mod life;
+#[cfg(test)]
 mod pods;
 #[cfg(test)]
 mod world;

@@ -1,14 +1,17 @@
 //! An API server and a node, and what tests ask of them.
 
 use std::fmt::Debug;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::Client;
 use kube::api::{Api, DeleteParams, PostParams};
 use serde_json::{Value, json};
-use serin_apiserver::{ApiServer, User};
-use serin_node::{Node, Settings};
+use serin_apiserver::{ApiServer, Listener, User, write_kubeconfig};
+use serin_node::{Kubelet, Node, Settings};
+use tokio::process::Command;
 
 /// How long anything may take before a test fails.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -18,6 +21,7 @@ pub(crate) struct World {
     pub(crate) client: Client,
     pub(crate) node: Node,
     pub(crate) folder: tempfile::TempDir,
+    server: ApiServer,
 }
 
 impl World {
@@ -37,15 +41,42 @@ impl World {
             .with_env_filter("warn,serin_node=debug")
             .with_test_writer()
             .try_init();
-        let server = ApiServer::start(serin_apiserver::Settings::default()).await.unwrap();
+        let kubelet = Kubelet::new();
+        let metrics = ("metrics.k8s.io/v1beta1".to_owned(), kubelet.metrics());
+        let api = serin_apiserver::Settings {
+            kubelet: Some(kubelet.service()),
+            aggregated: [metrics].into(),
+            ..serin_apiserver::Settings::default()
+        };
+        let server = ApiServer::start(api).await.unwrap();
         let client = Client::new(server.client(User::administrator()), "default");
         let folder = tempfile::tempdir().unwrap();
         let program = env!("CARGO_BIN_EXE_serin-pod-init").into();
         let mut settings = Settings::new(folder.path().to_owned(), client.clone(), program);
         settings.images = vec![("sh:*".to_owned(), "sh -c".to_owned())];
+        settings.kubelet = kubelet;
         change(&mut settings);
         let node = Node::start(settings).await.unwrap();
-        Some(Self { client, node, folder })
+        Some(Self { client, node, folder, server })
+    }
+
+    /// The same cluster with another node, in the same folder.
+    pub(crate) async fn again(self) -> Self {
+        let program = env!("CARGO_BIN_EXE_serin-pod-init").into();
+        let folder = self.folder.path().to_owned();
+        let mut settings = Settings::new(folder, self.client.clone(), program);
+        settings.images = vec![("sh:*".to_owned(), "sh -c".to_owned())];
+        Self { node: Node::start(settings).await.unwrap(), ..self }
+    }
+
+    /// Lets real clients in, and gives the path of their kubeconfig.
+    pub(crate) async fn listen(&self) -> PathBuf {
+        let any = ([127, 0, 0, 1], 0).into();
+        let listener = Listener::open(self.server.clone(), any).await.unwrap();
+        let path = self.folder.path().join("kubeconfig");
+        write_kubeconfig(&path, &self.server.access(listener.address())).unwrap();
+        tokio::spawn(listener.serve(std::future::pending()));
+        path
     }
 
     pub(crate) fn pods(&self) -> Api<Pod> {
@@ -144,6 +175,31 @@ impl World {
         let lines = text.lines().filter_map(|line| line.splitn(4, ' ').nth(3));
         lines.collect::<Vec<_>>().join("\n")
     }
+}
+
+/// What kubectl says, on its standard output and error, and its exit code.
+pub(crate) async fn kubectl(
+    config: &Path,
+    arguments: &[&str],
+    stdin: &str,
+) -> (String, String, i32) {
+    use tokio::io::AsyncWriteExt as _;
+    let mut child = Command::new("kubectl")
+        .args(arguments)
+        .env("KUBECONFIG", config)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("kubectl is installed");
+    let mut input = child.stdin.take().unwrap();
+    input.write_all(stdin.as_bytes()).await.unwrap();
+    drop(input);
+    let output = tokio::time::timeout(PATIENCE, child.wait_with_output());
+    let output = output.await.expect("kubectl ends").unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (text(&output.stdout), text(&output.stderr), output.status.code().unwrap_or(-1))
 }
 
 /// Whether this process may make the namespaces of a pod.

@@ -23,7 +23,7 @@ use crate::init::{Launch, Place, Root};
 use crate::logs::{self, Log, Stream};
 use crate::node::Shared;
 use crate::process::{Exit, Output, Process, StartError};
-use crate::running::{LiveContainer, Place as Live};
+use crate::running::{LiveContainer, LivePod, Place as Live};
 use crate::sandbox::{Plan, Sandbox};
 use crate::streams::Io;
 
@@ -63,6 +63,26 @@ pub(super) struct Begun {
     pub capabilities: Option<u64>,
 }
 
+/// What containers stand on.
+pub(super) struct Ground {
+    pub sandbox: Sandbox,
+    pub live: LivePod,
+    pub volumes: Volumes,
+}
+
+/// Why there is no ground: the reason and message of an event.
+pub(super) struct GroundError {
+    pub reason: &'static str,
+    pub message: String,
+}
+
+impl GroundError {
+    fn sandbox(error: &io::Error) -> Self {
+        let message = format!("Failed to create pod sandbox: {error}");
+        Self { reason: "FailedCreatePodSandBox", message }
+    }
+}
+
 /// The folder of a pod.
 pub(super) fn home(shared: &Shared, pod: &Pod) -> PathBuf {
     shared.settings.data_dir.join("pods").join(identity(pod).2)
@@ -76,20 +96,35 @@ pub(super) fn field_path(role: Role, name: &str) -> String {
     }
 }
 
-/// Makes the sandbox, the files and the volumes of a pod; a sandbox that is there is kept.
-pub(super) async fn prepare(
+/// Makes the sandbox, the files and the volumes of a pod.
+pub(super) async fn prepare(shared: &Arc<Shared>, pod: &Arc<Pod>) -> Result<Ground, GroundError> {
+    let made = make_sandbox(shared, pod).await;
+    let sandbox = made.map_err(|error| GroundError::sandbox(&error))?;
+    let ground = furnish(shared, pod, &sandbox).await;
+    if let (Err(_), Some(address)) = (&ground, sandbox.address()) {
+        shared.give_back(address);
+    }
+    ground
+}
+
+/// DNS, files and volumes.
+async fn furnish(
     shared: &Arc<Shared>,
     pod: &Arc<Pod>,
-    kept: Option<Sandbox>,
-) -> Result<(Sandbox, Volumes), String> {
-    let sandbox = match kept {
-        Some(sandbox) => sandbox,
-        None => make_sandbox(shared, pod).await.map_err(|error| error.to_string())?,
+    sandbox: &Sandbox,
+) -> Result<Ground, GroundError> {
+    let dns = match sandbox.address() {
+        Some(_) => {
+            let served = shared.dns.serve(sandbox, shared.settings.dns).await;
+            Some(Arc::new(served.map_err(|error| GroundError::sandbox(&error))?))
+        }
+        None => None,
     };
-    write_files(shared, pod, &sandbox)
-        .map_err(|error| format!("cannot write the pod's files: {error}"))?;
-    let volumes = volumes::prepare(shared, pod, &sandbox, &home(shared, pod)).await?;
-    Ok((sandbox, volumes))
+    write_files(shared, pod, sandbox).map_err(|error| GroundError::sandbox(&error))?;
+    let volumes = volumes::prepare(shared, pod, sandbox, &home(shared, pod)).await;
+    let volumes = volumes.map_err(|message| GroundError { reason: "FailedMount", message })?;
+    let live = LivePod { pod: Arc::clone(pod), sandbox: sandbox.clone(), dns };
+    Ok(Ground { sandbox: sandbox.clone(), live, volumes })
 }
 
 async fn make_sandbox(shared: &Arc<Shared>, pod: &Pod) -> io::Result<Sandbox> {
