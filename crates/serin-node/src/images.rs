@@ -1,11 +1,15 @@
 //! Where the program of an image comes from: a mapping of the user's, an image that was loaded, or a stand-in.
 
+mod layers;
 mod pattern;
+mod store;
 
 use std::path::PathBuf;
 
 use sha2::{Digest as _, Sha256};
 
+use self::store::Store;
+pub use self::store::{LoadError, load_image};
 use crate::settings::{Settings, StandIn};
 
 /// What runs for an image.
@@ -59,6 +63,7 @@ pub(crate) struct Images {
     stand_in: Option<StandIn>,
     program: PathBuf,
     here: PathBuf,
+    store: Store,
 }
 
 impl Images {
@@ -68,6 +73,7 @@ impl Images {
             stand_in: settings.stand_in.clone(),
             program: settings.program.clone(),
             here: std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/")),
+            store: Store::new(&settings.data_dir),
         }
     }
 
@@ -75,6 +81,9 @@ impl Images {
     pub(crate) fn find(&self, image: &str) -> Result<Image, ImageError> {
         if let Some(mapped) = self.mapped(image)? {
             return Ok(mapped);
+        }
+        if let Some(loaded) = self.store.find(image) {
+            return Ok(loaded);
         }
         if let Some(arguments) = self.stand_in.as_ref().and_then(|stand_in| stand_in(image)) {
             let mut entrypoint = vec![self.program.display().to_string()];

@@ -15,6 +15,7 @@ pub mod init;
 mod kubelet;
 mod logs;
 mod node;
+mod paths;
 mod pod;
 mod probes;
 mod process;
@@ -27,6 +28,7 @@ mod streams;
 mod sys;
 mod usage;
 
+pub use self::images::{LoadError, load_image};
 pub use self::kubelet::{Kubelet, Service};
 pub use self::node::{Node, NodeError};
 pub use self::settings::{BeforeStop, Leaving, Settings, StandIn};

@@ -6,7 +6,7 @@
 use std::fs;
 use std::io;
 use std::os::unix::fs::symlink;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{StatVfsMountFlags, statvfs};
 use rustix::mount::{
@@ -16,6 +16,7 @@ use rustix::mount::{
 use rustix::process::{chdir, pivot_root};
 
 use super::{Mount, Root, lines};
+use crate::paths::{Kind, inside};
 
 /// Folders of the host's root that the container gets its own of.
 const OWN: [&str; 3] = ["proc", "dev", "sys"];
@@ -29,9 +30,6 @@ const LINKS: [(&str, &str); 5] = [
     ("stderr", "/proc/self/fd/2"),
     ("ptmx", "pts/ptmx"),
 ];
-/// How many symbolic links a path may have, as the kernel's.
-const MOST_LINKS: usize = 40;
-
 /// Makes the root and moves into it.
 pub(super) fn make(root: &Root) -> io::Result<()> {
     mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
@@ -71,8 +69,8 @@ fn image_files(image: &Path, root: &Root, base: &Path) -> io::Result<()> {
 }
 
 fn host_files(root: &Root, base: &Path) -> io::Result<()> {
-    mount("serin", base, "tmpfs", MountFlags::empty(), Some(c"mode=755"))?;
     let busy = mount_points();
+    mount("serin", base, "tmpfs", MountFlags::empty(), Some(c"mode=755"))?;
     for entry in fs::read_dir("/")? {
         let entry = entry?;
         let (from, kind) = (entry.path(), entry.file_type()?);
@@ -204,87 +202,4 @@ fn make_read_only(path: &Path) -> io::Result<()> {
         flags.set(flag, had.contains(has));
     }
     Ok(mount_remount(path, flags, c"")?)
-}
-
-/// What a path has to be for something to be mounted on it.
-#[derive(Clone, Copy)]
-enum Kind {
-    File,
-    Folder,
-}
-
-/// The place of `path` below `base`, made where it is missing. Links are followed as the container would: none leads out of it.
-fn inside(base: &Path, path: &Path, kind: Kind) -> io::Result<PathBuf> {
-    let mut todo: Vec<PathBuf> = components(path);
-    let mut place = base.to_path_buf();
-    let mut links = 0;
-    while let Some(next) = todo.pop() {
-        if next == Path::new("..") {
-            if place != base {
-                place.pop();
-            }
-            continue;
-        }
-        let step = place.join(&next);
-        let last = todo.is_empty();
-        match fs::symlink_metadata(&step) {
-            Ok(meta) if meta.is_symlink() => {
-                links += 1;
-                if links > MOST_LINKS {
-                    return Err(io::Error::other("too many levels of symbolic links"));
-                }
-                let target = fs::read_link(&step)?;
-                if target.is_absolute() {
-                    place = base.to_path_buf();
-                }
-                todo.extend(components(&target));
-                continue;
-            }
-            Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::NotFound => match kind {
-                Kind::File if last => fs::write(&step, "")?,
-                _ => fs::create_dir(&step)?,
-            },
-            Err(error) => return Err(error),
-        }
-        place = step;
-    }
-    Ok(place)
-}
-
-/// The parts of a path, the first one last.
-fn components(path: &Path) -> Vec<PathBuf> {
-    path.components()
-        .rev()
-        .filter_map(|part| match part {
-            Component::Normal(name) => Some(PathBuf::from(name)),
-            Component::ParentDir => Some(PathBuf::from("..")),
-            _ => None,
-        })
-        .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn links_of_an_image_do_not_lead_out_of_it() {
-        let folder = tempfile::tempdir().unwrap();
-        let base = folder.path();
-        fs::create_dir_all(base.join("run")).unwrap();
-        fs::create_dir_all(base.join("var")).unwrap();
-        symlink("/run", base.join("var/run")).unwrap();
-        symlink("../../../../etc", base.join("up")).unwrap();
-        symlink("loop", base.join("loop")).unwrap();
-        let check = |path: &str, expect: &str| {
-            let place = inside(base, Path::new(path), Kind::File).unwrap();
-            assert_eq!(place.strip_prefix(base).unwrap(), Path::new(expect));
-            assert!(place.is_file());
-        };
-        check("/var/run/secrets/token", "run/secrets/token");
-        check("/up/hosts", "etc/hosts");
-        check("/../../x", "x");
-        assert!(inside(base, Path::new("/loop/x"), Kind::Folder).is_err());
-    }
 }

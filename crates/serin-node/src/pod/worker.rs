@@ -5,6 +5,7 @@
 
 mod configure;
 mod launch;
+mod probing;
 mod recall;
 mod report;
 mod stop;
@@ -22,11 +23,10 @@ use self::launch::Begun;
 use self::report::Reporter;
 use super::machine::{Action, Drain, Ended, Ground, Held, Observed, Running, Seen, State, decide};
 use super::status::{Whereabouts, status};
-use super::{Role, container, containers, full_name, identity};
+use super::{Role, container, containers, identity};
 use crate::events::Severity;
 use crate::node::{Order, Shared};
 use crate::pod::machine::{deadline_of, is_finished};
-use crate::probes::{self, Probed};
 use crate::process::{Exit, Process};
 use crate::sandbox::Sandbox;
 use crate::settings::Leaving;
@@ -156,23 +156,19 @@ impl Worker {
         match order {
             Order::Be(pod) => {
                 self.pod = pod;
-                if self.pod.metadata.deletion_timestamp.is_some() {
+                let deleted = self.pod.metadata.deletion_timestamp.is_some();
+                if deleted && self.pod.metadata.deletion_grace_period_seconds == Some(0) {
                     self.abandon_starts();
-                    if self.pod.metadata.deletion_grace_period_seconds == Some(0) {
-                        self.kill_all();
-                    }
+                    self.kill_all();
                 }
             }
-            Order::Leave => {
-                self.abandon_starts();
-                self.seen.leaving = true;
-            }
+            Order::Leave => self.seen.leaving = true,
             Order::Gone => return false,
         }
         true
     }
 
-    /// Starts that are under way are for nothing when the pod goes.
+    /// Starts that are under way are for nothing when the pod goes at once.
     fn abandon_starts(&mut self) {
         for (name, start) in std::mem::take(&mut self.starts) {
             start.abort();
@@ -411,26 +407,6 @@ impl Worker {
         });
     }
 
-    fn start_probes(&self, name: &str) -> Vec<AbortHandle> {
-        let place = self.shared.running.place(identity(&self.pod).2, name);
-        let (Some((role, spec)), Some(place)) = (container(&self.pod, name), place) else {
-            return Vec::new();
-        };
-        let probed = Probed {
-            shared: Arc::clone(&self.shared),
-            pod: Arc::clone(&self.pod),
-            container: spec.clone(),
-            place,
-            part: launch::field_path(role, name),
-        };
-        let (tell, name) = (self.tell.clone(), name.to_owned());
-        let task = tokio::spawn(probes::run(probed, move |verdict| {
-            // The pod may have gone meanwhile.
-            let _ = tell.send(Happening::Probed(name.clone(), verdict));
-        }));
-        vec![task.abort_handle()]
-    }
-
     fn note_ended(&mut self, name: &str, exit: Exit) {
         self.shared.running.remove_container(identity(&self.pod).2, name);
         let Some(live) = self.live.remove(name) else { return };
@@ -457,37 +433,6 @@ impl Worker {
             id: live.id,
         });
         self.tell_back_off(name);
-    }
-
-    /// Says that a restart has to wait, where it has.
-    fn tell_back_off(&self, name: &str) {
-        let Some(observed) = self.seen.containers.get(name) else { return };
-        let State::Ended(ended) = &observed.state else { return };
-        let (Some((role, _)), now) = (container(&self.pod, name), Timestamp::now()) else { return };
-        let again = super::machine::restarts(role, super::restart_policy(&self.pod), ended.code);
-        let going = self.pod.metadata.deletion_timestamp.is_some() || self.seen.leaving;
-        if again && !going && observed.held_until(ended, now).is_some() {
-            let message = format!(
-                "Back-off restarting failed container {name} in pod {}",
-                full_name(&self.pod)
-            );
-            let part = Some(launch::field_path(role, name));
-            self.shared.events.tell(&self.pod, part, Severity::Warning, "BackOff", message);
-        }
-    }
-
-    fn note_probed(&mut self, name: &str, verdict: Verdict) {
-        let Some(observed) = self.seen.containers.get_mut(name) else { return };
-        let State::Running(running) = &mut observed.state else { return };
-        match verdict {
-            Verdict::Started => {
-                running.started = true;
-                let spec = container(&self.pod, name).map(|(_, container)| container);
-                running.ready |= spec.is_some_and(|spec| spec.readiness_probe.is_none());
-            }
-            Verdict::Ready(ready) => running.ready = ready,
-            Verdict::Condemned(message) => observed.condemned = Some(message),
-        }
     }
 
     /// Ends what is left, and forgets the pod.
