@@ -12,11 +12,12 @@ use std::process::Stdio;
 use anyhow::{Context, bail, ensure};
 use serde::{Deserialize, Serialize};
 
-use crate::tools;
 use crate::workspace::Workspace;
+use crate::{instructions, tools};
 
 /// The benchmarks, with the packages and bench targets that they are made of.
 const BENCHES: &[(&str, &[(&str, &str)])] = &[
+    (instructions::BENCH, &[("serin-proxy", "instructions")]),
     ("proxy", &[("serin", "proxy")]),
     ("routing", &[("serin-routing", "routing"), ("serin-translate", "change")]),
     ("verdict", &[("serin-rollout", "verdict")]),
@@ -32,19 +33,19 @@ struct Sample {
 
 /// What was measured.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-struct Measured {
-    case: String,
+pub(crate) struct Measured {
+    pub(crate) case: String,
     subject: String,
-    metric: String,
+    pub(crate) metric: String,
     unit: String,
 }
 
 /// What the rounds say together.
 #[derive(Serialize)]
-struct Row {
+pub(crate) struct Row {
     #[serde(flatten)]
-    of: Measured,
-    median: f64,
+    pub(crate) of: Measured,
+    pub(crate) median: f64,
     min: f64,
     max: f64,
     rounds: usize,
@@ -57,6 +58,18 @@ pub(crate) fn run(
     quick: bool,
     json: Option<&Path>,
 ) -> anyhow::Result<()> {
+    let rows = measure(workspace, name, quick)?;
+    print!("{}", table(&rows));
+    if let Some(file) = json {
+        let text = serde_json::to_string_pretty(&rows)?;
+        std::fs::write(file, text + "\n")
+            .with_context(|| format!("cannot write {}", file.display()))?;
+    }
+    Ok(())
+}
+
+/// Runs benchmark `name`.
+pub(crate) fn measure(workspace: &Workspace, name: &str, quick: bool) -> anyhow::Result<Vec<Row>> {
     let Some((_, targets)) = BENCHES.iter().find(|(known, _)| *known == name) else {
         let names: Vec<&str> = BENCHES.iter().map(|(known, _)| *known).collect();
         bail!("there is no benchmark {name}; there are: {}", names.join(", "));
@@ -65,6 +78,9 @@ pub(crate) fn run(
         tools::ensure(workspace)?;
     }
     let mut command = workspace.cargo(&["bench", "--locked"]);
+    if name == instructions::BENCH {
+        command.args(["--profile", instructions::PROFILE]);
+    }
     for (package, target) in *targets {
         command.args(["--package", package, "--bench", target]);
     }
@@ -78,14 +94,7 @@ pub(crate) fn run(
     }
     ensure!(child.wait()?.success(), "the benchmark failed");
     ensure!(!samples.is_empty(), "the benchmark measured nothing");
-    let rows = rows(samples);
-    print!("{}", table(&rows));
-    if let Some(file) = json {
-        let text = serde_json::to_string_pretty(&rows)?;
-        std::fs::write(file, text + "\n")
-            .with_context(|| format!("cannot write {}", file.display()))?;
-    }
-    Ok(())
+    Ok(rows(samples))
 }
 
 /// One row for each thing measured, in the order of their first samples.

@@ -23,6 +23,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("nginx", "nginx-light"),
     ("openssl", "openssl"),
     ("python3", "python3"),
+    ("valgrind", "valgrind"),
     ("wrk", "wrk"),
 ];
 
@@ -44,7 +45,7 @@ pub(crate) fn ensure(workspace: &Workspace) -> anyhow::Result<Outcome> {
 }
 
 /// A program in the folders of PATH, or among those for administrators, which are often not in it.
-fn find(program: &str) -> Option<PathBuf> {
+pub(crate) fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
     folders.map(|folder| folder.join(program)).find(|file| file.is_file())

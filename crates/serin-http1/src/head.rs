@@ -3,7 +3,7 @@
 use memchr::memchr;
 
 use crate::header::slice;
-use crate::{Error, Field, FieldName};
+use crate::{Error, Field, FieldName, FieldNames};
 
 /// Limits on a head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +50,7 @@ pub struct Head {
     second: (u32, u32),
     length: usize,
     fields: Vec<Field>,
+    names: FieldNames,
 }
 
 impl Default for Head {
@@ -61,6 +62,7 @@ impl Default for Head {
             second: (0, 0),
             length: 0,
             fields: Vec::new(),
+            names: FieldNames::default(),
         }
     }
 }
@@ -80,6 +82,7 @@ impl Head {
         let start = if kind == Kind::Request { leading_empty_lines(buffer)? } else { 0 };
         let Some(length) = end_of_head(buffer, start, limits)? else { return Ok(None) };
         self.fields.clear();
+        self.names = FieldNames::default();
         self.fields.reserve(FIELDS);
         self.length = length;
         let head = buffer.get_mut(..length).unwrap_or_default();
@@ -127,9 +130,15 @@ impl Head {
         &self.fields
     }
 
+    /// The names of the fields.
+    pub const fn names(&self) -> FieldNames {
+        self.names
+    }
+
     /// The fields of one name.
     pub fn all(&self, name: FieldName) -> impl Iterator<Item = &Field> {
-        self.fields.iter().filter(move |field| field.known == name)
+        let fields = if self.names.has(name) { self.fields.as_slice() } else { &[] };
+        fields.iter().filter(move |field| field.known == name)
     }
 
     /// The value of the first field of one name.
@@ -197,14 +206,17 @@ impl Head {
         }
         let name_end = at;
         let (line, next) = line(head, name_end + 1)?;
-        if !line.iter().all(|&byte| is_value(byte)) {
+        // All of them without a way out between: that is done many at a time.
+        if !line.iter().fold(true, |good, &byte| good & is_value(byte)) {
             return Err(Error::FieldValue);
         }
         let value = line.trim_ascii_start();
         let value_start = name_end + 1 + (line.len() - value.len());
         let value_end = value_start + value.trim_ascii_end().len();
+        let known = FieldName::of(head.get(start..name_end).unwrap_or_default());
+        self.names.insert(known);
         self.fields.push(Field {
-            known: FieldName::of(head.get(start..name_end).unwrap_or_default()),
+            known,
             name_start: offset(start),
             name_end: offset(name_end),
             value_start: offset(value_start),
@@ -305,7 +317,7 @@ pub(crate) const fn is_token(byte: u8) -> bool {
 
 /// Visible characters, spaces, tabs and bytes above ASCII (RFC 9110 §5.5).
 const fn is_value(byte: u8) -> bool {
-    (byte >= b' ' && byte != 0x7f) || byte == b'\t'
+    ((byte >= b' ') & (byte != 0x7f)) | (byte == b'\t')
 }
 
 #[cfg(test)]

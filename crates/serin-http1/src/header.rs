@@ -45,6 +45,8 @@ macro_rules! names {
         pub enum FieldName {
             /// Any other name.
             Other,
+            /// `x-envoy-…` of any kind: looked at by its full name, but rarely there at all.
+            Envoy,
             $($(#[$doc])* $variant,)*
         }
 
@@ -53,6 +55,7 @@ macro_rules! names {
             pub fn of(name: &[u8]) -> Self {
                 match name {
                     $($text => Self::$variant,)*
+                    _ if name.starts_with(b"x-envoy-") => Self::Envoy,
                     _ => Self::Other,
                 }
             }
@@ -65,12 +68,18 @@ names! {
     Connection = b"connection",
     /// `content-length`.
     ContentLength = b"content-length",
+    /// `content-type`: tells gRPC.
+    ContentType = b"content-type",
     /// `cookie`.
     Cookie = b"cookie",
     /// `date`.
     Date = b"date",
     /// `expect`.
     Expect = b"expect",
+    /// `grpc-status`.
+    GrpcStatus = b"grpc-status",
+    /// `grpc-timeout`.
+    GrpcTimeout = b"grpc-timeout",
     /// `host`.
     Host = b"host",
     /// `http2-settings`, of the upgrade to HTTP/2 in clear text, which is not offered.
@@ -89,8 +98,6 @@ names! {
     TransferEncoding = b"transfer-encoding",
     /// `upgrade`.
     Upgrade = b"upgrade",
-    /// `x-envoy-…` of any kind is looked at by its full name; this is the attempt count.
-    AttemptCount = b"x-envoy-attempt-count",
     /// `x-forwarded-client-cert`.
     ForwardedClientCert = b"x-forwarded-client-cert",
     /// `x-forwarded-for`.
@@ -104,18 +111,78 @@ names! {
 }
 
 impl FieldName {
+    /// Whether it stands for one name, so that the text need not be compared.
+    pub const fn is_one_name(self) -> bool {
+        !matches!(self, Self::Other | Self::Envoy)
+    }
+
     /// Whether the field is for one connection only and never passed on (RFC 9110 §7.6.1). `te: trailers`, `upgrade` and
     /// the framing fields are written anew where they are wanted.
     pub const fn is_hop_by_hop(self) -> bool {
-        matches!(
-            self,
-            Self::Connection
-                | Self::Http2Settings
-                | Self::KeepAlive
-                | Self::ProxyConnection
-                | Self::Te
-                | Self::TransferEncoding
-                | Self::Upgrade
-        )
+        FieldNames::HOP_BY_HOP.has(self)
+    }
+}
+
+/// A set of names, to know at once that a field is not there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FieldNames(u32);
+
+impl FieldNames {
+    /// All that are [for one connection only](FieldName::is_hop_by_hop).
+    pub const HOP_BY_HOP: Self = Self::of(&[
+        FieldName::Connection,
+        FieldName::Http2Settings,
+        FieldName::KeepAlive,
+        FieldName::ProxyConnection,
+        FieldName::Te,
+        FieldName::TransferEncoding,
+        FieldName::Upgrade,
+    ]);
+
+    /// The set of these names.
+    pub const fn of(names: &[FieldName]) -> Self {
+        let (mut set, mut at) = (0, 0);
+        while at < names.len() {
+            set |= 1 << names[at] as u32;
+            at += 1;
+        }
+        Self(set)
+    }
+
+    /// Adds a name.
+    pub const fn insert(&mut self, name: FieldName) {
+        self.0 |= 1 << name as u32;
+    }
+
+    /// Whether the name is among them.
+    pub const fn has(self, name: FieldName) -> bool {
+        self.0 & (1 << name as u32) != 0
+    }
+
+    /// Whether any of `others` is among them.
+    pub const fn has_any(self, others: Self) -> bool {
+        self.0 & others.0 != 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_set_of_names_knows_which_are_in_it() {
+        let mut set = FieldNames::default();
+        set.insert(FieldName::RequestId);
+        assert!(set.has(FieldName::RequestId) && !set.has(FieldName::Other));
+        assert!(!set.has_any(FieldNames::HOP_BY_HOP));
+        set.insert(FieldName::Te);
+        assert!(set.has_any(FieldNames::HOP_BY_HOP));
+    }
+
+    #[test]
+    fn names_of_envoys_are_told_apart_from_others() {
+        assert_eq!(FieldName::of(b"x-envoy-attempt-count"), FieldName::Envoy);
+        assert_eq!(FieldName::of(b"x-envoys"), FieldName::Other);
+        assert_eq!(FieldName::of(b"host"), FieldName::Host);
     }
 }

@@ -19,6 +19,6 @@ pub use body::{Decoder, Step};
 pub use error::Error;
 pub use framing::{Framing, request_framing, response_framing};
 pub use head::{Head, Kind, Limits, Version};
-pub use header::{Field, FieldName};
+pub use header::{Field, FieldName, FieldNames};
 pub use target::{Target, is_authority, normalize};
 pub use write::{chunk_head, last_chunk, request_line, status_line, write_decimal, write_field};

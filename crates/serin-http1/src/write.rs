@@ -19,6 +19,8 @@ pub fn status_line(out: &mut Vec<u8>, status: u16) {
 
 /// Writes a header field.
 pub fn write_field(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+    // Once for all of it.
+    out.reserve(name.len() + value.len() + 4);
     out.extend_from_slice(name);
     out.extend_from_slice(b": ");
     out.extend_from_slice(value);
@@ -44,6 +46,18 @@ pub fn last_chunk(out: &mut Vec<u8>, trailers: &[u8]) {
 
 /// Writes a number.
 pub fn write_decimal(out: &mut Vec<u8>, number: u64) {
+    // Most are statuses, parts of addresses and small counts.
+    if let Ok(number @ ..=u8::MAX) = u8::try_from(number) {
+        let digits = [number / 100, number / 10 % 10, number % 10].map(|digit| b'0' + digit);
+        let first = if number >= 100 {
+            0
+        } else if number >= 10 {
+            1
+        } else {
+            2
+        };
+        return out.extend_from_slice(&digits[first..]);
+    }
     let mut digits = [0; 20];
     let mut rest = number;
     let mut at = digits.len();

@@ -73,12 +73,12 @@ impl Core {
     fn new(settings: Settings, clock: Clock) -> Self {
         Self {
             handshakes: Semaphore::new(settings.handshakes_per_worker),
+            counters: Rc::new(Counters::new(&settings)),
             settings,
             clock,
             buffers: BufferPool::default(),
             scratch: RefCell::default(),
             random: RefCell::new(rand::make_rng()),
-            counters: Rc::default(),
             connections: Cell::new(0),
             idle: Notify::new(),
         }

@@ -16,6 +16,7 @@ mod respond;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use serin_http1::FieldName;
 use serin_routing::decide::{Decision, Verdict, decide};
 use serin_routing::model::HttpConnection;
 use serin_routing::response::Failure;
@@ -64,16 +65,19 @@ pub(crate) async fn handle(
 ) -> Ended {
     let worker = exchange.worker;
     let limit = exchange.http.stream_idle_timeout.filter(|limit| !limit.is_zero());
-    let progress = Progress::new(limit.is_some());
+    let progress = Progress::new(limit.map(|_| worker.clock));
     let mut outgoing = Outgoing::new(body, worker.settings.retry_buffer, &progress);
-    let phases = phases(exchange, request, &mut outgoing, responder);
-    let ended = match limit {
-        Some(limit) => tokio::select! {
-            biased;
-            ended = phases => Some(ended),
-            () = progress.idle(limit) => None,
-        },
-        None => Some(phases.await),
+    let ended = {
+        // In one place whichever way it is waited for: it is large.
+        let mut phases = std::pin::pin!(phases(exchange, request, &mut outgoing, responder));
+        match limit {
+            Some(limit) => tokio::select! {
+                biased;
+                ended = &mut phases => Some(ended),
+                () = progress.idle(limit) => None,
+            },
+            None => Some(phases.await),
+        }
     };
     responder.record.request_bytes = progress.bytes.get();
     responder.record.request_messages = progress.messages.get();
@@ -189,7 +193,7 @@ async fn act(
 
 /// Whether a request speaks gRPC, by its content type (Envoy's rule).
 pub(crate) fn is_grpc(request: &Request) -> bool {
-    let content_type = request.headers.find(b"content-type").unwrap_or_default();
+    let content_type = request.headers.known(FieldName::ContentType).unwrap_or_default();
     match content_type.strip_prefix(b"application/grpc") {
         Some(rest) => matches!(rest.first(), None | Some(b'+' | b';')),
         None => false,

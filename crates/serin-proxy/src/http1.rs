@@ -1,28 +1,35 @@
 //! HTTP/1 from clients: one request after the other on a connection.
 
+mod waiting;
+
+use std::future::poll_fn;
 use std::io::IoSlice;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::rc::Rc;
+use std::task::Poll;
 use std::time::Duration;
 
 use serin_http1::{
-    Error, FieldName, Framing, Head, Kind, request_framing, status_line, write_field,
+    Error, FieldName, Framing, Head, Kind, Version as Http1Version, request_framing, status_line,
+    write_field,
 };
 use serin_routing::model::{Codec, HttpConnection};
 use serin_routing::response::{Flag, Flags};
-use tokio::time::{Instant, Sleep, sleep, timeout};
+use tokio::time::{sleep, timeout};
 
 use crate::body::{Http1Source, Source};
 use crate::connection::Ends;
 use crate::exchange::{self, Ended, Exchange};
 use crate::http2;
 use crate::io::{Buffer, Io, Rewound, Stream};
-use crate::listening::Drain;
+use crate::memory;
 use crate::request::{Request, Upgrade};
 use crate::response::{Http1Reply, Reply, Responder, http_date};
 use crate::telemetry::Refused;
 use crate::upstream::{Version, has_token, keeps_alive};
 use crate::worker::Worker;
+
+use waiting::{Follows, Waiting};
 
 /// How HTTP/2 begins: a request that no HTTP/1 client sends (RFC 9113 §3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\n";
@@ -48,8 +55,9 @@ pub(crate) async fn serve(worker: &Rc<Worker>, http: &HttpConnection, stream: St
     let limit = http.idle_timeout.unwrap_or(worker.settings.idle_timeout);
     let (timer, drained) = (pin!(sleep(limit)), pin!(draining.started()));
     let mut waiting = Waiting { limit, timer, draining, drained };
+    let mut is_first = true;
     while waiting.next_request(worker, &io).await {
-        match Box::pin(serve_requests(worker, http, &io, &ends, may_change)).await {
+        match Box::pin(serve_requests(worker, http, &io, &ends, (may_change, !is_first))).await {
             Next::Idle => {}
             Next::Close => break,
             Next::Http2(first) => {
@@ -57,7 +65,7 @@ pub(crate) async fn serve(worker: &Rc<Worker>, http: &HttpConnection, stream: St
                 return Box::pin(http2::serve(worker, http, stream, ends.clone())).await;
             }
         }
-        may_change = false;
+        (may_change, is_first) = (false, false);
     }
     // The peer may be gone already.
     if io.shutdown().await.is_ok() {
@@ -73,77 +81,31 @@ async fn read_rest(worker: &Worker, io: &Io) {
     }
 }
 
-/// What a connection waits for beside a request. It stays registered from request to request.
-struct Waiting<'w, D> {
-    /// Longest time without a request.
-    limit: Duration,
-    timer: Pin<&'w mut Sleep>,
-    draining: &'w Drain,
-    drained: Pin<&'w mut D>,
-}
-
-impl<D: Future<Output = ()>> Waiting<'_, D> {
-    /// Waits for a request; false if none comes in time. A client of a listener that drains may already be sending its next
-    /// one, which is answered still.
-    async fn next_request(&mut self, worker: &Worker, io: &Io) -> bool {
-        let due = Instant::now() + self.limit;
-        while !self.draining.has_started() {
-            tokio::select! {
-                biased;
-                ready = io.readable() => return ready.is_ok(),
-                () = &mut self.drained => {}
-                () = &mut self.timer => {
-                    // It was set for an earlier request: setting it for each would cost more than this.
-                    if Instant::now() >= due {
-                        return false;
-                    }
-                    self.timer.as_mut().reset(due);
-                }
-            }
-        }
-        tokio::select! {
-            biased;
-            ready = io.readable() => ready.is_ok(),
-            () = sleep(worker.settings.last_request_time.min(self.limit)) => false,
-        }
-    }
-}
-
-/// Serves what has arrived.
+/// Serves what has arrived. One that `stays` keeps for a while what it needs for the next request, which a client that has sent
+/// two is likely to send at once.
 async fn serve_requests(
     worker: &Rc<Worker>,
     http: &HttpConnection,
     io: &Io,
     ends: &Ends,
-    mut may_change: bool,
+    (mut may_change, stays): (bool, bool),
 ) -> Next {
+    let mut follows = stays.then(|| Follows::new(&ends.listener.draining));
     let mut input = Buffer::new(&worker.buffers);
-    let mut head = Head::default();
     let mut request = Request::default();
     loop {
-        match read_head(worker, io, &mut input, &mut head).await {
-            Ok(Arrived::Head) => {}
+        let head = match read_head(worker, io, &mut input, &mut request, (http, ends)).await {
+            Ok(Arrived::Head(head)) => head,
             Ok(Arrived::End) => return Next::Close,
             Ok(Arrived::Late) => return refuse(worker, (io, ends), http, late()).await,
+            Ok(Arrived::TooOld) => return refuse(worker, (io, ends), http, too_old()).await,
             Err(Error::Version) if may_change && input.data().starts_with(PREFACE) => {
                 return Next::Http2(input.data().to_vec());
             }
             Err(error) => return refuse(worker, (io, ends), http, malformed(&error)).await,
-        }
-        may_change = false;
-        let is_http_10 = head.version() == serin_http1::Version::Http10;
-        if is_http_10 && !http.accept_http_10 {
-            return refuse(worker, (io, ends), http, too_old()).await;
-        }
-        let framing = match take_over(&mut request, &head, &input, ends) {
-            Ok(framing) => framing,
-            Err(error) => return refuse(worker, (io, ends), http, malformed(&error)).await,
         };
-        let keep_alive = keeps_alive(&head, input.data());
-        let expects = head
-            .first(FieldName::Expect, input.data())
-            .is_some_and(|value| has_token(value, b"100-continue"));
-        input.consume(head.length());
+        may_change = false;
+        let ReadHead { framing, is_http_10, keep_alive, expects } = head;
         if expects && !is_http_10 {
             // As Envoy does, the proxy itself asks for the body: it wants it in any case.
             request.headers.remove(b"expect");
@@ -173,7 +135,14 @@ async fn serve_requests(
             return Next::Close;
         }
         if input.is_empty() {
-            return Next::Idle;
+            input.release();
+            let follows = match &mut follows {
+                Some(follows) => follows.next_request(worker, io).await,
+                None => false,
+            };
+            if !follows {
+                return Next::Idle;
+            }
         }
     }
 }
@@ -181,45 +150,83 @@ async fn serve_requests(
 /// What came of waiting for a head.
 enum Arrived {
     /// It is there.
-    Head,
+    Head(ReadHead),
+    /// It is there, but in a version that is not accepted.
+    TooOld,
     /// The connection has ended before the next request began.
     End,
     /// It takes too long.
     Late,
 }
 
-/// Reads until a head is complete.
+/// What a head says beside what the request holds.
+struct ReadHead {
+    framing: Framing,
+    is_http_10: bool,
+    keep_alive: bool,
+    /// Whether the client waits until it is asked for the body.
+    expects: bool,
+}
+
+/// Reads until a head is complete, and takes it over.
 async fn read_head(
     worker: &Worker,
     io: &Io,
     input: &mut Buffer,
-    head: &mut Head,
+    request: &mut Request,
+    (http, ends): (&HttpConnection, &Ends),
 ) -> Result<Arrived, Error> {
-    let reading = async {
+    let mut reading = pin!(async {
         loop {
-            if head.read(Kind::Request, input.data_mut(), worker.settings.heads)?.is_some() {
-                return Ok(Arrived::Head);
+            if !input.is_empty()
+                && let Some(arrived) = take_over(worker, input, request, (http, ends))?
+            {
+                return Ok(arrived);
             }
             match input.fill(io).await {
                 Ok(0) | Err(_) => return Ok(Arrived::End),
                 Ok(_) => {}
             }
         }
-    };
+    });
+    // Most heads are there as a whole: only the others need a timer.
+    let now = poll_fn(|context| Poll::Ready(reading.as_mut().poll(context)));
+    if let Poll::Ready(arrived) = now.await {
+        return arrived;
+    }
     timeout(worker.settings.head_timeout, reading).await.unwrap_or(Ok(Arrived::Late))
 }
 
+/// Takes over a head, if it is complete.
 fn take_over(
+    worker: &Worker,
+    input: &mut Buffer,
     request: &mut Request,
-    head: &Head,
-    input: &Buffer,
-    ends: &Ends,
-) -> Result<Framing, Error> {
-    let framing = request_framing(head, input.data())?;
-    request.clear();
-    request.take_ends(ends);
-    request.read_http1(head, input.data())?;
-    Ok(framing)
+    (http, ends): (&HttpConnection, &Ends),
+) -> Result<Option<Arrived>, Error> {
+    memory::with_head(|head: &mut Head| {
+        if head.read(Kind::Request, input.data_mut(), worker.settings.heads)?.is_none() {
+            return Ok(None);
+        }
+        let is_http_10 = head.version() == Http1Version::Http10;
+        if is_http_10 && !http.accept_http_10 {
+            return Ok(Some(Arrived::TooOld));
+        }
+        let data = input.data();
+        let framing = request_framing(head, data)?;
+        request.clear();
+        request.take_ends(ends);
+        request.read_http1(head, data)?;
+        let expects = head.first(FieldName::Expect, data);
+        let read = ReadHead {
+            framing,
+            is_http_10,
+            keep_alive: keeps_alive(head, data),
+            expects: expects.is_some_and(|value| has_token(value, b"100-continue")),
+        };
+        input.consume(head.length());
+        Ok(Some(Arrived::Head(read)))
+    })
 }
 
 /// An answer to what is not handled as a request, and its body.
@@ -261,7 +268,7 @@ async fn refuse(
     write_field(&mut answer, b"connection", b"close");
     write_field(&mut answer, b"server", http.server_name.as_bytes());
     let mut date = Vec::with_capacity(32);
-    http_date(&mut date);
+    http_date(&mut date, worker.clock.now());
     write_field(&mut answer, b"date", &date);
     answer.extend_from_slice(b"\r\n");
     answer.extend_from_slice(body.as_bytes());

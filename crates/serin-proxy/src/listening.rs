@@ -122,9 +122,9 @@ async fn accept_waiting(socket: &TcpListener) -> Option<(TcpStream, SocketAddr)>
 
 fn serve(worker: &Rc<Worker>, served: &Rc<Served>, stream: TcpStream, peer: SocketAddr) {
     let open = worker.core().opened();
-    let serve = connection::serve(Rc::clone(worker), Rc::clone(served), stream, peer);
+    let (worker, served) = (Rc::clone(worker), Rc::clone(served));
     spawn_local(async move {
-        serve.await;
+        connection::serve(worker, served, stream, peer).await;
         drop(open);
     });
 }

@@ -1,18 +1,33 @@
 //! Requests and responses between a downstream and an upstream protocol: heads as offsets into one arena.
 //!
 //! Every codec reads into this form and writes from it. Changing a header appends to the arena and moves offsets; nothing is
-//! copied twice and, once an arena has grown, nothing is allocated. Names are lower-case.
+//! copied twice and, once an arena has grown, nothing is allocated. Names are lower-case. Fields stand in the arena as the lines that
+//! HTTP/1 writes, so that those that are left as they came leave all at once.
+
+use std::ops::Range;
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
-use serin_http1::{FieldName, Head, write_decimal};
+use serin_http1::{FieldName, FieldNames, Head, write_decimal, write_field};
 
-use crate::memory;
+use crate::memory::{self, Spare};
 
 /// A stretch of the arena.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Span {
     start: u32,
     end: u32,
+}
+
+impl Span {
+    /// Whether there is nothing in it.
+    pub(crate) const fn is_empty(self) -> bool {
+        self.start == self.end
+    }
+
+    /// Where it stands in the arena.
+    pub(crate) const fn range(self) -> Range<usize> {
+        self.start as usize..self.end as usize
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -25,18 +40,24 @@ struct Field {
 /// Fields that there is room for from the beginning.
 const FIELDS: usize = 32;
 
+thread_local! {
+    static LISTS: Spare<Field> = const { Spare::new() };
+}
+
 /// Header fields in order.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Headers {
     arena: Vec<u8>,
     fields: Vec<Field>,
+    /// Names that have been among the fields.
+    names: FieldNames,
 }
 
 impl Headers {
     fn make_room(&mut self) {
         if self.arena.capacity() == 0 {
             self.arena = memory::take();
-            self.fields.reserve(FIELDS);
+            self.fields = LISTS.try_with(|spare| spare.take(FIELDS)).unwrap_or_default();
         }
     }
 
@@ -44,14 +65,17 @@ impl Headers {
     pub(crate) fn clear(&mut self) {
         self.arena.clear();
         self.fields.clear();
+        self.names = FieldNames::default();
     }
 
-    /// Takes over the fields of an HTTP/1 head. The arena must be empty.
-    pub(crate) fn copy_head(&mut self, head: &Head, buffer: &[u8]) {
+    /// Takes over the fields of an HTTP/1 head, but for those of one name. The arena must be empty.
+    pub(crate) fn copy_head(&mut self, head: &Head, buffer: &[u8], without: Option<FieldName>) {
         debug_assert!(self.arena.is_empty(), "offsets of the head are offsets of the arena");
         self.make_room();
         self.arena.extend_from_slice(buffer.get(..head.length()).unwrap_or_default());
-        self.fields.extend(head.fields().iter().map(|field| {
+        self.names = head.names();
+        let fields = head.fields().iter().filter(|field| Some(field.known) != without);
+        self.fields.extend(fields.map(|field| {
             let ((name_start, name_end), (value_start, value_end)) =
                 (field.name_range(), field.value_range());
             Field {
@@ -98,6 +122,9 @@ impl Headers {
 
     /// Replaces all fields of a name by one with their values joined.
     pub(crate) fn join(&mut self, name: FieldName, separator: &[u8]) {
+        if !self.names.has(name) {
+            return;
+        }
         let values = self.fields.iter().filter(|field| field.known == name);
         if values.clone().count() < 2 {
             return;
@@ -133,76 +160,154 @@ impl Headers {
 
     /// The bytes of a stretch.
     pub(crate) fn text(&self, span: Span) -> &[u8] {
-        self.arena.get(span.start as usize..span.end as usize).unwrap_or_default()
+        self.arena.get(span.range()).unwrap_or_default()
     }
 
     /// Adds a field at the end.
     pub(crate) fn append(&mut self, name: &[u8], value: &[u8]) {
-        let field = Field {
-            known: FieldName::of(name),
-            name: self.intern(name),
-            value: self.intern(value),
-        };
-        self.fields.push(field);
+        self.append_with(name, |arena| arena.extend_from_slice(value));
+    }
+
+    /// Adds a field whose value `write` appends.
+    pub(crate) fn append_with(&mut self, name: &[u8], write: impl FnOnce(&mut Vec<u8>)) {
+        self.make_room();
+        let known = FieldName::of(name);
+        self.names.insert(known);
+        let start = self.arena.len();
+        self.arena.extend_from_slice(name);
+        self.arena.extend_from_slice(b": ");
+        let value_start = self.arena.len();
+        write(&mut self.arena);
+        let value = Span { start: offset(value_start), end: offset(self.arena.len()) };
+        self.arena.extend_from_slice(b"\r\n");
+        let name = Span { start: offset(start), end: offset(start + name.len()) };
+        self.fields.push(Field { known, name, value });
     }
 
     /// Replaces every field of the name by one.
     pub(crate) fn set(&mut self, name: &[u8], value: &[u8]) {
+        self.set_with(name, |arena| arena.extend_from_slice(value));
+    }
+
+    /// The same with a value that `write` appends. What was in the arena is there still.
+    pub(crate) fn set_with(&mut self, name: &[u8], write: impl FnOnce(&mut Vec<u8>)) {
         self.remove(name);
-        self.append(name, value);
+        self.append_with(name, write);
     }
 
     /// The same with a number as the value.
     pub(crate) fn set_number(&mut self, name: &[u8], number: u64) {
-        self.remove(name);
-        let name_span = self.intern(name);
-        let value = self.intern_with(|arena| write_decimal(arena, number));
-        self.fields.push(Field { known: FieldName::of(name), name: name_span, value });
+        self.set_with(name, |arena| write_decimal(arena, number));
     }
 
     /// Removes every field of the name.
     pub(crate) fn remove(&mut self, name: &[u8]) {
+        let known = FieldName::of(name);
+        if known.is_one_name() {
+            self.remove_any(FieldNames::of(&[known]), |_| true);
+        } else {
+            self.remove_any(FieldNames::of(&[known]), |candidate| candidate == name);
+        }
+    }
+
+    /// Removes every field of these names that `unwanted` picks by its full name.
+    pub(crate) fn remove_any(
+        &mut self,
+        names: FieldNames,
+        mut unwanted: impl FnMut(&[u8]) -> bool,
+    ) {
+        if !self.names.has_any(names) {
+            return;
+        }
         let arena = &self.arena;
-        let is = |field: &Field| {
-            arena.get(field.name.start as usize..field.name.end as usize) == Some(name)
-        };
-        self.fields.retain(|field| !is(field));
+        self.fields.retain(|field| {
+            let name = || arena.get(field.name.range()).unwrap_or_default();
+            !(names.has(field.known) && unwanted(name()))
+        });
     }
 
     /// Removes every field that `unwanted` picks by its name.
     pub(crate) fn remove_all(&mut self, mut unwanted: impl FnMut(FieldName, &[u8]) -> bool) {
         let arena = &self.arena;
         self.fields.retain(|field| {
-            let name =
-                arena.get(field.name.start as usize..field.name.end as usize).unwrap_or_default();
-            !unwanted(field.known, name)
+            !unwanted(field.known, arena.get(field.name.range()).unwrap_or_default())
         });
+    }
+
+    /// Names of which there may be fields; of others there are none.
+    pub(crate) const fn names(&self) -> FieldNames {
+        self.names
     }
 
     /// The first value of a known name.
     pub(crate) fn known(&self, name: FieldName) -> Option<&[u8]> {
-        self.fields.iter().find(|field| field.known == name).map(|field| self.text(field.value))
+        self.span(name).map(|value| self.text(value))
+    }
+
+    /// Where the first value of a known name stands.
+    pub(crate) fn span(&self, name: FieldName) -> Option<Span> {
+        if !self.names.has(name) {
+            return None;
+        }
+        self.fields.iter().find(|field| field.known == name).map(|field| field.value)
     }
 
     /// All values of a known name.
     pub(crate) fn all(&self, name: FieldName) -> impl Iterator<Item = &[u8]> {
-        self.fields
-            .iter()
-            .filter(move |field| field.known == name)
+        self.of_name(name).map(|field| self.text(field.value))
+    }
+
+    fn of_name(&self, name: FieldName) -> impl Iterator<Item = &Field> {
+        let fields = if self.names.has(name) { self.fields.as_slice() } else { &[] };
+        fields.iter().filter(move |field| field.known == name)
+    }
+
+    /// All values of a name.
+    pub(crate) fn values<'h>(&'h self, name: &str) -> impl Iterator<Item = &'h [u8]> {
+        let known = FieldName::of(name.as_bytes());
+        self.of_name(known)
+            .filter(move |field| known.is_one_name() || self.text(field.name) == name.as_bytes())
             .map(|field| self.text(field.value))
     }
 
     /// The first value of a name.
     pub(crate) fn find(&self, name: &[u8]) -> Option<&[u8]> {
-        self.fields
-            .iter()
-            .find(|field| self.text(field.name) == name)
+        let known = FieldName::of(name);
+        self.of_name(known)
+            .find(|field| known.is_one_name() || self.text(field.name) == name)
             .map(|field| self.text(field.value))
+    }
+
+    /// Writes the fields, but for those of one name, as lines of HTTP/1.
+    pub(crate) fn write(&self, out: &mut Vec<u8>, without: Option<FieldName>) {
+        out.reserve(self.arena.len());
+        let mut run = Span::default();
+        for field in self.fields.iter().filter(|field| Some(field.known) != without) {
+            if !self.is_line(field) {
+                out.extend_from_slice(self.text(std::mem::take(&mut run)));
+                write_field(out, self.text(field.name), self.text(field.value));
+                continue;
+            }
+            if field.name.start != run.end {
+                out.extend_from_slice(self.text(run));
+                run.start = field.name.start;
+            }
+            run.end = field.value.end + 2;
+        }
+        out.extend_from_slice(self.text(run));
+    }
+
+    /// Whether the field stands in the arena just as it is to be written.
+    fn is_line(&self, field: &Field) -> bool {
+        let two = |at: u32| self.text(Span { start: at, end: at + 2 });
+        field.value.start == field.name.end + 2
+            && two(field.name.end) == b": "
+            && two(field.value.end) == b"\r\n"
     }
 
     /// The gRPC status, if these are a gRPC answer's.
     pub(crate) fn grpc_status(&self) -> Option<u32> {
-        std::str::from_utf8(self.find(b"grpc-status")?).ok()?.parse().ok()
+        std::str::from_utf8(self.known(FieldName::GrpcStatus)?).ok()?.parse().ok()
     }
 
     /// All fields, in order.
@@ -214,6 +319,9 @@ impl Headers {
 impl Drop for Headers {
     fn drop(&mut self) {
         memory::give_back(std::mem::take(&mut self.arena));
+        let fields = std::mem::take(&mut self.fields);
+        // A thread that ends keeps nothing.
+        let _ = LISTS.try_with(|spare| spare.give_back(fields));
     }
 }
 

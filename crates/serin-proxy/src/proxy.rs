@@ -12,9 +12,10 @@ use serin_routing::compiled::Sharing;
 use serin_telemetry::Workload;
 use serin_telemetry::access_log::AccessLog;
 use serin_telemetry::trace::Tracing;
+use tokio::runtime::LocalOptions;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::clock::Clock;
+use crate::clock::{self, Clock};
 use crate::core::{self, Command, Publish};
 use crate::observe::{InForce, Observer, Workloads};
 use crate::publication::{Publication, Published};
@@ -275,11 +276,21 @@ impl Drop for Proxy {
 impl WorkerHandle {
     fn start(index: usize, settings: Settings, clock: Clock) -> io::Result<Self> {
         let (commands, inbox) = mpsc::unbounded_channel();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let run = move || {
-            tokio::task::LocalSet::new().block_on(&runtime, core::run(settings, clock, inbox))
+        // What belongs to one thread only is made on it; that there is room for it is known before.
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        builder.enable_all().on_thread_unpark(clock::begin_turn);
+        let (ready, is_ready) = std::sync::mpsc::channel();
+        let run = move || match builder.build_local(LocalOptions::default()) {
+            Ok(runtime) => {
+                let _ = ready.send(Ok(()));
+                runtime.block_on(core::run(settings, clock, inbox));
+            }
+            Err(error) => {
+                let _ = ready.send(Err(error));
+            }
         };
         let thread = std::thread::Builder::new().name(format!("worker-{index}")).spawn(run)?;
+        is_ready.recv().unwrap_or_else(|_| Err(io::ErrorKind::BrokenPipe.into()))?;
         Ok(Self { commands: Some(commands), thread: Some(thread) })
     }
 

@@ -4,7 +4,7 @@ mod http2;
 
 use std::rc::Rc;
 
-use serin_http1::{FieldName, Head, Target, Version, is_authority, normalize};
+use serin_http1::{FieldName, FieldNames, Head, Target, Version, is_authority, normalize};
 use serin_routing::request::{Downstream, Request as RoutedRequest};
 
 use crate::connection::Ends;
@@ -75,15 +75,14 @@ impl Request {
             Target::Authority(authority) => (authority, &b""[..]),
             Target::Asterisk => (host, &b"*"[..]),
         };
-        self.headers.copy_head(head, buffer);
-        self.headers.remove_all(|known, _| known == FieldName::Host);
+        self.headers.copy_head(head, buffer, Some(FieldName::Host));
         self.method = self.headers.intern(method);
         self.authority = self.headers.intern(authority);
         self.set_path(path)?;
         self.headers.join(FieldName::Connection, b",");
         self.upgrade = self.upgrade_http1(head.version());
         if self.upgrade == Upgrade::None {
-            self.headers.remove_all(|known, _| known == FieldName::Upgrade);
+            self.headers.remove_any(FieldNames::of(&[FieldName::Upgrade]), |_| true);
         }
         Ok(())
     }
@@ -195,6 +194,14 @@ impl RoutedRequest for Request {
 
     fn headers(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         self.headers.iter().map(|(_, name, value)| (name, value))
+    }
+
+    fn header_values<'r>(&'r self, name: &str) -> impl Iterator<Item = &'r [u8]> {
+        self.headers.values(name)
+    }
+
+    fn may_steer(&self) -> bool {
+        self.headers.names().has(FieldName::Envoy)
     }
 
     fn downstream(&self) -> &Downstream {

@@ -4,9 +4,11 @@ mod http1;
 
 use std::cell::RefCell;
 use std::io;
+use std::time::Duration;
 
-use serin_http1::FieldName;
+use serin_http1::{FieldName, FieldNames};
 use serin_routing::headers::HeaderTable;
+use serin_routing::time::Instant;
 
 use crate::body::{Http2Out, Http2Sink, Sink};
 use crate::clock::wall_time;
@@ -49,7 +51,7 @@ impl Response {
     pub(crate) fn read_http1(&mut self, head: &serin_http1::Head, buffer: &[u8]) {
         self.status = head.status();
         self.headers.clear();
-        self.headers.copy_head(head, buffer);
+        self.headers.copy_head(head, buffer, None);
         remove_hop_by_hop(&mut self.headers);
     }
 
@@ -78,6 +80,9 @@ impl Response {
 /// Removes what is for one connection only: the standard names, and those that `connection` names (RFC 9110 §7.6.1). That
 /// trailers are understood is passed on, for gRPC's servers ask for it.
 pub(crate) fn remove_hop_by_hop(headers: &mut Headers) {
+    if !headers.names().has_any(FieldNames::HOP_BY_HOP) {
+        return;
+    }
     headers.join(FieldName::Connection, b",");
     let is_plain = |list: &&[u8]| {
         list.eq_ignore_ascii_case(b"close") || list.eq_ignore_ascii_case(b"keep-alive")
@@ -87,7 +92,11 @@ pub(crate) fn remove_hop_by_hop(headers: &mut Headers) {
     let is_named = |name: &[u8]| named.as_deref().is_some_and(|list| has_token(list, name));
     let takes_trailers =
         headers.known(FieldName::Te).is_some_and(|list| has_token(list, b"trailers"));
-    headers.remove_all(|known, name| known.is_hop_by_hop() || is_named(name));
+    if named.is_some() {
+        headers.remove_all(|known, name| known.is_hop_by_hop() || is_named(name));
+    } else {
+        headers.remove_any(FieldNames::HOP_BY_HOP, |_| true);
+    }
     if takes_trailers {
         headers.append(b"te", b"trailers");
     }
@@ -180,16 +189,17 @@ impl HeaderTable for Headers {
 }
 
 thread_local! {
-    /// The last date that this core has written, with its second.
-    static DATE: RefCell<(u64, String)> = const { RefCell::new((0, String::new())) };
+    /// The last date that this core has written, and until when it holds.
+    static DATE: RefCell<(Instant, String)> = const { RefCell::new((Instant::ZERO, String::new())) };
 }
 
-/// The time of day as `date` has it (RFC 9110 §5.6.7).
-pub(crate) fn http_date(out: &mut Vec<u8>) {
-    let seconds = wall_time().as_secs();
-    DATE.with_borrow_mut(|(second, text)| {
-        if *second != seconds || text.is_empty() {
-            (*second, *text) = (seconds, date_of(seconds));
+/// The time of day as `date` has it (RFC 9110 §5.6.7). `now` tells whether the second is still the same.
+pub(crate) fn http_date(out: &mut Vec<u8>, now: Instant) {
+    DATE.with_borrow_mut(|(until, text)| {
+        if now >= *until || text.is_empty() {
+            let time = wall_time();
+            let left = Duration::from_secs(time.as_secs() + 1).saturating_sub(time);
+            (*until, *text) = (now + left, date_of(time.as_secs()));
         }
         out.extend_from_slice(text.as_bytes());
     });

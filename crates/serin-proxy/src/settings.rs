@@ -40,6 +40,8 @@ pub struct Settings {
     pub retry_buffer: usize,
     /// HTTP/2, downstream and upstream.
     pub http2: Http2Settings,
+    /// Requests that are kept to be looked at come so far apart at least (10 ms).
+    pub sample_every: Duration,
     /// Connections that a worker accepts at a time; more wait in the kernel's queue.
     pub connections_per_worker: usize,
     /// The networks of pods on this machine. Connections to their addresses are made there, and without the mesh's TLS: who
@@ -71,6 +73,7 @@ impl Default for Settings {
             last_request_time: Duration::from_secs(5),
             retry_buffer: 1024 * 1024,
             http2: Http2Settings::default(),
+            sample_every: Duration::from_millis(10),
             connections_per_worker: 100_000,
             networks: None,
         }

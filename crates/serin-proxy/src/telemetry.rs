@@ -26,6 +26,7 @@ use crate::exchange::is_grpc;
 use crate::message::Headers;
 use crate::record::Record;
 use crate::request::Request;
+use crate::settings::Settings;
 use crate::snapshot::Snapshot;
 use crate::tcp::TcpRecord;
 use crate::upstream::{Upstream, Version};
@@ -36,21 +37,25 @@ use sample::Sample;
 pub use sample::Seen;
 pub(crate) use visit::Visit;
 
-/// Requests that are kept to be looked at come so far apart at least.
-const SAMPLE_EVERY: Duration = Duration::from_millis(10);
-
 /// What a core counts, for all its workloads.
 #[derive(Default)]
 pub(crate) struct Counters {
     pub(crate) metrics: RefCell<Metrics>,
     sample: RefCell<Sample>,
     sample_due: Cell<Instant>,
+    /// How far apart requests are that are kept.
+    sample_every: Duration,
     pub(crate) mirrors_dropped: Cell<u64>,
     /// Connections that clients opened.
     pub(crate) accepted: Cell<u64>,
 }
 
 impl Counters {
+    /// Nothing is counted yet.
+    pub(crate) fn new(settings: &Settings) -> Self {
+        Self { sample_every: settings.sample_every, ..Self::default() }
+    }
+
     /// The sample, the latest last.
     pub(crate) fn sampled(&self) -> Vec<Seen> {
         self.sample.borrow().all()
@@ -163,7 +168,7 @@ impl Telemetry {
         let mut record = Record::new(now);
         let is_sampled = now >= self.counters.sample_due.get();
         if is_sampled {
-            self.counters.sample_due.set(now + SAMPLE_EVERY);
+            self.counters.sample_due.set(now + self.counters.sample_every);
             record.is_sampled = true;
         }
         if is_sampled || self.log.borrow().is_some() {

@@ -13,13 +13,13 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use serin_routing::Model;
 use serin_routing::balancer::{Active, Attempts, Choice, ClusterState, EndpointId, EndpointSet};
 use serin_routing::model::{
     Discovery, Endpoint, EndpointAddress, EndpointTls, Endpoints, Health, UpstreamProtocol,
 };
 use serin_routing::outlier::Outcome;
 use serin_routing::time::Instant;
+use serin_routing::{Model, TextHash};
 use serin_telemetry::{DestinationId, Workload};
 
 use crate::clock::Clock;
@@ -38,7 +38,7 @@ use labels::{Counters, Labels, Naming};
 
 /// The clusters that a workload has used on one core, by name.
 pub(crate) struct Upstreams {
-    clusters: RefCell<HashMap<Arc<str>, Rc<Upstream>>>,
+    clusters: RefCell<HashMap<Arc<str>, Rc<Upstream>, TextHash>>,
     naming: RefCell<Rc<Naming>>,
 }
 
@@ -54,7 +54,7 @@ pub(crate) struct Upstream {
 }
 
 /// Pools by endpoint, and by the manner of opening connections: one opened for another server name is for others' requests.
-type Pools = HashMap<EndpointAddress, EndpointPools>;
+type Pools = HashMap<EndpointAddress, EndpointPools, TextHash>;
 
 struct EndpointPools {
     /// Of connections that are opened in no special manner.

@@ -65,7 +65,7 @@ const fn round(lane: u64, input: u64) -> u64 {
 
 /// Hashes the keys of tables by xxHash64.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct TextHash;
+pub struct TextHash;
 
 impl BuildHasher for TextHash {
     type Hasher = TextHasher;
@@ -76,7 +76,8 @@ impl BuildHasher for TextHash {
 }
 
 /// The state of [`TextHash`].
-pub(crate) struct TextHasher(u64);
+#[derive(Debug)]
+pub struct TextHasher(u64);
 
 impl Hasher for TextHasher {
     fn write(&mut self, bytes: &[u8]) {
@@ -85,6 +86,10 @@ impl Hasher for TextHasher {
 
     // Lengths and discriminants, which come with every text.
     fn write_u8(&mut self, value: u8) {
+        self.write_u64(u64::from(value));
+    }
+
+    fn write_u16(&mut self, value: u16) {
         self.write_u64(u64::from(value));
     }
 

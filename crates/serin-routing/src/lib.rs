@@ -31,5 +31,6 @@ mod test_rng;
 mod testing;
 pub mod time;
 
+pub use hash::{TextHash, TextHasher};
 pub use index::Scratch;
 pub use model::Model;

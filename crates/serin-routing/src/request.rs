@@ -42,6 +42,11 @@ pub trait Request {
             .map(|(_, value)| value)
     }
 
+    /// Whether there may be headers `x-envoy-…`, of which many are asked for and few are ever there.
+    fn may_steer(&self) -> bool {
+        true
+    }
+
     /// The connection the request came on.
     fn downstream(&self) -> &Downstream;
 

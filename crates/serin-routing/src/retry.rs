@@ -174,7 +174,8 @@ pub struct Headers<'h> {
 
 /// The elements of a comma-separated list.
 fn elements(list: Option<&str>) -> impl Iterator<Item = &str> {
-    list.unwrap_or_default().split(',').map(str::trim).filter(|element| !element.is_empty())
+    let elements = list.into_iter().flat_map(|list| list.split(','));
+    elements.map(str::trim).filter(|element| !element.is_empty())
 }
 
 /// How a try failed.

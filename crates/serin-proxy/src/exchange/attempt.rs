@@ -139,21 +139,24 @@ impl Round<'_> {
         };
         let mut sending: Sending<'_> = std::pin::pin!(outgoing.send(&mut sink));
         let mut is_sending = true;
-        let received = self.receive(&mut sending, &mut is_sending, &mut answer, responder);
-        let received = match self.trip.try_timeout {
-            Some(limit) => {
-                let progress = self.progress;
-                tokio::select! {
-                    biased;
-                    received = received => received,
-                    () = progress.after_whole(limit) => Err(Interrupted::NoAnswer(NoAnswer::new(
-                        Failure::PerTryTimeout,
-                        ResetReason::TryTimeout,
-                        true,
-                    ))),
+        let received = {
+            let received = self.receive(&mut sending, &mut is_sending, &mut answer, responder);
+            let mut received = std::pin::pin!(received);
+            match self.trip.try_timeout {
+                Some(limit) => {
+                    let progress = self.progress;
+                    tokio::select! {
+                        biased;
+                        received = &mut received => received,
+                        () = progress.after_whole(limit) => Err(Interrupted::NoAnswer(NoAnswer::new(
+                            Failure::PerTryTimeout,
+                            ResetReason::TryTimeout,
+                            true,
+                        ))),
+                    }
                 }
+                None => received.await,
             }
-            None => received.await,
         };
         let response = match received {
             Ok(response) => response,

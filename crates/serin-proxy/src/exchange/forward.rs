@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use serin_http1::{FieldName, FieldNames};
 use serin_routing::balancer::Attempts;
 use serin_routing::breaker::{Permit, Resource};
 use serin_routing::decide::{Decision, Forwarding};
@@ -59,14 +60,17 @@ pub(super) async fn forward(
     };
     let trip = Trip { exchange, decision, forwarding, upstream: &upstream, try_timeout };
     let progress = outgoing.progress();
-    let tries = try_until_answered(&trip, request, outgoing, responder);
-    let ended = match forwarding.timeout {
-        Some(limit) => tokio::select! {
-            biased;
-            ended = tries => ended,
-            () = progress.after_whole(limit) => Err(Failure::ResponseTimeout),
-        },
-        None => tries.await,
+    let ended = {
+        // In one place whichever way it is waited for: it is large.
+        let mut tries = std::pin::pin!(try_until_answered(&trip, request, outgoing, responder));
+        match forwarding.timeout {
+            Some(limit) => tokio::select! {
+                biased;
+                ended = &mut tries => ended,
+                () = progress.after_whole(limit) => Err(Failure::ResponseTimeout),
+            },
+            None => tries.await,
+        }
     };
     drop(permit);
     match ended {
@@ -130,7 +134,8 @@ async fn try_until_answered(
 ) -> Result<Ended, Failure> {
     let policy = trip.forwarding.forward.retry.as_ref();
     let mut retries = trip.forwarding.retries(request);
-    request.headers.remove_all(|_, name| STEERING.contains(&name));
+    let envoys = FieldNames::of(&[FieldName::Envoy]);
+    request.headers.remove_any(envoys, |name| STEERING.contains(&name));
     let mut attempts = Attempts::new(policy);
     if retries.is_none() {
         outgoing.forget();

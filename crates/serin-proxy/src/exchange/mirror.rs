@@ -97,7 +97,7 @@ impl Mirror {
             return None;
         };
         let visit = Visit::begin(&worker.telemetry, worker.clock, &target, &self.request, true);
-        let progress = Progress::new(false);
+        let progress = Progress::new(None);
         let mut outgoing = Outgoing::new(Source::Copy(source), 0, &progress);
         let is_reusable = {
             let (mut sink, mut answer) =

@@ -7,7 +7,10 @@ use std::future::poll_fn;
 use std::task::Poll;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep, sleep_until};
+use serin_routing::time::Instant;
+use tokio::time::sleep;
+
+use crate::clock::Clock;
 
 /// How far a request is.
 pub(super) struct Progress {
@@ -24,11 +27,11 @@ pub(super) struct Progress {
     /// Messages in it, for gRPC.
     pub(super) messages: Cell<u64>,
     /// When something last moved, if anybody wants to know.
-    moved: Cell<Option<Instant>>,
+    moved: Cell<Option<(Clock, Instant)>>,
 }
 
 impl Progress {
-    pub(super) fn new(is_watched: bool) -> Self {
+    pub(super) fn new(watch: Option<Clock>) -> Self {
         Self {
             replayable: Cell::new(true),
             whole: Cell::new(false),
@@ -36,25 +39,25 @@ impl Progress {
             switched: Cell::new(false),
             bytes: Cell::new(0),
             messages: Cell::new(0),
-            moved: Cell::new(is_watched.then(Instant::now)),
+            moved: Cell::new(watch.map(|clock| (clock, clock.now()))),
         }
     }
 
     /// Something moved, in either direction.
     pub(super) fn moved(&self) {
-        if self.moved.get().is_some() {
-            self.moved.set(Some(Instant::now()));
+        if let Some((clock, _)) = self.moved.get() {
+            self.moved.set(Some((clock, clock.now())));
         }
     }
 
     /// Waits until nothing has moved for so long.
     pub(super) async fn idle(&self, limit: Duration) {
-        while let Some(moved) = self.moved.get() {
-            let due = moved + limit;
-            if due <= Instant::now() {
+        while let Some((clock, moved)) = self.moved.get() {
+            let idle = clock.now().since(moved);
+            if idle >= limit {
                 return;
             }
-            sleep_until(due).await;
+            sleep(limit - idle).await;
         }
         std::future::pending().await
     }

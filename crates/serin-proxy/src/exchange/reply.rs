@@ -119,8 +119,7 @@ pub(super) fn finish_head(
     }
     response.headers.set(b"server", exchange.http.server_name.as_bytes());
     if response.headers.known(serin_http1::FieldName::Date).is_none() {
-        let mut date = Vec::with_capacity(32);
-        http_date(&mut date);
-        response.headers.append(b"date", &date);
+        let now = exchange.worker.clock.now();
+        response.headers.append_with(b"date", |out| http_date(out, now));
     }
 }

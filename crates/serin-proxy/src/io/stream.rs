@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
 /// TLS over TCP, of either side.
@@ -146,27 +146,32 @@ impl Io {
 
     /// Waits until there may be something to read, without a buffer.
     pub(crate) async fn readable(&self) -> io::Result<()> {
-        poll_fn(|cx| match &mut *self.0.borrow_mut() {
+        poll_fn(|cx| self.poll_readable(cx)).await
+    }
+
+    /// The same for whoever polls.
+    pub(crate) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut *self.0.borrow_mut() {
             Stream::Unix(stream) => stream.poll_read_ready(cx),
             Stream::Tcp(stream) => stream.poll_read_ready(cx),
             // Records that are no data are taken out on the way; reading into no space leaves the data where it is.
             Stream::Tls(stream) => {
                 Pin::new(&mut **stream).poll_read(cx, &mut ReadBuf::new(&mut []))
             }
-        })
-        .await
+        }
     }
 
     /// Whether the peer has sent or closed something since the last read, as far as the event loop knows: no system call
     /// unless there is. An idle upstream connection for which this is true is not used again.
     pub(crate) fn has_news(&self) -> bool {
         let mut cx = Context::from_waker(Waker::noop());
+        // What is tried is nothing: it is only asked whether there would be something.
         match &mut *self.0.borrow_mut() {
-            Stream::Unix(stream) => stream.poll_read_ready(&mut cx).is_ready(),
-            Stream::Tcp(stream) => stream.poll_read_ready(&mut cx).is_ready(),
+            Stream::Unix(stream) => stream.try_io(Interest::READABLE, || Ok(())).is_ok(),
+            Stream::Tcp(stream) => stream.try_io(Interest::READABLE, || Ok(())).is_ok(),
             Stream::Tls(stream) => {
                 // A ticket for the next session is no news.
-                stream.get_ref().0.poll_read_ready(&mut cx).is_ready()
+                stream.get_ref().0.try_io(Interest::READABLE, || Ok(())).is_ok()
                     && Pin::new(&mut **stream)
                         .poll_read(&mut cx, &mut ReadBuf::new(&mut []))
                         .is_ready()

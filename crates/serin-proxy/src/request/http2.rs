@@ -95,7 +95,7 @@ impl Request {
         if authority.is_empty() || !is_authority(authority) {
             return Err(Error::Host);
         }
-        self.headers.remove_all(|known, _| known == FieldName::Host);
+        self.headers.remove(b"host");
         self.authority = self.headers.intern(authority);
         Ok(())
     }

@@ -27,9 +27,7 @@ impl<'c> Http1Reply<'c> {
         }
         let mut head = memory::take();
         status_line(&mut head, response.status);
-        for (_, name, value) in response.headers.iter() {
-            write_field(&mut head, name, value);
-        }
+        response.headers.write(&mut head, None);
         head.extend_from_slice(b"\r\n");
         let written = self.io.write_all(&mut [std::io::IoSlice::new(&head)]).await;
         memory::give_back(head);
@@ -47,11 +45,8 @@ impl<'c> Http1Reply<'c> {
         self.keep_alive &= !self.draining.has_started();
         status_line(&mut head, response.status);
         let is_measured = !matches!(length, Length::Unknown | Length::Tunnel);
-        for (known, name, value) in response.headers.iter() {
-            if known != FieldName::ContentLength || is_measured {
-                write_field(&mut head, name, value);
-            }
-        }
+        let without = (!is_measured).then_some(FieldName::ContentLength);
+        response.headers.write(&mut head, without);
         if let Length::Tunnel = length {
             write_field(&mut head, b"connection", b"upgrade");
             head.extend_from_slice(b"\r\n");

@@ -22,7 +22,6 @@ use crate::response::Response;
 pub(crate) struct Http1Connection {
     io: Io,
     input: Buffer,
-    head: Head,
     requests: u32,
     opened: Instant,
     _open: Open,
@@ -34,7 +33,6 @@ impl Http1Connection {
             opened: open.now(),
             io: Io::new(stream),
             input: Buffer::new(buffers),
-            head: Head::default(),
             requests: 0,
             _open: open,
         }
@@ -62,7 +60,6 @@ impl Http1Connection {
         let answer = Http1Answer {
             io: &self.io,
             input: &mut self.input,
-            head: &mut self.head,
             method,
             is_tunnel,
             framing: Framing::None,
@@ -108,11 +105,8 @@ fn request_head(request: &Request, framing: Framing) -> Vec<u8> {
     let mut head = memory::take();
     request_line(&mut head, request.method_text(), request.target_text());
     write_field(&mut head, b"host", request.authority_text());
-    for (known, name, value) in request.headers.iter() {
-        if known != FieldName::ContentLength || framing != Framing::Chunked {
-            write_field(&mut head, name, value);
-        }
-    }
+    let without = (framing == Framing::Chunked).then_some(FieldName::ContentLength);
+    request.headers.write(&mut head, without);
     let has_length = request.headers.known(FieldName::ContentLength).is_some();
     match framing {
         Framing::Chunked => write_field(&mut head, b"transfer-encoding", b"chunked"),
@@ -138,7 +132,6 @@ fn is_usually_with_body(request: &Request) -> bool {
 pub(crate) struct Http1Answer<'c> {
     io: &'c Io,
     input: &'c mut Buffer,
-    head: &'c mut Head,
     /// `HEAD` or nothing: which answers have no body whatever they say.
     method: &'static [u8],
     is_tunnel: bool,
@@ -150,9 +143,10 @@ impl<'c> Http1Answer<'c> {
     /// Reads the next head.
     pub(super) async fn head(&mut self, limits: Limits) -> Result<Response, UpstreamError> {
         loop {
-            let complete = self.head.read(Kind::Response, self.input.data_mut(), limits);
-            if complete.map_err(UpstreamError::Malformed)?.is_some() {
-                break;
+            if !self.input.is_empty()
+                && let Some(response) = self.take_over(limits).map_err(UpstreamError::Malformed)?
+            {
+                return Ok(response);
             }
             match self.input.fill(self.io).await {
                 Ok(0) => return Err(UpstreamError::Closed),
@@ -160,20 +154,28 @@ impl<'c> Http1Answer<'c> {
                 Err(error) => return Err(UpstreamError::Read(error)),
             }
         }
-        let (head, buffer) = (&*self.head, self.input.data());
-        self.framing =
-            response_framing(head, buffer, self.method).map_err(UpstreamError::Malformed)?;
-        self.keep_alive = self.framing != Framing::UntilClose && keeps_alive(head, buffer);
-        if head.status() == 101 {
-            if !self.is_tunnel {
-                return Err(UpstreamError::Malformed(Error::StatusLine));
+    }
+
+    /// Takes over a head, if it is complete.
+    fn take_over(&mut self, limits: Limits) -> Result<Option<Response>, Error> {
+        memory::with_head(|head: &mut Head| {
+            if head.read(Kind::Response, self.input.data_mut(), limits)?.is_none() {
+                return Ok(None);
             }
-            (self.framing, self.keep_alive) = (Framing::UntilClose, false);
-        }
-        let mut response = Response::default();
-        response.read_http1(head, buffer);
-        self.input.consume(self.head.length());
-        Ok(response)
+            let buffer = self.input.data();
+            self.framing = response_framing(head, buffer, self.method)?;
+            self.keep_alive = self.framing != Framing::UntilClose && keeps_alive(head, buffer);
+            if head.status() == 101 {
+                if !self.is_tunnel {
+                    return Err(Error::StatusLine);
+                }
+                (self.framing, self.keep_alive) = (Framing::UntilClose, false);
+            }
+            let mut response = Response::default();
+            response.read_http1(head, buffer);
+            self.input.consume(head.length());
+            Ok(Some(response))
+        })
     }
 
     pub(super) const fn framing(&self) -> Framing {

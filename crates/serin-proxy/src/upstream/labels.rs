@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use serin_routing::TextHash;
 use serin_routing::model::{Cluster, Endpoint, EndpointAddress, EndpointTls, WorkloadIdentity};
 use serin_telemetry::{Destination, DestinationId, Workload};
 
@@ -69,7 +70,7 @@ pub(super) struct Labels {
     naming: Rc<Naming>,
     cluster: Cell<Option<DestinationId>>,
     /// By the identity's address in memory, which is kept alive so that it stays one identity's.
-    endpoints: RefCell<HashMap<usize, (Arc<WorkloadIdentity>, Known)>>,
+    endpoints: RefCell<HashMap<usize, (Arc<WorkloadIdentity>, Known), TextHash>>,
 }
 
 /// What is known of an endpoint.

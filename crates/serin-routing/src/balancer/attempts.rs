@@ -11,7 +11,9 @@ const TRIES_PER_PRIORITY: usize = 2;
 /// The tries of one request.
 #[derive(Clone, Debug, Default)]
 pub struct Attempts {
-    tried: Vec<EndpointId>,
+    /// Where the last try went, and those before it: most requests are tried once.
+    last: Option<EndpointId>,
+    earlier: Vec<EndpointId>,
     avoid_tried: bool,
     reselections: u32,
     remote_localities: bool,
@@ -36,7 +38,7 @@ impl Attempts {
 
     /// Notes where a try goes.
     pub fn record(&mut self, id: EndpointId) {
-        self.tried.push(id);
+        self.earlier.extend(self.last.replace(id));
         if self.remote_localities {
             self.round.push(id);
         }
@@ -44,12 +46,12 @@ impl Attempts {
 
     /// How often another endpoint may be drawn. The first try takes what comes.
     pub(super) fn reselections(&self) -> u32 {
-        if self.tried.is_empty() { 0 } else { self.reselections }
+        if self.last.is_none() { 0 } else { self.reselections }
     }
 
     /// Whether another endpoint should be drawn in place of this one.
     pub(super) fn avoids(&self, id: EndpointId) -> bool {
-        self.avoid_tried && self.tried.contains(&id)
+        self.avoid_tried && (self.last == Some(id) || self.earlier.contains(&id))
     }
 
     /// The shares of the priorities for the next try; `None` for the usual ones.

@@ -89,6 +89,10 @@ impl<'m> Forwarding<'m> {
 
     /// The retries of the request; `None` if it is not to be tried again.
     pub fn retries<R: Request>(&self, request: &R) -> Option<retry::State> {
+        let policy = self.forward.retry.as_ref()?;
+        if !request.may_steer() {
+            return retry::State::new(policy, &retry::Headers::default());
+        }
         let header = |name: &str| std::str::from_utf8(request.header_values(name).next()?).ok();
         let headers = retry::Headers {
             retry_on: header("x-envoy-retry-on"),
@@ -97,7 +101,7 @@ impl<'m> Forwarding<'m> {
             retriable_status_codes: header("x-envoy-retriable-status-codes"),
             retriable_header_names: header("x-envoy-retriable-header-names"),
         };
-        retry::State::new(self.forward.retry.as_ref()?, &headers)
+        retry::State::new(policy, &headers)
     }
 
     /// Chooses where the next try goes; `attempts` is that of the rule's retry policy, `state` that of the cluster.
