@@ -30,4 +30,6 @@ pub use operator::Operator;
 pub use release::{COMMAND, Name, Release, Turn};
 pub use settings::Settings;
 pub use shared::Shared;
-pub use traffic::{NoTraffic, Outcome, Sample, Subject, Tally, Traffic, Version};
+pub use traffic::{
+    Look, NoTraffic, Outcome, PrometheusTraffic, Sample, Subject, Tally, Totals, Traffic, Version,
+};

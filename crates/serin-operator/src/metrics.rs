@@ -242,6 +242,13 @@ pub(crate) async fn get(caller: &Caller, server: &Server, query: &str) -> Result
     }
 }
 
+impl Server {
+    /// A server without credentials.
+    pub(crate) fn at(address: &str) -> Self {
+        Self { address: address.to_owned(), ..Self::default() }
+    }
+}
+
 /// Everything but letters, digits and the unreserved signs as `%XX`.
 fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len() * 2);

@@ -1,13 +1,17 @@
 //! What both versions of a release do, as proxies count it.
 
+mod prometheus;
 mod tally;
+mod totals;
 mod window;
 
 use futures_util::future::BoxFuture;
 use serin_rollout::Proxies;
 use serin_rollout::statistics::{Interval, MirrorInterval, Session};
 
+pub use prometheus::PrometheusTraffic;
 pub use tally::{Outcome, Tally};
+pub use totals::{Look, Totals};
 pub(crate) use window::Window;
 
 /// One of the two versions, by everything that a proxy may know it by.

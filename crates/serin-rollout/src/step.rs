@@ -225,6 +225,13 @@ impl Run<'_> {
         revision || target.configs != state.configs
     }
 
+    /// Whether the workload that is being tried is again what was promoted before it.
+    fn is_reverted(&self) -> bool {
+        let Some(target) = &self.seen.target else { return false };
+        let state = &self.state;
+        target.revision == state.last_promoted && target.revision != state.last_applied
+    }
+
     fn primary_is_ready(&mut self) -> Flow {
         if self.plan.skips_analysis || self.state.phase == Phase::Finalising {
             return GO_ON;

@@ -2,8 +2,10 @@
 
 mod apiserver;
 mod backup;
+mod canary;
 mod gateway;
 mod help;
+mod load;
 mod sample;
 mod up;
 
@@ -16,8 +18,10 @@ use crate::rehearse::RehearseArgs;
 
 pub(crate) use apiserver::ApiServerArgs;
 pub(crate) use backup::{BackupArgs, RestoreArgs};
+pub(crate) use canary::{CanaryArgs, CanaryCommand, CanaryOutput};
 pub(crate) use gateway::{GatewayArgs, LogEncoding};
 pub(crate) use help::{CompletionArgs, ManArgs};
+pub(crate) use load::LoadArgs;
 pub(crate) use sample::SampleArgs;
 pub(crate) use up::{DoctorArgs, DownArgs, PlaceArgs, StatusArgs, StatusOutput, UpArgs};
 
@@ -48,6 +52,8 @@ impl Cli {
             Command::Apiserver(args) => args.view.color,
             Command::Gateway(args) => args.view.color,
             Command::Rehearse(args) => args.view.color,
+            Command::Canary(args) => args.view.color,
+            Command::Load(args) => args.view.color,
             Command::Sample(args) => args.view.color,
             Command::Up(args) => args.view.color,
             Command::Down(args) => args.view.color,
@@ -76,8 +82,12 @@ pub(crate) enum Command {
     Explain(ExplainArgs),
     /// Serve the Gateways of manifests
     Gateway(Box<GatewayArgs>),
+    /// See and steer releases
+    Canary(CanaryArgs),
     /// Tell what a release plan would do
     Rehearse(RehearseArgs),
+    /// Send requests at a rate, or serve the gates of releases
+    Load(Box<LoadArgs>),
     /// Run a small service to release
     Sample(Box<SampleArgs>),
     /// Serve a Kubernetes API without a cluster

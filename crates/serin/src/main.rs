@@ -5,6 +5,7 @@
 
 mod apiserver;
 mod backup;
+mod canary;
 mod check;
 mod cli;
 mod doctor;
@@ -13,6 +14,7 @@ mod explain;
 mod gateway;
 mod help;
 mod input;
+mod load;
 mod rehearse;
 mod sample;
 mod status;
@@ -42,6 +44,8 @@ fn main() -> ExitCode {
         Command::Backup(args) => backup::backup(args, &mut out),
         Command::Restore(args) => backup::restore(args, &mut out),
         Command::Gateway(args) => gateway::run(args, &mut out),
+        Command::Canary(args) => canary::run(args, &mut out),
+        Command::Load(args) => load::run(args, &mut out),
         Command::Rehearse(args) => rehearse::run(args, &mut out),
         Command::Sample(args) => sample::run(args, &mut out),
         Command::Up(args) => up::run(args, &mut out),

@@ -6,7 +6,9 @@
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
 
 mod faults;
+mod objects;
 mod receiver;
+mod strategies;
 mod told;
 mod walkthroughs;
 mod whole;

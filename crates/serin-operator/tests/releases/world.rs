@@ -235,6 +235,17 @@ impl World {
         api.patch(name, &PatchParams::default(), &Patch::Merge(patch)).await.unwrap();
     }
 
+    pub(crate) async fn merge_status(
+        &self,
+        api_version: &str,
+        kind: &str,
+        name: &str,
+        patch: Value,
+    ) {
+        let api = self.api(NAMESPACE, &resource_of(api_version, kind));
+        api.patch_status(name, &PatchParams::default(), &Patch::Merge(patch)).await.unwrap();
+    }
+
     pub(crate) async fn delete(&self, api_version: &str, kind: &str, name: &str) {
         let api = self.api(NAMESPACE, &resource_of(api_version, kind));
         api.delete(name, &Default::default()).await.unwrap();
@@ -307,10 +318,26 @@ impl World {
         }
     }
 
+    /// The same for DaemonSets, on two nodes.
+    async fn control_daemon_sets(&self) {
+        for object in self.list("apps/v1", "DaemonSet").await {
+            let selector = &object["spec"]["template"]["spec"]["nodeSelector"];
+            let wanted = if selector.get("flagger.app/scale-to-zero").is_some() { 0 } else { 2 };
+            let status = json!({
+                "observedGeneration": object["metadata"]["generation"],
+                "desiredNumberScheduled": wanted, "currentNumberScheduled": wanted, "numberMisscheduled": 0,
+                "updatedNumberScheduled": wanted, "numberReady": wanted, "numberAvailable": wanted,
+            });
+            let name = object["metadata"]["name"].as_str().unwrap();
+            self.merge_status("apps/v1", "DaemonSet", name, json!({"status": status})).await;
+        }
+    }
+
     /// Turns at this moment until nothing is asked any more.
     pub(crate) async fn turn(&mut self) -> Option<Turn> {
         loop {
             self.control().await;
+            self.control_daemon_sets().await;
             let turn = match self.shared.cluster().refresh().await {
                 Ok(()) => self.release.turn(self.now).await.ok(),
                 Err(_) => None,

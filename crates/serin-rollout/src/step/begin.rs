@@ -139,6 +139,15 @@ impl Run<'_> {
     /// Begins anew when the workload changes under analysis or promotion.
     pub(super) fn restart_if_changed(&mut self) -> Flow {
         let phase = self.state.phase;
+        if phase.is_analysed() && self.is_reverted() {
+            let reason = "the workload is again what was promoted before";
+            self.warn(
+                format!("Rolling back {} the new revision was withdrawn", self.plan.full_name()),
+                reason,
+            );
+            self.roll_back(reason);
+            return DONE;
+        }
         if !self.is_changed() && !self.state.is_restarting {
             return GO_ON;
         }

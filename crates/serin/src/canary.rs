@@ -1,0 +1,202 @@
+//! `serin canary`: releases of a cluster, to see and to steer.
+//!
+//! Everything is read from the Canary's status, and commands are left as an annotation: what this shows and does, any other
+//! client of the API can.
+
+mod facts;
+mod live;
+mod text;
+
+use std::io::Write;
+use std::process::ExitCode;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, bail};
+use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::core::{ApiResource, GroupVersionKind};
+use serde_json::json;
+
+pub(crate) use facts::Facts;
+
+use crate::cli::{CanaryArgs, CanaryCommand, CanaryOutput};
+use crate::terminal::{self, Palette};
+
+/// The groups in which there are Canaries, the first that has a name first.
+const GROUPS: [(&str, &str); 2] = [("serin.dev", "v1alpha1"), ("flagger.app", "v1beta1")];
+/// The annotation of commands.
+const COMMAND: &str = "serin.dev/command";
+/// The API must answer within this time.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// Releases of a cluster, as they are asked for.
+struct Cluster {
+    client: kube::Client,
+    namespace: String,
+}
+
+/// Reads the arguments, asks, prints.
+pub(crate) fn run(args: &CanaryArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let cluster = Cluster::of(args).await?;
+        let palette = Palette { colors: terminal::stdout_colors(args.view.color) };
+        match &args.command {
+            CanaryCommand::List { all_namespaces, output } => {
+                let all = cluster.all(*all_namespaces).await?;
+                match output {
+                    CanaryOutput::Json => terminal::json(&all, out)?,
+                    CanaryOutput::Text => text::list(&all, *all_namespaces, palette, out)?,
+                }
+            }
+            CanaryCommand::Show { name, output } => {
+                let facts = cluster.one(name).await?;
+                match output {
+                    CanaryOutput::Json => terminal::json(&facts, out)?,
+                    CanaryOutput::Text => text::show(&facts, now(), palette, out)?,
+                }
+            }
+            CanaryCommand::History { name, output } => {
+                let facts = cluster.one(name).await?;
+                match output {
+                    CanaryOutput::Json => terminal::json(&facts.decisions, out)?,
+                    CanaryOutput::Text => text::decisions(&facts.decisions, palette, out)?,
+                }
+            }
+            CanaryCommand::Watch { name, until_end } => {
+                return live::watch(&cluster, name, *until_end, palette, out).await;
+            }
+            CanaryCommand::Promote { name } => cluster.command(name, "promote", out).await?,
+            CanaryCommand::Hold { name } => cluster.command(name, "hold", out).await?,
+            CanaryCommand::Resume { name } => cluster.command(name, "resume", out).await?,
+            CanaryCommand::Abort { name } => cluster.command(name, "abort", out).await?,
+            CanaryCommand::Restart { name } => cluster.command(name, "restart", out).await?,
+        }
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+/// Milliseconds since 1970.
+fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+impl Cluster {
+    async fn of(args: &CanaryArgs) -> anyhow::Result<Self> {
+        let options = KubeConfigOptions { context: args.context.clone(), ..Default::default() };
+        let config = match &args.kubeconfig {
+            Some(file) => {
+                let shown = file.display();
+                let file =
+                    Kubeconfig::read_from(file).with_context(|| format!("cannot read {shown}"))?;
+                kube::Config::from_custom_kubeconfig(file, &options).await?
+            }
+            None => match kube::Config::from_kubeconfig(&options).await {
+                Ok(config) => config,
+                Err(error) if args.context.is_none() => {
+                    // In a pod there is none.
+                    kube::Config::incluster().map_err(|_| error).context(
+                        "no cluster to ask: start one with `serin up`, or name a kubeconfig with --kubeconfig",
+                    )?
+                }
+                Err(error) => return Err(error).context("cannot use the kubeconfig"),
+            },
+        };
+        let namespace = args.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
+        let client =
+            kube::Client::try_from(config).context("cannot use the kubeconfig's cluster")?;
+        Ok(Self { client, namespace })
+    }
+
+    fn api(&self, (group, version): (&str, &str), namespace: Option<&str>) -> Api<DynamicObject> {
+        let kind = GroupVersionKind::gvk(group, version, "Canary");
+        let resource = ApiResource::from_gvk_with_plural(&kind, "canaries");
+        match namespace {
+            Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, &resource),
+            None => Api::all_with(self.client.clone(), &resource),
+        }
+    }
+
+    async fn all(&self, everywhere: bool) -> anyhow::Result<Vec<Facts>> {
+        let namespace = (!everywhere).then_some(self.namespace.as_str());
+        let (mut all, mut is_served) = (Vec::new(), false);
+        for group in GROUPS {
+            let api = self.api(group, namespace);
+            match answer(api.list(&ListParams::default())).await {
+                Ok(list) => {
+                    is_served = true;
+                    all.extend(list.items.iter().map(|it| Facts::of(group, it)));
+                }
+                Err(error) if is_absent(&error) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        if !is_served {
+            bail!(
+                "the cluster has no Canaries: its API knows neither serin.dev/v1alpha1 nor flagger.app/v1beta1"
+            );
+        }
+        all.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
+        Ok(all)
+    }
+
+    /// A Canary, with the group it is in.
+    async fn find(
+        &self,
+        name: &str,
+    ) -> anyhow::Result<((&'static str, &'static str), DynamicObject)> {
+        for group in GROUPS {
+            match answer(self.api(group, Some(&self.namespace)).get_opt(name)).await {
+                Ok(Some(object)) => return Ok((group, object)),
+                Ok(None) => {}
+                Err(error) if is_absent(&error) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        bail!(
+            "there is no Canary {name} in the namespace {}; see `serin canary list -A`",
+            self.namespace
+        )
+    }
+
+    async fn one(&self, name: &str) -> anyhow::Result<Facts> {
+        let (group, object) = self.find(name).await?;
+        Ok(Facts::of(group, &object))
+    }
+
+    /// Leaves a command, and waits until it is obeyed.
+    async fn command(&self, name: &str, command: &str, out: &mut dyn Write) -> anyhow::Result<()> {
+        let (group, _) = self.find(name).await?;
+        let api = self.api(group, Some(&self.namespace));
+        // The time tells this command from the same one given before.
+        let text = format!("{command}@{}", now());
+        let patch = json!({"metadata": {"annotations": {COMMAND: text}}});
+        let parameters =
+            PatchParams { field_manager: Some("serin-canary".into()), ..Default::default() };
+        answer(api.patch(name, &parameters, &Patch::Merge(patch))).await?;
+        for _ in 0..50 {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            let object = answer(api.get(name)).await?;
+            if object.metadata.annotations.unwrap_or_default().get(COMMAND) != Some(&text) {
+                let facts = self.one(name).await?;
+                let last = facts.decisions.last();
+                let said = last.map_or_else(String::new, |it| format!(": {}", it.event));
+                writeln!(out, "{name} {}{said}", facts.phase)?;
+                return Ok(());
+            }
+        }
+        bail!(
+            "the command is left with the Canary, but no controller has obeyed it within 10 s; does one run?"
+        )
+    }
+}
+
+async fn answer<T>(call: impl Future<Output = Result<T, kube::Error>>) -> anyhow::Result<T> {
+    let answer = tokio::time::timeout(PATIENCE, call).await;
+    Ok(answer.context("the cluster's API does not answer")??)
+}
+
+fn is_absent(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(kube::Error::Api(status)) if status.code == 404)
+}

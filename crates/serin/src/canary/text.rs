@@ -1,0 +1,261 @@
+//! Releases for people.
+
+use std::fmt::Write as _;
+use std::io::Write;
+
+use serin_rollout::statistics::sequences;
+
+use super::facts::{Arm, Decision, Facts};
+use crate::terminal::Palette;
+
+/// The width of a bar.
+const BAR: usize = 40;
+/// So many decisions are shown beside the rest.
+const LAST: usize = 8;
+
+/// A table of releases.
+pub(super) fn list(
+    all: &[Facts],
+    with_namespace: bool,
+    palette: Palette,
+    out: &mut dyn Write,
+) -> anyhow::Result<()> {
+    let mut rows = vec![
+        ["NAMESPACE", "NAME", "PHASE", "CANARY", "FAILED", "VERDICT", "NEXT"].map(str::to_owned),
+    ];
+    for it in all {
+        let next = it.waits_for.clone().or_else(|| it.next.as_ref().map(|next| next.what.clone()));
+        let next = if it.suspended {
+            "nothing, it is suspended".to_owned()
+        } else {
+            next.unwrap_or_default()
+        };
+        rows.push([
+            it.namespace.clone(),
+            it.name.clone(),
+            it.phase.clone(),
+            format!("{} %", it.weights.canary),
+            format!("{}/{}", it.failed_checks, it.threshold),
+            it.verdict.clone().unwrap_or_else(|| "-".to_owned()),
+            if it.is_running() || it.suspended { next } else { String::new() },
+        ]);
+    }
+    if all.is_empty() {
+        writeln!(out, "no releases here; `serin canary list -A` looks in all namespaces")?;
+        return Ok(());
+    }
+    let first = usize::from(!with_namespace);
+    let width =
+        |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..7).map(width).collect();
+    for (index, row) in rows.iter().enumerate() {
+        let mut line = String::new();
+        for column in first..7 {
+            // Writing to a string does not fail.
+            let _ = write!(line, "{:width$}   ", row[column], width = widths[column]);
+        }
+        let line = line.trim_end();
+        if index == 0 {
+            writeln!(out, "{}", palette.faint(line))?
+        } else {
+            writeln!(out, "{line}")?
+        }
+    }
+    Ok(())
+}
+
+/// A release.
+pub(super) fn show(
+    facts: &Facts,
+    now: i64,
+    palette: Palette,
+    out: &mut dyn Write,
+) -> anyhow::Result<()> {
+    heading(facts, palette, out)?;
+    weights(facts, palette, out)?;
+    versions(facts, palette, out)?;
+    evidence(facts, palette, out)?;
+    next(facts, now, palette, out)?;
+    let skipped = facts.decisions.len().saturating_sub(LAST);
+    if !facts.decisions.is_empty() {
+        writeln!(out)?;
+        decisions(&facts.decisions[skipped..], palette, out)?;
+    }
+    Ok(())
+}
+
+fn heading(facts: &Facts, palette: Palette, out: &mut dyn Write) -> anyhow::Result<()> {
+    let name = format!("{}.{}", facts.name, facts.namespace);
+    writeln!(
+        out,
+        "{}   {}   {}",
+        palette.strong(&name),
+        facts.target,
+        palette.faint(&facts.api_version)
+    )?;
+    let phase = match facts.phase.as_str() {
+        "Failed" => palette.error(&facts.phase),
+        "Succeeded" | "Initialized" => palette.good(&facts.phase),
+        _ => palette.strong(&facts.phase),
+    };
+    write!(out, "{phase}   step {}", facts.step)?;
+    if facts.iterations > 0 {
+        write!(out, "   iteration {}", facts.iterations)?;
+    }
+    write!(out, "   failed checks {} of {}", facts.failed_checks, facts.threshold)?;
+    if facts.held {
+        write!(out, "   {}", palette.warning("held"))?;
+    }
+    if facts.suspended {
+        write!(out, "   {}", palette.warning("suspended"))?;
+    }
+    writeln!(out)?;
+    Ok(())
+}
+
+fn weights(facts: &Facts, palette: Palette, out: &mut dyn Write) -> anyhow::Result<()> {
+    writeln!(out)?;
+    for (name, weight) in [("primary", facts.weights.primary), ("canary", facts.weights.canary)] {
+        let filled = usize::try_from(weight).unwrap_or(0).min(100) * BAR / 100;
+        let (full, empty) = ("█".repeat(filled), "░".repeat(BAR - filled));
+        writeln!(out, "{name:8} {full}{} {weight:3} %", palette.faint(&empty))?;
+    }
+    if let Some(mirror) = facts.weights.mirror {
+        writeln!(out, "{mirror} % of the requests are mirrored to the canary")?;
+    }
+    Ok(())
+}
+
+/// Rate, errors with their interval and latency of both versions.
+fn versions(facts: &Facts, palette: Palette, out: &mut dyn Write) -> anyhow::Result<()> {
+    let Some(lately) = &facts.lately else { return Ok(()) };
+    let title = format!("the last {} s", lately.seconds);
+    let head = format!(
+        "{title:14} {:>10}  {:>30}  {:>9}  {:>9}",
+        "requests/s", "errors, 95 % interval", "p50", "p99"
+    );
+    writeln!(out, "\n{}", palette.faint(&head))?;
+    for (name, arm) in [("primary", &lately.primary), ("canary", &lately.canary)] {
+        let time = |it: Option<f64>| it.map_or_else(|| "-".to_owned(), |it| format!("{it:.1} ms"));
+        writeln!(
+            out,
+            "{name:14} {:>10.1}  {:>30}  {:>9}  {:>9}",
+            arm.requests_per_second,
+            errors(arm),
+            time(arm.p50),
+            time(arm.p99)
+        )?;
+    }
+    Ok(())
+}
+
+fn errors(arm: &Arm) -> String {
+    if arm.requests == 0 {
+        return "-".to_owned();
+    }
+    let (low, high) = sequences::proportion(arm.failures, arm.requests, 0.05);
+    let rate = arm.failures as f64 / arm.requests as f64;
+    format!("{:.2} %  ({:.2} to {:.2} %)", rate * 100.0, low * 100.0, high * 100.0)
+}
+
+fn evidence(facts: &Facts, palette: Palette, out: &mut dyn Write) -> anyhow::Result<()> {
+    let Some(evidence) = &facts.evidence else { return Ok(()) };
+    let share = (evidence.peak_log_e / evidence.threshold).clamp(0.0, 1.0);
+    let filled = (share * BAR as f64).round() as usize;
+    let (full, empty) = ("█".repeat(filled), "░".repeat(BAR - filled));
+    let verdict = format!("{:?}", evidence.verdict);
+    let verdict = match verdict.as_str() {
+        "Abort" => palette.error("abort"),
+        "GoOn" => palette.good("go on"),
+        _ => palette.warning("inconclusive"),
+    };
+    let sum = format!("{:.2} of {:.2}", evidence.peak_log_e, evidence.threshold);
+    writeln!(
+        out,
+        "\nevidence {full}{} {sum} for an abort   verdict: {verdict}",
+        palette.faint(&empty)
+    )?;
+    let canary = (evidence.canary.errors, evidence.canary.units);
+    let primary = (evidence.primary.errors, evidence.primary.units);
+    writeln!(
+        out,
+        "  errors of this release: canary {} of {}, primary {} of {}",
+        canary.0, canary.1, primary.0, primary.1
+    )?;
+    for test in &evidence.tests {
+        let name = format!("{:?}", test.name).to_lowercase();
+        writeln!(out, "  {name:16} {:+.2}", test.log_e)?;
+    }
+    if let Some(gate) = &evidence.gate {
+        writeln!(
+            out,
+            "  gate             {:+.2} of {:.2} to rule out {} times the errors",
+            gate.log_e, gate.threshold, gate.ratio
+        )?;
+    }
+    for line in &evidence.outlook {
+        writeln!(out, "  {}", palette.faint(line))?;
+    }
+    Ok(())
+}
+
+fn next(facts: &Facts, now: i64, palette: Palette, out: &mut dyn Write) -> anyhow::Result<()> {
+    let Some(next) = facts.next.as_ref().filter(|_| facts.is_running()) else { return Ok(()) };
+    let due = next.at.parse::<jiff::Timestamp>().map_or(0, |it| it.as_millisecond() - now);
+    let when = if due > 0 { format!("in {} s", (due + 999) / 1000) } else { "now".to_owned() };
+    writeln!(out, "\nnext {when}: {}", palette.strong(&next.what))?;
+    if let Some(waits) = &facts.waits_for {
+        writeln!(out, "waits for: {}", palette.warning(waits))?;
+    }
+    Ok(())
+}
+
+/// Decisions with their reasons, oldest first.
+pub(super) fn decisions(
+    all: &[Decision],
+    palette: Palette,
+    out: &mut dyn Write,
+) -> anyhow::Result<()> {
+    for it in all {
+        let time = it.time.get(11..19).unwrap_or(&it.time);
+        write!(out, "{}  ", palette.faint(time))?;
+        if it.warning {
+            write!(out, "{}", palette.warning(&it.event))?
+        } else {
+            write!(out, "{}", it.event)?
+        }
+        if it.reason.is_empty() {
+            writeln!(out)?
+        } else {
+            writeln!(out, "  {}", palette.faint(&it.reason))?
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use insta::assert_snapshot;
+
+    use super::super::facts::tests::example;
+    use super::*;
+
+    const PLAIN: Palette = Palette { colors: false };
+
+    fn printed(print: impl Fn(&mut dyn Write) -> anyhow::Result<()>) -> String {
+        let mut out = Vec::new();
+        print(&mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn a_release_is_shown_with_all_it_knows() {
+        let now = "2026-11-21T10:02:18Z".parse::<jiff::Timestamp>().unwrap().as_millisecond();
+        assert_snapshot!(printed(|out| show(&example(), now, PLAIN, out)), @"");
+    }
+
+    #[test]
+    fn releases_are_listed() {
+        assert_snapshot!(printed(|out| list(&[example()], true, PLAIN, out)), @"");
+    }
+}
