@@ -64,7 +64,8 @@ pub(super) fn check(resource: &Resource, object: &Value) -> Vec<FieldError> {
     errors.extend(labels(&path.child("labels"), &metadata["labels"]));
     errors.extend(annotations(&path.child("annotations"), &metadata["annotations"]));
     errors.extend(owners(&path.child("ownerReferences"), &metadata["ownerReferences"]));
-    errors.extend(finalizers(&path.child("finalizers"), &metadata["finalizers"]));
+    let path = path.child("finalizers");
+    errors.extend(finalizers(&path, &metadata["finalizers"], resource.is_custom()));
     errors
 }
 
@@ -128,7 +129,7 @@ fn owners(path: &Path, owners: &Value) -> Vec<FieldError> {
     errors
 }
 
-fn finalizers(path: &Path, finalizers: &Value) -> Vec<FieldError> {
+fn finalizers(path: &Path, finalizers: &Value, is_custom: bool) -> Vec<FieldError> {
     let mut errors = Vec::new();
     for (index, it) in finalizers.as_array().into_iter().flatten().enumerate() {
         let name = it.as_str().unwrap_or_default();
@@ -136,7 +137,8 @@ fn finalizers(path: &Path, finalizers: &Value) -> Vec<FieldError> {
             errors.push(FieldError::invalid(&path.index(index), name, &why));
         }
         let standard = ["kubernetes", "orphan", "foregroundDeletion"].contains(&name);
-        if !name.contains('/') && !standard {
+        // Of custom resources any qualified name will do; Kubernetes only warns of those without a domain.
+        if !name.contains('/') && !standard && !is_custom {
             let why = "name is neither a standard finalizer name nor is it fully qualified";
             errors.push(FieldError::invalid(&path.index(index), name, why));
         }

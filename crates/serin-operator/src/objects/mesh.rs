@@ -118,8 +118,10 @@ impl Scene<'_> {
                 "spec": {"host": name},
             });
             json::set(&mut wanted, "metadata/ownerReferences", self.owner());
-            if let Some(policy) = &self.plan.service.traffic_policy {
-                json::set(&mut wanted, "spec/trafficPolicy", json!(policy));
+            // As it is written, so that nothing of it is lost.
+            let policy = json::at(self.canary, "spec/service/trafficPolicy");
+            if !policy.is_null() {
+                json::set(&mut wanted, "spec/trafficPolicy", policy.clone());
             }
             let found = self.cluster.get(Kind::DestinationRule, &self.plan.namespace, &name);
             let is_in_place = found.is_some_and(|found| {

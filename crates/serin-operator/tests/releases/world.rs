@@ -339,7 +339,8 @@ impl World {
             self.control().await;
             self.control_daemon_sets().await;
             let turn = match self.shared.cluster().refresh().await {
-                Ok(()) => self.release.turn(self.now).await.ok(),
+                // What stands in the way is printed if the test fails.
+                Ok(()) => self.release.turn(self.now).await.inspect_err(|it| println!("{it}")).ok(),
                 Err(_) => None,
             };
             self.release.settle().await;
