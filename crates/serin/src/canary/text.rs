@@ -251,11 +251,36 @@ mod tests {
     #[test]
     fn a_release_is_shown_with_all_it_knows() {
         let now = "2026-11-21T10:02:18Z".parse::<jiff::Timestamp>().unwrap().as_millisecond();
-        assert_snapshot!(printed(|out| show(&example(), now, PLAIN, out)), @"");
+        assert_snapshot!(printed(|out| show(&example(), now, PLAIN, out)), @r#"
+        reviews.shop   Deployment/reviews   serin.dev/v1alpha1
+        Progressing   step 2   failed checks 1 of 5
+
+        primary  ████████████████████████████████░░░░░░░░  80 %
+        canary   ████████░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░  20 %
+
+        the last 60 s  requests/s           errors, 95 % interval        p50        p99
+        primary              80.3        0.10 %  (0.01 to 0.32 %)    11.0 ms    71.2 ms
+        canary               20.1        0.17 %  (0.00 to 0.77 %)    12.0 ms    80.5 ms
+
+        evidence ████████░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░ 0.90 of 4.61 for an abort   verdict: inconclusive
+          errors of this release: canary 2 of 1204, primary 5 of 4816
+          errors           +0.80
+          latency          -0.20
+          gate             +1.20 of 3.00 to rule out 2 times the errors
+          3 more errors of the canary in a row, with none of the primary, would abort
+
+        next in 12 s: the new version gets 40 %
+
+        10:00:00  New revision detected! Scaling up reviews.shop  the workload or its configuration changed
+        10:01:30  Halt reviews.shop advancement success rate 98.00% < 99%  failed check 1 of 5, at which the release is rolled back
+        "#);
     }
 
     #[test]
     fn releases_are_listed() {
-        assert_snapshot!(printed(|out| list(&[example()], true, PLAIN, out)), @"");
+        assert_snapshot!(printed(|out| list(&[example()], true, PLAIN, out)), @r#"
+        NAMESPACE   NAME      PHASE         CANARY   FAILED   VERDICT        NEXT
+        shop        reviews   Progressing   20 %     1/5      inconclusive   the new version gets 40 %
+        "#);
     }
 }
