@@ -9,6 +9,7 @@ mod cluster;
 mod detach;
 mod fleet;
 mod images;
+mod inside;
 mod late;
 mod networks;
 mod place;

@@ -52,6 +52,8 @@ pub(crate) struct World {
     /// Workloads that do not become ready.
     pub(crate) broken: Vec<String>,
     seen_events: usize,
+    /// What stood in the way last.
+    obstacle: String,
     /// Told what is there after each turn.
     pub(crate) settings: Settings,
 }
@@ -159,6 +161,7 @@ impl World {
             name,
             broken: Vec::new(),
             seen_events: 0,
+            obstacle: String::new(),
             settings,
         };
         let namespace =
@@ -339,8 +342,13 @@ impl World {
             self.control().await;
             self.control_daemon_sets().await;
             let turn = match self.shared.cluster().refresh().await {
-                // What stands in the way is printed if the test fails.
-                Ok(()) => self.release.turn(self.now).await.inspect_err(|it| println!("{it}")).ok(),
+                Ok(()) => match self.release.turn(self.now).await {
+                    Ok(turn) => Some(turn),
+                    Err(obstacle) => {
+                        self.obstacle = obstacle.to_string();
+                        None
+                    }
+                },
                 Err(_) => None,
             };
             self.release.settle().await;
@@ -368,7 +376,7 @@ impl World {
                 return;
             }
         }
-        panic!("not initialised: {:#}", self.canary().await);
+        panic!("not initialised: {:#}\n{}", self.canary().await, self.obstacle);
     }
 
     pub(crate) async fn phase(&self) -> String {

@@ -15,6 +15,9 @@ use super::latency::Histogram;
 const CAPACITY: usize = 100_000;
 /// So many of them apart from the others, so that a copy of the ledger costs little.
 const RECENT: usize = 512;
+/// So many of a version's sessions are stored with the state of a release, which must not be large. Others that come again
+/// after a restart count as at risk once more, as they did before; their latency counts twice.
+const STORED: usize = 4_000;
 
 /// What one session did with one version in an interval.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -31,6 +34,7 @@ pub struct Session {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ledger {
     /// Sessions that were seen before, sorted. Shared by copies of the ledger.
+    #[serde(serialize_with = "store")]
     old: Arc<Vec<Seen>>,
     /// Sessions since then, sorted; they go before those in `old`.
     recent: Vec<Seen>,
@@ -51,6 +55,15 @@ impl Seen {
     const fn has(self, flag: u64) -> bool {
         self.0 & flag != 0
     }
+}
+
+/// Stores what must not be forgotten: which sessions have failed. Of a short list everything is stored.
+fn store<S: serde::Serializer>(old: &Arc<Vec<Seen>>, serializer: S) -> Result<S::Ok, S::Error> {
+    if old.len() <= STORED {
+        return old.serialize(serializer);
+    }
+    let failed = old.iter().filter(|seen| seen.has(Seen::FAILED));
+    serializer.collect_seq(failed.take(STORED))
 }
 
 impl Ledger {
@@ -112,6 +125,19 @@ mod tests {
         assert_eq!(of(ledger.count(&[session(1, false), session(2, true)])), (2, 1, 1));
         assert_eq!(of(ledger.count(&[session(1, true), session(2, true)])), (1, 1, 0));
         assert_eq!(of(ledger.count(&[session(1, true), session(2, false)])), (0, 0, 1));
+    }
+
+    #[test]
+    fn failures_are_stored_and_little_else_when_there_is_much() {
+        let mut ledger = Ledger::default();
+        for id in 0..10_000 {
+            ledger.count(&[Session { id, failed: id % 100 == 7, latency: Some(1.0) }]);
+        }
+        let text = serde_json::to_string(&ledger).unwrap();
+        assert!(text.len() < 20_000, "{}", text.len());
+        let mut restored: Ledger = serde_json::from_str(&text).unwrap();
+        let (counts, _) = restored.count(&[Session { id: 107, failed: true, latency: None }]);
+        assert_eq!(counts.total, 0, "it has failed before");
     }
 
     #[test]

@@ -20,6 +20,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 use super::fleet::Fleet;
+use super::inside::{self, Inside};
 use super::late::Late;
 use super::networks::PodNetworks;
 use super::place::{Hold, Place, Run};
@@ -148,10 +149,13 @@ impl Cluster {
             stopped(stopping.clone()),
         );
         tokio::spawn(controllers);
-        let operator = Operator::new(
-            client.clone(),
-            serin_operator::Settings { traffic, ..serin_operator::Settings::default() },
-        );
+        let settings = serin_operator::Settings {
+            traffic,
+            dial: Arc::new(Inside::new(client.clone(), Arc::clone(&networks) as _)),
+            trust: inside::trust(),
+            ..serin_operator::Settings::default()
+        };
+        let operator = Operator::new(client.clone(), settings);
         let stop = stopped(stopping.clone());
         tokio::spawn(async move { operator.run(stop).await });
         Ok(Self { client, node, _control: control })
