@@ -64,6 +64,11 @@ impl Release {
         for (question, _) in &self.answered {
             self.asked.remove(question);
         }
+        if self.answers.is_empty() {
+            // Nobody is at work on any question any more, however it ended.
+            self.asked.clear();
+        }
+        while self.errands.try_join_next().is_some() {}
         std::mem::take(&mut self.answered)
     }
 
