@@ -10,7 +10,9 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use serin_api::networking::{DestinationRule, VirtualService};
-use serin_api::{AnyObject, Code, Finding, Kind, Object, ObjectRef, Severity, codes, validation};
+use serin_api::{
+    AnyObject, Code, FieldPath, Finding, Kind, Object, ObjectRef, Severity, codes, validation,
+};
 use serin_translate::host::Host;
 use serin_translate::{Objects, Snapshot, SnapshotBuilder, analysis};
 
@@ -104,7 +106,7 @@ fn judge_alone(kind: &'static Kind, object: &Value, review: &mut Review) -> Opti
         name: text("/metadata/name"),
     };
     if matches!(kind.kind, "EnvoyFilter" | "WasmPlugin" | "TrafficExtension") {
-        let field = serin_api::FieldPath::root().key("kind");
+        let field = FieldPath::root().key("kind");
         let message = envoy_only(kind.kind);
         let finding = Finding::new(codes::ENVOY_ONLY, Severity::Error, &reference, field, message);
         review.refused.push(finding);
@@ -125,6 +127,16 @@ fn judge_alone(kind: &'static Kind, object: &Value, review: &mut Review) -> Opti
         }
         None => Vec::new(),
     };
+    if let Some(message) = kinds::without_effect(kind.kind) {
+        let field = FieldPath::root().key("kind");
+        review.warnings.push(Finding::new(
+            codes::DUBIOUS,
+            Severity::Warning,
+            &reference,
+            field,
+            message,
+        ));
+    }
     for problem in problems {
         let finding = problem.into_finding(&reference);
         match finding.severity {

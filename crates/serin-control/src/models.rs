@@ -139,7 +139,8 @@ impl Models {
             self.asked = asked;
         }
         if !is_same {
-            let plain = plain::model(snapshot, &[], &self.plain);
+            let node = self.settings.node_port_address.filter(|it| !it.is_loopback());
+            let plain = plain::model(snapshot, node, &self.plain);
             keep(&mut self.plain, plain);
             self.assigned = Arc::new(host::assign(snapshot, &self.settings));
             let host = host::model(snapshot, &self.settings, &self.assigned, &self.host.0);

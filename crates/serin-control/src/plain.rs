@@ -26,9 +26,9 @@ const IDLE: Duration = Duration::from_secs(86_400);
 /// Points on the ring by which clients stay with an endpoint.
 const RING: u64 = 1024;
 
-/// The model of all workloads outside of the mesh. `node` are the addresses at which pods reach NodePorts. What is equal to `last` is
+/// The model of all workloads outside of the mesh. `node` is the address at which pods reach NodePorts. What is equal to `last` is
 /// taken from there.
-pub(crate) fn model(snapshot: &Snapshot, node: &[IpAddr], last: &Model) -> Model {
+pub(crate) fn model(snapshot: &Snapshot, node: Option<IpAddr>, last: &Model) -> Model {
     let mut made = Made::default();
     for service in &snapshot.objects().services {
         for port in ports(snapshot, service) {

@@ -142,8 +142,11 @@ impl<P: Publisher> Loop<P> {
         let (models, push) = match made {
             Ok(made) => made,
             Err(error) => {
-                // Proxies keep what they have; the next change is tried from the beginning.
+                // Proxies keep what they have; the next change is tried from the beginning, and brings what this one would have.
                 tracing::error!(%error, "models could not be made");
+                let mut lost = std::mem::take(&mut self.bringing);
+                lost.append(&mut self.gathered);
+                self.gathered = lost;
                 self.models = Some(Models::new(Arc::clone(&self.settings)));
                 return;
             }

@@ -24,6 +24,7 @@ use tokio::time::Instant;
 use crate::api::{self, WriteError};
 use crate::cache::{Key, Written};
 use crate::control::Shared;
+use crate::kinds;
 use crate::models::Push;
 use crate::settings::Settings;
 use desired::Known;
@@ -55,7 +56,8 @@ pub(crate) fn is_written_for(key: &Key) -> bool {
 fn is_of_istio(key: &Key) -> bool {
     let kinds =
         ["VirtualService", "DestinationRule", "Gateway", "ServiceEntry", "Sidecar", "EnvoyFilter"];
-    key.group == NETWORKING && kinds.contains(&key.kind)
+    (key.group == NETWORKING && kinds.contains(&key.kind))
+        || kinds::without_effect(key.kind).is_some()
 }
 
 /// Whether an object of the Gateway API decides about requests.
@@ -295,7 +297,8 @@ impl Statuses {
         let live = self.shared.live(key);
         let none = Vec::new();
         let found = is_analysed.then(|| self.found.1.get(key).unwrap_or(&none).as_slice());
-        let known = Known { written, found, live: live.as_ref(), is_overdue };
+        let without_effect = kinds::without_effect(key.kind);
+        let known = Known { written, found, live: live.as_ref(), is_overdue, without_effect };
         let ours = match is_of_istio(key) {
             true => desired::status(&known),
             false => self.of_gateway_api(key, &known),

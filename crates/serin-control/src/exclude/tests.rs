@@ -15,7 +15,7 @@ fn check(annotations: &[(&str, &str)], to: (&str, u16), expect: &str) {
     let snapshot = snapshot(&objects.concat());
     let proxy = Proxy::new(ProxyKind::Sidecar, "default", BTreeMap::new());
     let mesh = translate(&snapshot, &proxy).model;
-    let plain = plain::model(&snapshot, &[], &Model::default());
+    let plain = plain::model(&snapshot, None, &Model::default());
     let annotations = annotations
         .iter()
         .map(|(key, value)| (format!("traffic.sidecar.istio.io/{key}"), (*value).to_owned()));

@@ -5,7 +5,7 @@ use crate::testing::{service, snapshot};
 
 /// The endpoints that a connection to an address and port goes to; none if it is passed on as it is.
 fn check(objects: &str, to: (&str, u16), expect: Option<&[&str]>) -> Arc<Cluster> {
-    let model = model(&snapshot(objects), &[], &Model::default());
+    let model = model(&snapshot(objects), None, &Model::default());
     let address = to.0.parse().unwrap();
     let listener = connection::listener(&model, Direction::Outbound, address, to.1).unwrap();
     let transport = serin_routing::model::TransportProtocol::Plain;
@@ -81,9 +81,9 @@ fn a_service_is_reached_at_its_outer_addresses_too_but_not_at_those_of_the_pod_i
 #[test]
 fn what_has_not_changed_is_the_same_by_address() {
     let objects = service("a", PORTS, &["10.244.0.1"]);
-    let first = model(&snapshot(&objects), &[], &Model::default());
-    let second = model(&snapshot(&objects), &[], &first);
+    let first = model(&snapshot(&objects), None, &Model::default());
+    let second = model(&snapshot(&objects), None, &first);
     assert!(first.listeners.is(&second.listeners) && first.endpoints.is(&second.endpoints));
-    let third = model(&snapshot(&service("a", PORTS, &["10.244.0.2"])), &[], &second);
+    let third = model(&snapshot(&service("a", PORTS, &["10.244.0.2"])), None, &second);
     assert!(second.clusters.is(&third.clusters) && !second.endpoints.is(&third.endpoints));
 }

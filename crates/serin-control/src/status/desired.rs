@@ -2,7 +2,7 @@
 //!
 //! | Condition | `True` | `False` |
 //! |---|---|---|
-//! | `Accepted` | the object is valid | Istio would refuse it; its last good form stays in force |
+//! | `Accepted` | the object is valid | Istio would refuse it, and its last good form stays in force; or objects of its kind have no effect |
 //! | `Resolved` | what it names is there, and no other object conflicts | something is missing or in conflict; the message names it |
 //! | `Live` | every proxy of the mesh decides by this generation | some do not yet, or the object is not accepted |
 //! | `Reconciled` | as `Live`, under the name that Istio gives it | |
@@ -30,6 +30,8 @@ pub(crate) struct Known<'k> {
     pub(crate) live: Option<&'k Live>,
     /// Whether to say that it is not live yet.
     pub(crate) is_overdue: bool,
+    /// Why objects of its kind have no effect, if they have none.
+    pub(crate) without_effect: Option<&'static str>,
 }
 
 /// Our part of the status; conditions that cannot be told yet are left out.
@@ -84,6 +86,9 @@ fn errors(findings: &[Finding]) -> Vec<&Finding> {
 }
 
 fn accepted(known: &Known<'_>) -> Condition {
+    if let Some(why) = known.without_effect {
+        return Condition::new("Accepted", false, "NotEnforced", why.to_owned());
+    }
     let errors = errors(&known.written.findings);
     if errors.is_empty() {
         return Condition::new("Accepted", true, "Accepted", "the object is valid".to_owned());
@@ -110,6 +115,9 @@ fn resolved(found: &[Finding]) -> Condition {
 }
 
 fn live(known: &Known<'_>) -> Option<Condition> {
+    if known.without_effect.is_some() {
+        return None;
+    }
     let generation = known.written.generation;
     let is_refused = !errors(&known.written.findings).is_empty();
     let Some(live) = known.live else {

@@ -50,7 +50,13 @@ const THERE: &str = "Resolved True Resolved: what the object names is there";
 #[test]
 fn an_object_that_every_proxy_decides_by_is_live() {
     let (written, live) = (written(2, Vec::new()), live(2, &[]));
-    let known = Known { written: &written, found: Some(&[]), live: Some(&live), is_overdue: false };
+    let known = Known {
+        written: &written,
+        found: Some(&[]),
+        live: Some(&live),
+        is_overdue: false,
+        without_effect: None,
+    };
     check(
         &known,
         &[
@@ -65,7 +71,13 @@ fn an_object_that_every_proxy_decides_by_is_live() {
 #[test]
 fn what_is_not_known_yet_is_not_told_until_it_takes_too_long() {
     let (written, live) = (written(2, Vec::new()), live(2, &["a", "b", "c", "d"]));
-    let mut known = Known { written: &written, found: None, live: Some(&live), is_overdue: false };
+    let mut known = Known {
+        written: &written,
+        found: None,
+        live: Some(&live),
+        is_overdue: false,
+        without_effect: None,
+    };
     check(&known, &[VALID]);
     known.is_overdue = true;
     let waiting = "live on 1 of 5 proxies at generation 2; waiting for default/a, default/b, default/c and 1 more";
@@ -83,7 +95,13 @@ fn what_is_not_known_yet_is_not_told_until_it_takes_too_long() {
 fn a_refused_generation_is_not_live_but_the_one_before_may_be() {
     let written = written(3, vec![finding("IST0106", Severity::Error, "is wrong")]);
     let live = live(2, &[]);
-    let mut known = Known { written: &written, found: None, live: Some(&live), is_overdue: false };
+    let mut known = Known {
+        written: &written,
+        found: None,
+        live: Some(&live),
+        is_overdue: false,
+        without_effect: None,
+    };
     let refused = "generation 3 is refused; live on 5 of 5 proxies at generation 2";
     check(
         &known,
@@ -115,6 +133,7 @@ fn errors_unresolve_and_warnings_are_only_told() {
         found: Some(found),
         live: Some(&live),
         is_overdue: false,
+        without_effect: None,
     };
     check(
         &known(&found),
@@ -137,4 +156,18 @@ fn errors_unresolve_and_warnings_are_only_told() {
         .collect();
     assert_eq!(codes, ["SRN0401", "IST0101"]);
     assert_eq!(messages[0]["level"], "WARNING");
+}
+
+#[test]
+fn an_object_without_effect_is_not_accepted_and_says_nothing_about_where_it_decides() {
+    let (written, live) = (written(1, Vec::new()), live(1, &[]));
+    let without_effect = Some("nobody enforces it");
+    let known = Known {
+        written: &written,
+        found: None,
+        live: Some(&live),
+        is_overdue: false,
+        without_effect,
+    };
+    check(&known, &["Accepted False NotEnforced: nobody enforces it"]);
 }
