@@ -31,7 +31,7 @@ use desired::Known;
 use queue::{For, Queue};
 
 /// Statuses that are written at the same time.
-const WRITES: usize = 8;
+const WRITES: usize = 4;
 /// Objects that are looked at in one turn of the loop.
 const LOOKS: usize = 256;
 /// The pause after a write that failed.

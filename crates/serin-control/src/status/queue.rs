@@ -2,6 +2,7 @@
 //!
 //! An object is looked at when it has changed, and again when what it waits for has happened, or when it has waited for too long.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -31,8 +32,8 @@ pub(super) struct Queue {
 impl Queue {
     /// The object has changed.
     pub(super) fn add(&mut self, key: Key, now: Instant) {
-        let since = self.remove(&key).unwrap_or(now);
-        self.due.insert(key, since.min(now));
+        self.remove(&key);
+        self.due.insert(key, now);
     }
 
     /// The object is to be looked at later.
@@ -68,7 +69,8 @@ impl Queue {
         self.due.append(&mut waiting);
     }
 
-    /// Up to `count` objects that can be looked at now, each with the time since which it has changed.
+    /// Up to `count` objects that can be looked at now, each with the time since which it has changed. What has changed last comes first:
+    /// somebody may be waiting for it, while much else is written after a start.
     pub(super) fn ready(
         &mut self,
         now: Instant,
@@ -81,7 +83,9 @@ impl Queue {
             self.happened(For::Analysis);
         }
         let ready = self.due.iter().filter(|(key, since)| **since <= now && !is_busy(key));
-        ready.take(count).map(|(key, since)| (key.clone(), *since)).collect()
+        let mut ready: Vec<_> = ready.collect();
+        ready.sort_by_key(|(_, since)| Reverse(**since));
+        ready.into_iter().take(count).map(|(key, since)| (key.clone(), *since)).collect()
     }
 
     /// When there is something to look at though nothing has happened.
@@ -127,6 +131,19 @@ mod tests {
             queue.remove(&key(name));
         }
         assert!(ready(&mut queue, now).is_empty() && queue.wake(now).is_none());
+    }
+
+    #[test]
+    fn what_has_changed_last_comes_first() {
+        let now = Instant::now();
+        let mut queue = Queue::default();
+        queue.add(key("a"), now);
+        queue.add(key("b"), now + Duration::from_secs(1));
+        assert_eq!(ready(&mut queue, now + Duration::from_secs(2)), ["b", "a"]);
+        // One that waits for long has not changed since.
+        queue.wait(&key("b"), For::Proxies, Duration::ZERO);
+        queue.add(key("b"), now + Duration::from_secs(3));
+        assert_eq!(ready(&mut queue, now + Duration::from_secs(4)), ["b", "a"]);
     }
 
     #[test]
