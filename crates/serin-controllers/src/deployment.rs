@@ -159,3 +159,6 @@ async fn create(
     }
     Err(problem)
 }
+
+#[cfg(test)]
+mod tests;

@@ -169,3 +169,6 @@ pub(crate) fn service_of(slice: &EndpointSlice) -> Option<Key> {
     let service = slice.labels().get(SERVICE_NAME)?;
     Some(Key::new(slice.namespace().unwrap_or_default(), service.clone()))
 }
+
+#[cfg(test)]
+mod tests;

@@ -380,3 +380,6 @@ impl<K: Object> Known<K> {
 fn version<K: Object>(object: &K) -> u64 {
     object.meta().resource_version.as_deref().and_then(|it| it.parse().ok()).unwrap_or(0)
 }
+
+#[cfg(test)]
+mod tests;

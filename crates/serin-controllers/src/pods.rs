@@ -163,3 +163,6 @@ pub(crate) fn per_node<P: AsRef<Pod>>(pods: &[P]) -> HashMap<String, usize> {
 fn deletion_cost(pod: &Pod) -> i32 {
     pod.annotations().get(DELETION_COST).and_then(|cost| cost.parse().ok()).unwrap_or(0)
 }
+
+#[cfg(test)]
+mod tests;
