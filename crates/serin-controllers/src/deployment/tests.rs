@@ -166,7 +166,8 @@ fn recreate_waits_for_the_end_of_the_last_old_pod() {
         let pod = json!({"metadata": {"ownerReferences": [owner]}, "status": {"phase": phase}});
         Arc::new(serde_json::from_value(pod).unwrap())
     };
-    let planned = |phase| writes(&plan(&recreate, &[old.clone()], &[pod(phase)], now()));
+    let planned =
+        |phase| writes(&plan(&recreate, std::slice::from_ref(&old), &[pod(phase)], now()));
     assert_eq!(planned("Running"), Vec::<String>::new());
     assert_eq!(planned("Failed"), ["create 2"]);
     check(&recreate, &[old], &["create 2"]);
