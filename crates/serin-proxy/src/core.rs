@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +20,7 @@ use crate::observe::CoreStats;
 use crate::settings::Settings;
 use crate::snapshot::Snapshot;
 use crate::telemetry::{Counters, Seen};
+use crate::under_way::UnderWay;
 use crate::worker::Worker;
 
 /// How often idle connections and ejected endpoints are looked at.
@@ -38,6 +40,8 @@ pub(crate) enum Command {
     Stats { key: Arc<str>, answer: oneshot::Sender<CoreStats> },
     /// Tell what went where.
     Traffic { answer: oneshot::Sender<Vec<Traffic>> },
+    /// Tell when nothing is under way to a pod any more.
+    WhenOver { address: IpAddr, done: oneshot::Sender<()> },
     /// Tell the latest requests.
     Sample { answer: oneshot::Sender<Vec<Seen>> },
 }
@@ -60,6 +64,8 @@ pub(crate) struct Core {
     pub(crate) scratch: RefCell<Scratch>,
     pub(crate) random: RefCell<Random>,
     pub(crate) counters: Rc<Counters>,
+    /// Tries that are under way to pods.
+    pub(crate) under_way: Rc<UnderWay>,
     /// Leave to handshake.
     pub(crate) handshakes: Semaphore,
     connections: Cell<usize>,
@@ -79,6 +85,7 @@ impl Core {
             buffers: BufferPool::default(),
             scratch: RefCell::default(),
             random: RefCell::new(rand::make_rng()),
+            under_way: Rc::default(),
             connections: Cell::new(0),
             idle: Notify::new(),
         }
@@ -130,7 +137,7 @@ pub(crate) async fn run(
 ) {
     let core = Rc::new(Core::new(settings, clock));
     let workers = Workers::default();
-    let sweeper = spawn_local(sweep(Rc::clone(&workers)));
+    let sweeper = spawn_local(sweep(Rc::clone(&core), Rc::clone(&workers)));
     let mut seats = Seats { core: Rc::clone(&core), workers, listeners: HashMap::new() };
     while let Some(command) = commands.recv().await {
         match command {
@@ -150,6 +157,7 @@ pub(crate) async fn run(
             Command::Traffic { answer } => {
                 let _ = answer.send(Traffic::of_core(&core.counters.metrics.borrow()));
             }
+            Command::WhenOver { address, done } => core.under_way.tell_when_over(address, done),
             Command::Sample { answer } => {
                 let _ = answer.send(core.counters.sampled());
             }
@@ -168,13 +176,14 @@ pub(crate) async fn run(
 }
 
 /// Work that comes round whether or not there is traffic.
-async fn sweep(workers: Workers) {
+async fn sweep(core: Rc<Core>, workers: Workers) {
     loop {
         tokio::time::sleep(SWEEP).await;
         for worker in workers.borrow().values() {
             worker.upstreams.sweep(worker.clock.now());
             worker.telemetry.flush();
         }
+        core.under_way.tidy();
     }
 }
 

@@ -43,6 +43,7 @@ mod sniff;
 mod tcp;
 mod telemetry;
 mod tls;
+mod under_way;
 mod upstream;
 mod websocket;
 mod worker;

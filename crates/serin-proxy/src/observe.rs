@@ -1,7 +1,7 @@
 //! Looking at a proxy that runs, from any thread: every core is asked and answers between two events of its loop.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serin_routing::Model;
@@ -118,6 +118,12 @@ impl Observer {
     /// What went from whom to whom so far, in the order of both. Cheap enough to be asked for every second.
     pub async fn traffic(&self) -> Vec<Traffic> {
         Traffic::sum(self.ask(|answer| Command::Traffic { answer }).await)
+    }
+
+    /// Waits until nothing is under way to a pod: no request that has chosen it. Once all cores have acknowledged that it has left,
+    /// none is added. Connections of bytes, which may be idle for ever, are not waited for once they are open.
+    pub async fn until_over(&self, address: IpAddr) {
+        self.ask(|done| Command::WhenOver { address, done }).await;
     }
 
     /// A sample of requests, the latest last.

@@ -27,6 +27,7 @@ use crate::core::{Core, Random};
 use crate::observe::{ClusterStats, EndpointStats};
 use crate::request::Request;
 use crate::snapshot::{SharedCluster, Snapshot};
+use crate::under_way::Visitor;
 use crate::worker::Worker;
 
 pub(crate) use call::{Answer, Connection, UpstreamError};
@@ -75,8 +76,10 @@ pub(crate) struct Target {
     pub(crate) address: EndpointAddress,
     /// Whether it takes mesh TLS.
     tls: EndpointTls,
-    /// It is in one of this process's networks.
+    /// It is in one of this process's networks, and its workload is known.
     is_here: bool,
+    /// It is under way.
+    _visitor: Option<Visitor>,
     /// What it counts as.
     pub(crate) destination: DestinationId,
 }
@@ -145,7 +148,7 @@ struct Place<'p> {
 impl Upstreams {
     /// None, for a workload of which nothing is known yet.
     pub(crate) fn new(core: &Core) -> Self {
-        let naming = Naming::new(&core.counters, &core.settings, &Workload::default());
+        let naming = Naming::new(core, &Workload::default());
         Self { clusters: RefCell::default(), naming: RefCell::new(naming) }
     }
 
@@ -182,8 +185,7 @@ impl Upstreams {
     pub(crate) fn update(&self, before: &Snapshot, snapshot: &Snapshot, core: &Core) {
         let is_renamed = before.workload != snapshot.workload;
         if is_renamed {
-            *self.naming.borrow_mut() =
-                Naming::new(&core.counters, &core.settings, &snapshot.workload);
+            *self.naming.borrow_mut() = Naming::new(core, &snapshot.workload);
         } else if Arc::ptr_eq(&before.clusters, &snapshot.clusters) {
             return;
         }
@@ -307,14 +309,15 @@ impl Upstream {
             Choice::NoHealthyEndpoint => return None,
             Choice::Endpoint { id, index } => {
                 let endpoint = state.endpoints().endpoint(index)?;
-                let known = self.labels.of_endpoint(cluster, endpoint);
+                let (destination, visitor) = self.labels.of_endpoint(cluster, endpoint);
                 attempts.record(id);
                 Target {
                     id: Some(id),
                     address: endpoint.address.clone(),
                     tls: endpoint.tls,
-                    is_here: known.is_here,
-                    destination: known.destination,
+                    is_here: visitor.is_some(),
+                    _visitor: visitor,
+                    destination,
                 }
             }
             Choice::OriginalDestination => self.as_meant(meant?),
@@ -327,11 +330,13 @@ impl Upstream {
     fn as_meant(&self, meant: SocketAddr) -> Target {
         let cluster = &self.shared.cluster;
         let port = cluster.port_override.unwrap_or(meant.port());
+        let address = EndpointAddress::Socket(meant.ip().to_canonical(), port);
         Target {
             id: None,
-            address: EndpointAddress::Socket(meant.ip().to_canonical(), port),
             tls: EndpointTls::Plain,
             is_here: false,
+            _visitor: self.labels.visit(&address),
+            address,
             destination: self.labels.of_cluster(cluster),
         }
     }

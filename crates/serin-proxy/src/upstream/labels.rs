@@ -9,9 +9,10 @@ use serin_routing::TextHash;
 use serin_routing::model::{Cluster, Endpoint, EndpointAddress, EndpointTls, WorkloadIdentity};
 use serin_telemetry::{Destination, DestinationId, Workload};
 
+use crate::core::Core;
 use crate::network::Networks;
-use crate::settings::Settings;
 use crate::telemetry::Counters as CoreCounters;
+use crate::under_way::{UnderWay, Visitor, Visitors};
 
 /// Counters of a cluster, whatever its version.
 #[derive(Default)]
@@ -25,6 +26,7 @@ pub(super) struct Counters {
 /// What endpoints are to a workload: their names in metrics, and whether they are in networks of this process.
 pub(super) struct Naming {
     counters: Rc<CoreCounters>,
+    under_way: Rc<UnderWay>,
     cluster_id: Arc<str>,
     networks: Option<Arc<dyn Networks>>,
     /// The domain of the workload's own identity, which pods of the mesh have in common; `None` if it is not in the mesh.
@@ -32,23 +34,22 @@ pub(super) struct Naming {
 }
 
 impl Naming {
-    pub(super) fn new(
-        counters: &Rc<CoreCounters>,
-        settings: &Settings,
-        workload: &Workload,
-    ) -> Rc<Self> {
+    pub(super) fn new(core: &Core, workload: &Workload) -> Rc<Self> {
+        let settings = &core.settings;
         Rc::new(Self {
-            counters: Rc::clone(counters),
+            counters: Rc::clone(&core.counters),
+            under_way: Rc::clone(&core.under_way),
             cluster_id: Arc::clone(&settings.cluster_id),
             networks: settings.networks.clone(),
             trust_domain: workload.trust_domain().map(Arc::from),
         })
     }
 
-    /// Whether an address is in one of this process's networks.
-    pub(super) fn is_here(&self, address: &EndpointAddress) -> bool {
-        let EndpointAddress::Socket(ip, _) = address else { return false };
-        self.networks.as_ref().is_some_and(|networks| networks.owns(*ip))
+    /// What is under way to an address in one of this process's networks; `None` if it is in none of them.
+    fn visitors(&self, address: &EndpointAddress) -> Option<Rc<Visitors>> {
+        let EndpointAddress::Socket(ip, _) = address else { return None };
+        let owns = self.networks.as_ref().is_some_and(|networks| networks.owns(*ip));
+        owns.then(|| self.under_way.to(*ip))
     }
 
     fn destination(&self, cluster: &Cluster, endpoint: Option<(&Endpoint, bool)>) -> DestinationId {
@@ -74,11 +75,16 @@ pub(super) struct Labels {
 }
 
 /// What is known of an endpoint.
-#[derive(Clone, Copy)]
-pub(super) struct Known {
-    pub(super) destination: DestinationId,
-    /// It is in one of this process's networks.
-    pub(super) is_here: bool,
+struct Known {
+    destination: DestinationId,
+    /// Those under way to it, if it is in one of this process's networks.
+    visitors: Option<Rc<Visitors>>,
+}
+
+impl Known {
+    fn visit(&self) -> (DestinationId, Option<Visitor>) {
+        (self.destination, self.visitors.as_ref().map(Visitor::new))
+    }
 }
 
 impl Labels {
@@ -96,17 +102,27 @@ impl Labels {
         id
     }
 
-    /// Requests to an endpoint.
-    pub(super) fn of_endpoint(&self, cluster: &Cluster, endpoint: &Endpoint) -> Known {
+    /// A request to an endpoint; with what says that it is under way if that is in one of this process's networks.
+    pub(super) fn of_endpoint(
+        &self,
+        cluster: &Cluster,
+        endpoint: &Endpoint,
+    ) -> (DestinationId, Option<Visitor>) {
         let identity = &endpoint.identity;
         let key = Arc::as_ptr(identity).addr();
         if let Some((_, known)) = self.endpoints.borrow().get(&key) {
-            return *known;
+            return known.visit();
         }
-        let is_here = self.naming.is_here(&endpoint.address);
-        let destination = self.naming.destination(cluster, Some((endpoint, is_here)));
-        let known = Known { destination, is_here };
+        let visitors = self.naming.visitors(&endpoint.address);
+        let destination = self.naming.destination(cluster, Some((endpoint, visitors.is_some())));
+        let known = Known { destination, visitors };
+        let visit = known.visit();
         self.endpoints.borrow_mut().insert(key, (Arc::clone(identity), known));
-        known
+        visit
+    }
+
+    /// Something under way to an address that a client meant.
+    pub(super) fn visit(&self, address: &EndpointAddress) -> Option<Visitor> {
+        self.naming.visitors(address).as_ref().map(Visitor::new)
     }
 }

@@ -117,3 +117,36 @@ fn pods_come_and_go_and_no_request_is_lost() {
     let received: u64 = node.traffic().iter().map(|it| it.received.requests).sum();
     assert_eq!((sent, received), (answered, answered));
 }
+
+#[test]
+fn a_pod_that_has_left_is_over_when_its_last_request_is() {
+    let mut node = Node::start();
+    let (Some(client), Some(server)) = (node.pod("10.244.21.1"), node.pod("10.244.21.2")) else {
+        return;
+    };
+    let listener = server.listen(9080);
+    node.publish(&client, model(&[endpoint(&server, "v1")]));
+    let observer = node.proxy.observer();
+    // Nothing has ever gone there.
+    node.runtime.block_on(observer.until_over(server.address));
+    let mut caller = client.connect("10.96.0.7:80").unwrap();
+    caller.write_all(b"GET / HTTP/1.1\r\nHost: reviews\r\n\r\n").unwrap();
+    let (mut called, _) = listener.accept().unwrap();
+    next_request(&mut called, &mut Vec::new()).unwrap();
+    node.publish(&client, model(&[]));
+    let mut over = std::pin::pin!(observer.until_over(server.address));
+    let is_over = node.runtime.block_on(async {
+        tokio::select! {
+            biased;
+            () = &mut over => true,
+            // The cores have answered what was asked after it.
+            _ = observer.stats() => false,
+        }
+    });
+    assert!(!is_over, "its request is under way");
+    called.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").unwrap();
+    node.runtime.block_on(over);
+    // The connection is not kept for a pod that has left.
+    called.set_read_timeout(Some(PATIENCE)).unwrap();
+    assert_eq!(called.read(&mut [0]).unwrap(), 0);
+}
