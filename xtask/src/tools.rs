@@ -14,6 +14,7 @@ use crate::workspace::Workspace;
 
 /// Programs by name, each with the Debian package that has it.
 const PROGRAMS: &[(&str, &str)] = &[
+    ("chromium", "chromium"),
     ("curl", "curl"),
     ("h2load", "nghttp2-client"),
     ("haproxy", "haproxy"),

@@ -41,12 +41,12 @@ enum Name {
     Versioned(&'static str),
 }
 
-/// The arguments of `serin` with which it stands in for an image: `["sample", "reviews", "--version", "v2"]` for any
+/// The arguments of `serin` with which it stands in for an image: `["sample", "reviews", "--version", "v2", …]` for any
 /// `examples-bookinfo-reviews-v2`, whatever its registry, tag and digest. `None` for images that nothing stands in for.
 ///
 /// ```
 /// let arguments = serin_samples::stand_in("docker.io/library/nginx:1.16.1").unwrap_or_default();
-/// assert_eq!(arguments, ["sample", "web", "--version", "1.16.1"]);
+/// assert_eq!(arguments[..4], ["sample", "web", "--version", "1.16.1"]);
 /// ```
 pub fn stand_in(image: &str) -> Option<Vec<String>> {
     let (whole, tag) = split(image);
@@ -74,6 +74,10 @@ pub fn stand_in(image: &str) -> Option<Vec<String>> {
             arguments.extend(pair.first().map(|flag| (*flag).to_owned()));
             arguments.push(value.to_owned());
         }
+    }
+    // A pod is reached from outside its own loopback.
+    if sample != "sleep" {
+        arguments.extend(["--address", "0.0.0.0"].map(str::to_owned));
     }
     Some(arguments)
 }
@@ -105,7 +109,9 @@ mod tests {
     #[test]
     fn images_of_the_documents_and_of_istio_have_a_stand_in() {
         let check = |image: &str, expect: &str| {
-            assert_eq!(stand_in(image).unwrap_or_default().join(" "), expect, "{image}");
+            let arguments = stand_in(image).unwrap_or_default().join(" ");
+            assert_eq!(arguments.replace(" --address 0.0.0.0", ""), expect, "{image}");
+            assert_eq!(arguments != expect, expect != "sample sleep", "servers listen for all");
         };
         check("docker.io/istio/examples-bookinfo-reviews-v2:1.16.2", "sample reviews --version v2");
         check(

@@ -3,6 +3,7 @@
 //! A connection for each call, because where nothing but a Service stands between, connections are what is balanced: calls over one
 //! that is kept would all reach the same pod.
 
+use std::io::Write;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -77,7 +78,12 @@ impl Upstream {
     pub(crate) async fn get(&self, path: &str, headers: HeaderMap) -> Result<Answer, CallError> {
         let call = self.exchange(path, headers);
         let late = |_| CallError::TimedOut(self.authority(), self.timeout);
-        tokio::time::timeout(self.timeout, call).await.map_err(late)?
+        let answer = tokio::time::timeout(self.timeout, call).await.map_err(late).flatten();
+        if let Err(error) = &answer {
+            // What a client is told is less. Nobody may be reading the log.
+            let _ = writeln!(std::io::stderr(), "{error}");
+        }
+        answer
     }
 
     async fn exchange(&self, path: &str, headers: HeaderMap) -> Result<Answer, CallError> {

@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 
 use super::*;
-use crate::body::{Sink, Source};
+use crate::body::{Http2Source, Sink, Source};
 use crate::response::remove_hop_by_hop;
 
 /// What input is put together from: so that much of it is nearly a request.
@@ -63,6 +63,58 @@ const FRAGMENTS: [&[u8]; 48] = [
     b"Expect: 100-continue\r\n",
 ];
 
+/// The same for HTTP/2: fields, and what a request begins with.
+const FIELDS: [(&str, &str); 30] = [
+    ("x", "y"),
+    ("host", "a.example"),
+    ("host", "b.example"),
+    ("content-length", "3"),
+    ("content-length", "10"),
+    ("content-length", "0"),
+    ("content-length", "+3"),
+    ("content-length", "3, 3"),
+    ("content-length", ""),
+    ("content-length ", "3"),
+    ("transfer-encoding", "chunked"),
+    ("te", "trailers"),
+    ("te", "gzip"),
+    ("connection", "close"),
+    ("connection", "content-length"),
+    ("proxy-connection", "close"),
+    ("keep-alive", "1"),
+    ("upgrade", "h2c"),
+    ("expect", "100-continue"),
+    ("trailer", "x"),
+    ("cookie", "a=1"),
+    ("cookie", "b=2"),
+    ("x", "a\r\nhost: b.example"),
+    ("x", "a\0b"),
+    ("x\r\ny", "z"),
+    ("X", "upper"),
+    ("x y", "z"),
+    ("x:", "y"),
+    (":path", "/second"),
+    (":authority", "b.example"),
+];
+const METHODS: [&str; 8] =
+    ["GET", "POST", "HEAD", "OPTIONS", "CONNECT", "get", "", "GET / HTTP/1.1\r\nx: y\r\n\r\n"];
+const PATHS: [&str; 9] = [
+    "/",
+    "/a/../b",
+    "/a b",
+    "/ HTTP/1.1\r\nhost: b.example\r\n\r\n",
+    "*",
+    "",
+    "http://b.example/x",
+    "/x?y#z",
+    "//x",
+];
+const AUTHORITIES: [&str; 7] =
+    ["a.example", "a.example:80", "u@a.example", "a b", "", "a.example\r\nx: y", "[::1]"];
+
+/// The path of a request that comes after those of interest.
+const NEXT: &str = "/next";
+
 /// A request as it was decided on: its head, and its body without framing.
 #[derive(Debug, PartialEq, Eq)]
 struct Decided {
@@ -93,18 +145,16 @@ async fn pass_on(input: &[u8]) -> Vec<(Decided, Vec<u8>)> {
         }
         buffer.consume(head.length());
         remove_hop_by_hop(&mut request.headers);
-        let Some(pair) = send(&request, Http1Source::new(&io, &mut buffer, framing)).await else {
-            return passed;
-        };
+        let source = Source::Http1(Http1Source::new(&io, &mut buffer, framing));
+        let Some(pair) = send(&request, source).await else { return passed };
         passed.push(pair);
     }
 }
 
 /// What goes upstream for a request; `None` if its body breaks off.
-async fn send(request: &Request, source: Http1Source<'_>) -> Option<(Decided, Vec<u8>)> {
+async fn send(request: &Request, mut source: Source<'_>) -> Option<(Decided, Vec<u8>)> {
     let (mut upstream, proxy) = UnixStream::pair().unwrap();
     let io = Io::new(Stream::Unix(proxy));
-    let mut source = Source::Http1(source);
     let framing = framing(request, source.is_empty());
     let mut sink = Sink::Http1(Http1Sink::new(&io, request_head(request, framing), framing));
     let mut body = Vec::new();
@@ -121,6 +171,73 @@ async fn send(request: &Request, source: Http1Source<'_>) -> Option<(Decided, Ve
     let (method, target) = (request.method_text().to_vec(), request.target_text().to_vec());
     let host = request.authority_text().to_vec();
     Some((Decided { method, target, host, body }, wire))
+}
+
+/// The same for a request in HTTP/2; `None` if it is refused.
+async fn pass_on_http2(input: &[u8]) -> Option<(Decided, Vec<u8>)> {
+    let (mut client, server) = tokio::io::duplex(64 * 1024);
+    client.write_all(input).await.unwrap();
+    let mut connection = h2::server::handshake(server).await.ok()?;
+    let (parts, body) = connection.accept().await?.ok()?.0.into_parts();
+    if parts.uri.path() == NEXT {
+        return None;
+    }
+    let mut request = Request::default();
+    request.read_http2(&parts, body.is_end_stream(), Limits::default()).ok()?;
+    if request.upgrade != Upgrade::None {
+        return None;
+    }
+    remove_hop_by_hop(&mut request.headers);
+    tokio::select! {
+        biased;
+        passed = send(&request, Source::Http2(Http2Source::new(body))) => passed,
+        // The body's bytes come by the connection, which goes on until it fails.
+        () = async { while let Some(Ok(_)) = connection.accept().await {} } => None,
+    }
+}
+
+/// A frame of HTTP/2.
+fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    let mut frame = vec![length[1], length[2], length[3], kind, flags, 0, 0, 0, stream];
+    frame.extend_from_slice(payload);
+    frame
+}
+
+/// Fields as they are, without looking at them as a library's client would (RFC 7541 §6.2.2).
+fn block<'f>(fields: impl IntoIterator<Item = (&'f str, &'f str)>) -> Vec<u8> {
+    let mut block = Vec::new();
+    for (name, value) in fields {
+        block.push(0);
+        for text in [name, value] {
+            block.push(u8::try_from(text.len()).unwrap());
+            block.extend_from_slice(text.as_bytes());
+        }
+    }
+    block
+}
+
+/// A connection with one request, of a client that knows no rules, and another behind it that shows when the first was refused.
+fn http2_request(head: [&str; 3], fields: &[u8], body: &[u8], trailers: &[u8]) -> Vec<u8> {
+    let pick = |choice: &u8| FIELDS[usize::from(*choice) % FIELDS.len()];
+    let names = [":method", ":path", ":authority", ":scheme"];
+    let pseudo = names.into_iter().zip(head.into_iter().chain(["http"]));
+    let head = block(pseudo.chain(fields.iter().take(6).map(pick)));
+    let mut input = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+    input.extend(frame(4, 0, 0, b""));
+    let is_end = body.is_empty() && trailers.is_empty();
+    input.extend(frame(1, 4 | u8::from(is_end), 1, &head));
+    for (index, choice) in body.iter().enumerate() {
+        let is_last = trailers.is_empty() && index + 1 == body.len();
+        let piece = FRAGMENTS[usize::from(*choice) % FRAGMENTS.len()];
+        input.extend(frame(0, u8::from(is_last), 1, piece));
+    }
+    if !trailers.is_empty() {
+        input.extend(frame(1, 5, 1, &block(trailers.iter().take(4).map(pick))));
+    }
+    let next = names.into_iter().zip(["GET", NEXT, "a.example", "http"]);
+    input.extend(frame(1, 5, 3, &block(next)));
+    input
 }
 
 /// Reads one request as a trusting server does; and what is left over.
@@ -175,11 +292,15 @@ fn read_chunks(rest: &mut &[u8]) -> Vec<u8> {
 fn check(input: &[u8]) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
     for (decided, wire) in runtime.block_on(pass_on(input)) {
-        let (read, rest) = read_as_server(&wire);
-        let text = String::from_utf8_lossy(&wire);
-        assert_eq!(read, decided, "{text}");
-        assert!(rest.is_empty(), "{:?} is left over of {text}", String::from_utf8_lossy(&rest));
+        check_wire(&decided, &wire);
     }
+}
+
+fn check_wire(decided: &Decided, wire: &[u8]) {
+    let (read, rest) = read_as_server(wire);
+    let text = String::from_utf8_lossy(wire);
+    assert_eq!(read, *decided, "{text}");
+    assert!(rest.is_empty(), "{:?} is left over of {text}", String::from_utf8_lossy(&rest));
 }
 
 #[test]
@@ -201,6 +322,41 @@ fn an_upstream_reads_what_was_decided_on_of_requests_with_any_fields() {
         body.iter().for_each(|choice| input.extend_from_slice(fragment(choice)));
         check(&input);
     });
+}
+
+#[test]
+fn an_upstream_reads_what_was_decided_on_of_requests_in_http2() {
+    type Choices = ((u8, u8, u8), Vec<u8>, Vec<u8>, Vec<u8>);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
+    bolero::check!().with_type::<Choices>().for_each(|((method, path, host), rest, body, last)| {
+        // Most requests begin well, or little would be seen of the rest.
+        let usual = |choice: &u8, all: &[&'static str]| match choice {
+            choice if choice % 2 == 0 => all[0],
+            choice => all[usize::from(choice / 2) % all.len()],
+        };
+        let head = [usual(method, &METHODS), usual(path, &PATHS), usual(host, &AUTHORITIES)];
+        let body = &body[..body.len().min(16)];
+        let input = http2_request(head, rest, body, last);
+        if let Some((decided, wire)) = runtime.block_on(pass_on_http2(&input)) {
+            check_wire(&decided, &wire);
+        }
+    });
+}
+
+#[test]
+fn requests_in_http2_of_these_tests_reach_the_upstream() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
+    let pass = |head, fields: &[u8], body: &[u8], trailers: &[u8]| {
+        let input = http2_request(head, fields, body, trailers);
+        runtime.block_on(pass_on_http2(&input)).map(|(decided, _)| decided)
+    };
+    let abc = u8::try_from(FRAGMENTS.iter().position(|it| it == b"abc").unwrap()).unwrap();
+    let head = ["POST", "/a/../b", "a.example"];
+    let whole = pass(head, &[0, 3], &[abc], &[0]).unwrap();
+    assert_eq!((&whole.target[..], &whole.body[..]), (&b"/b"[..], &b"abc"[..]));
+    assert_eq!(pass(head, &[4], &[abc], &[]), None, "three bytes are not ten");
+    assert_eq!(pass(head, &[10], &[abc], &[]), None, "there are no chunks in HTTP/2");
+    assert!(pass(["GET", "/", "a.example"], &[], &[], &[]).is_some());
 }
 
 #[test]
