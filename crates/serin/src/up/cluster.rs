@@ -15,7 +15,7 @@ use serin_apiserver::{ApiServer, Listener, User, remove_kubeconfig, write_kubeco
 use serin_control::Control;
 use serin_node::Node;
 use serin_operator::Operator;
-use serin_proxy::Proxy;
+use serin_proxy::{Observer, Proxy};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
@@ -138,10 +138,11 @@ impl Cluster {
         let fleet = Fleet::new(proxy, Arc::clone(&networks) as _, ports(args));
         let settings = control_settings(args, api);
         serin_control::bootstrap(&client, &settings).await?;
-        let traffic = Arc::new(Counted::new(fleet.observer()));
+        let observer = fleet.observer();
+        let traffic = Arc::new(Counted::new(observer.clone()));
         let control = Arc::new(Control::start(client.clone(), fleet, settings));
         traffic.set_control(Arc::clone(&control));
-        let node = Node::start(node_settings(args, place, &client, &control)?).await?;
+        let node = Node::start(node_settings(args, place, &client, (&control, observer))?).await?;
         networks.set(node.clone());
         let controllers = serin_controllers::run(
             client.clone(),
@@ -199,7 +200,7 @@ fn node_settings(
     args: &UpArgs,
     place: &Place,
     client: &kube::Client,
-    control: &Arc<Control>,
+    (control, observer): (&Arc<Control>, Observer),
 ) -> anyhow::Result<serin_node::Settings> {
     let program = std::env::current_exe().context("cannot find this program")?;
     let mut settings = serin_node::Settings::new(place.join("node"), client.clone(), program);
@@ -209,13 +210,15 @@ fn node_settings(
     settings.drain_limit = DRAIN;
     let control = Arc::clone(control);
     settings.before_stop = Some(Arc::new(move |leaving| {
-        let control = Arc::clone(&control);
+        let (control, observer) = (Arc::clone(&control), observer.clone());
         Box::pin(async move {
             let Some(address) = leaving.address else { return };
             if let Err(error) = control.await_removed(address, DRAIN).await {
                 let (namespace, name) = (leaving.namespace, leaving.name);
                 tracing::warn!(namespace, name, %error, "the pod is stopped though requests may come");
             }
+            // Nothing is added to what is under way; the pod's own drain limit is for what takes long.
+            observer.until_over(address).await;
         })
     }));
     Ok(settings)
