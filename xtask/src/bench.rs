@@ -18,6 +18,7 @@ use crate::{instructions, tools};
 /// The benchmarks, with the packages and bench targets that they are made of.
 const BENCHES: &[(&str, &[(&str, &str)])] = &[
     (instructions::BENCH, &[("serin-proxy", "instructions")]),
+    ("apiserver", &[("serin", "apiserver")]),
     ("proxy", &[("serin", "proxy")]),
     ("routing", &[("serin-routing", "routing"), ("serin-translate", "change")]),
     ("verdict", &[("serin-rollout", "verdict")]),

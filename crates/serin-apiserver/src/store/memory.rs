@@ -159,6 +159,10 @@ impl Memory {
         if revision < collection.forgotten {
             return Err(TooOld { oldest: collection.forgotten });
         }
+        // Most lists that continue find nothing changed since they began.
+        if collection.window.back().is_none_or(|event| event.revision <= revision) {
+            return Ok(self.range(resource, prefix, after));
+        }
         let mut objects: BTreeMap<Arc<str>, Object> =
             self.range(resource, prefix, after).into_iter().collect();
         for event in collection.window.iter().rev().take_while(|event| event.revision > revision) {

@@ -1,5 +1,7 @@
 //! Objects and lists of them.
 
+use std::sync::Arc;
+
 use http::{Response, StatusCode};
 use serde_json::Value;
 use serin_objects::{Status, scale};
@@ -34,7 +36,7 @@ pub(super) fn list(server: &ApiServer, call: &Call) -> Result<Response<Body>, St
     let total = candidates.len();
     let mut objects: Vec<Object> = Vec::new();
     let mut more = None;
-    let mut last = String::new();
+    let mut last: Arc<str> = Arc::default();
     for (name, object) in candidates {
         let value: Value;
         if !everything {
@@ -44,7 +46,7 @@ pub(super) fn list(server: &ApiServer, call: &Call) -> Result<Response<Body>, St
             }
         }
         if limit > 0 && objects.len() == limit {
-            more = Some(Continuation { revision, after: last }.token());
+            more = Some(Continuation { revision, after: last.to_string() }.token());
             break;
         }
         last = name;
@@ -54,13 +56,13 @@ pub(super) fn list(server: &ApiServer, call: &Call) -> Result<Response<Body>, St
     Ok(answer::list(call, objects, &ListMeta { revision, more, remaining }))
 }
 
+/// Objects with their names.
+type Found = Vec<(Arc<str>, Object)>;
+
 /// The objects in the place of the request, after where the page before ended, and the revision of the state they show.
-fn candidates(server: &ApiServer, call: &Call) -> Result<(Vec<(String, Object)>, u64), Status> {
+fn candidates(server: &ApiServer, call: &Call) -> Result<(Found, u64), Status> {
     let store = &server.inner.store;
     let (storage, prefix) = (call.storage(), prefix(&call.namespace));
-    let owned = |found: Vec<(std::sync::Arc<str>, Object)>| {
-        found.into_iter().map(|(name, object)| (name.to_string(), object)).collect()
-    };
     let exact = match call.query.text("resourceVersionMatch") {
         Some("Exact") => call.query.number("resourceVersion")?,
         _ => None,
@@ -73,7 +75,7 @@ fn candidates(server: &ApiServer, call: &Call) -> Result<(Vec<(String, Object)>,
         (None, Some(revision)) => (revision.unsigned_abs(), None),
         (None, None) => {
             let (found, revision) = store.list(&storage, &prefix, None);
-            return Ok((owned(found), revision));
+            return Ok((found, revision));
         }
     };
     let found = store.list_at(&storage, &prefix, after.as_deref(), revision).map_err(|_| {
@@ -82,7 +84,7 @@ fn candidates(server: &ApiServer, call: &Call) -> Result<(Vec<(String, Object)>,
              without the continue parameter.",
         )
     })?;
-    Ok((owned(found), revision))
+    Ok((found, revision))
 }
 
 /// How the names of objects in a namespace begin; empty for all.

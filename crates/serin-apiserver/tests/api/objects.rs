@@ -170,3 +170,29 @@ async fn requests_are_recorded_without_what_they_carry() {
     assert_eq!((&made["verb"], &made["responseStatus"]["code"]), (&json!("create"), &json!(201)));
     assert!(events.iter().any(|it| it["responseStatus"]["code"] == 401));
 }
+
+#[tokio::test]
+async fn pages_show_one_state_whatever_happens_between_them() {
+    let client = start(Settings::default()).await;
+    let maps = "/api/v1/namespaces/default/configmaps";
+    for name in ["a", "b", "c", "d"] {
+        client.post(maps, json!({"metadata": {"name": name}})).await;
+    }
+    for changes in [false, true] {
+        let first = client.get(&format!("{maps}?limit=2")).await.body;
+        let more = first["metadata"]["continue"].as_str().unwrap().to_owned();
+        assert_eq!(first["metadata"]["remainingItemCount"], 3);
+        if changes {
+            client.delete(&format!("{maps}/d")).await;
+            client.post(maps, json!({"metadata": {"name": "e"}})).await;
+        }
+        let rest = client.get(&format!("{maps}?limit=9&continue={more}")).await.body;
+        let names: Vec<&str> = [&first, &rest]
+            .into_iter()
+            .flat_map(|list| list["items"].as_array().unwrap())
+            .map(|it| it["metadata"]["name"].as_str().unwrap())
+            .collect();
+        assert_eq!(names, ["a", "b", "c", "d", "kube-root-ca.crt"], "changes: {changes}");
+        assert_eq!(rest["metadata"]["resourceVersion"], first["metadata"]["resourceVersion"]);
+    }
+}
