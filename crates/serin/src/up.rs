@@ -10,7 +10,6 @@ mod detach;
 mod fleet;
 mod images;
 mod inside;
-mod late;
 mod networks;
 mod place;
 mod privileges;

@@ -1,8 +1,8 @@
 //! The cluster: its parts, in the order in which they start and end.
 //!
-//! All parts meet in the API. Four things pass between them otherwise: the control plane hands models to the proxies ([`Fleet`]), the
-//! proxies make sockets in the networks of pods ([`PodNetworks`]), the node waits for the proxies before it stops a pod, and the
-//! API passes on what only the node can answer ([`Late`]).
+//! All parts meet in the API. What passes between them otherwise: the control plane hands models to the proxies ([`Fleet`]), the proxies
+//! make sockets in the networks of pods ([`PodNetworks`]), the node waits for the proxies before it stops a pod, the API passes on
+//! what only the node can answer ([`Kubelet`]), and releases ask what the proxies have counted ([`Counted`]).
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -13,7 +13,7 @@ use std::time::Duration;
 use anyhow::Context;
 use serin_apiserver::{ApiServer, Listener, User, remove_kubeconfig, write_kubeconfig};
 use serin_control::Control;
-use serin_node::Node;
+use serin_node::{Kubelet, Node};
 use serin_operator::Operator;
 use serin_proxy::{Observer, Proxy};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -21,7 +21,6 @@ use tokio::sync::watch;
 
 use super::fleet::Fleet;
 use super::inside::{self, Inside};
-use super::late::Late;
 use super::networks::PodNetworks;
 use super::place::{Hold, Place, Run};
 use super::traffic::Counted;
@@ -91,29 +90,26 @@ pub(super) async fn run(
     began
 }
 
-/// The API, with places for those who answer a part of it.
+/// The API, and the node's services that it asks.
 struct Api {
     server: ApiServer,
     listener: Listener,
-    #[expect(dead_code, reason = "the node does not answer yet")]
-    kubelet: Late,
-    #[expect(dead_code, reason = "the node does not answer yet")]
-    metrics: Late,
+    kubelet: Kubelet,
 }
 
 impl Api {
     async fn start(args: &UpArgs, place: &Place) -> anyhow::Result<Self> {
-        let (kubelet, metrics) = (Late::default(), Late::default());
+        let kubelet = Kubelet::new();
         let server = ApiServer::start(serin_apiserver::Settings {
             data_dir: Some(place.join("store")),
             definitions: serin_api::crd::all(),
             kubelet: Some(kubelet.service()),
-            aggregated: BTreeMap::from([(METRICS.to_owned(), metrics.service())]),
+            aggregated: BTreeMap::from([(METRICS.to_owned(), kubelet.metrics())]),
             ..serin_apiserver::Settings::default()
         })
         .await?;
         let listener = Listener::open(server.clone(), args.listen).await?;
-        Ok(Self { server, listener, kubelet, metrics })
+        Ok(Self { server, listener, kubelet })
     }
 }
 
@@ -142,7 +138,10 @@ impl Cluster {
         let traffic = Arc::new(Counted::new(observer.clone()));
         let control = Arc::new(Control::start(client.clone(), fleet, settings));
         traffic.set_control(Arc::clone(&control));
-        let node = Node::start(node_settings(args, place, &client, (&control, observer))?).await?;
+        let told = (&control, observer);
+        let mut node = node_settings(args, place, &client, told)?;
+        node.kubelet = api.kubelet.clone();
+        let node = Node::start(node).await?;
         networks.set(node.clone());
         let controllers = serin_controllers::run(
             client.clone(),
