@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::net::IpAddr;
 use std::num::NonZero;
 use std::sync::Arc;
 use std::time::Duration;
@@ -178,6 +179,15 @@ fn ports(args: &UpArgs) -> BTreeMap<u16, u16> {
         return BTreeMap::new();
     }
     BTreeMap::from([(80, 8080), (443, 8443)])
+}
+
+/// Where pods reach the gateway: an address of the loopback network that clusters with other gateways do not have.
+fn inside(gateway: IpAddr) -> IpAddr {
+    let [_, high, middle, low] = match gateway {
+        IpAddr::V4(address) => address.octets(),
+        IpAddr::V6(_) => [0, 15, 15, 1],
+    };
+    IpAddr::from([127, high | 128, middle, low])
 }
 
 fn control_settings(args: &UpArgs, api: &Api) -> serin_control::Settings {
