@@ -132,7 +132,7 @@ impl Cluster {
         Kind::FOLLOWED.iter().all(|kind| view.known.contains(kind))
     }
 
-    /// Reads everything that is followed, once. It takes the place of [`Self::follow`] where time is not the clock's.
+    /// Reads everything that is followed, once. It takes the place of watches where time is not the clock's.
     ///
     /// # Errors
     /// A kind could not be read.
