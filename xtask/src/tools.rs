@@ -18,6 +18,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("curl", "curl"),
     ("h2load", "nghttp2-client"),
     ("haproxy", "haproxy"),
+    ("kubectl", "kubernetes-client"),
     ("ip", "iproute2"),
     ("nft", "nftables"),
     ("nghttp", "nghttp2-client"),

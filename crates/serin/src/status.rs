@@ -36,11 +36,12 @@ pub(crate) fn run(args: &StatusArgs, out: &mut dyn Write) -> anyhow::Result<Exit
     let place = Place::of(&args.place)?;
     let until = Instant::now() + args.timeout.to_std();
     let mut run = place.running()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     while args.wait && !run.as_ref().is_some_and(|run| run.ready) && Instant::now() < until {
-        std::thread::sleep(AGAIN);
+        // Another process starts; nothing but its file tells how far it is.
+        runtime.block_on(tokio::time::sleep(AGAIN));
         run = place.running()?;
     }
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut is_well = run.as_ref().is_some_and(|run| run.ready);
     let pods = match &run {
         Some(run) if run.ready => {

@@ -4,6 +4,7 @@
 //! (`serin-controllers`), the node (`serin-node`), the mesh (`serin-control`, `serin-proxy`) and releases (`serin-operator`). All of them
 //! meet in the API; what else passes between them goes through the few seams in `cluster`.
 
+mod admission;
 mod apply;
 mod cluster;
 mod detach;

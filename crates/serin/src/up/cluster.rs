@@ -20,6 +20,7 @@ use serin_proxy::{Observer, Proxy};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
+use super::admission::Judgement;
 use super::fleet::Fleet;
 use super::inside::{self, Inside};
 use super::networks::PodNetworks;
@@ -96,21 +97,23 @@ struct Api {
     server: ApiServer,
     listener: Listener,
     kubelet: Kubelet,
+    judgement: Judgement,
 }
 
 impl Api {
     async fn start(args: &UpArgs, place: &Place) -> anyhow::Result<Self> {
-        let kubelet = Kubelet::new();
+        let (kubelet, judgement) = (Kubelet::new(), Judgement::default());
         let server = ApiServer::start(serin_apiserver::Settings {
             data_dir: Some(place.join("store")),
             definitions: serin_api::crd::all(),
             kubelet: Some(kubelet.service()),
             aggregated: BTreeMap::from([(METRICS.to_owned(), kubelet.metrics())]),
+            admission: vec![Arc::new(judgement.clone())],
             ..serin_apiserver::Settings::default()
         })
         .await?;
         let listener = Listener::open(server.clone(), args.listen).await?;
-        Ok(Self { server, listener, kubelet })
+        Ok(Self { server, listener, kubelet, judgement })
     }
 }
 
@@ -139,6 +142,7 @@ impl Cluster {
         let traffic = Arc::new(Counted::new(observer.clone()));
         let control = Arc::new(Control::start(client.clone(), fleet, settings));
         traffic.set_control(Arc::clone(&control));
+        api.judgement.set_control(Arc::clone(&control));
         let told = (&control, observer);
         let mut node = node_settings(args, place, &client, told)?;
         node.kubelet = api.kubelet.clone();
@@ -182,7 +186,7 @@ fn ports(args: &UpArgs) -> BTreeMap<u16, u16> {
 }
 
 /// Where pods reach the gateway: an address of the loopback network that clusters with other gateways do not have.
-fn inside(gateway: IpAddr) -> IpAddr {
+fn inside_of(gateway: IpAddr) -> IpAddr {
     let [_, high, middle, low] = match gateway {
         IpAddr::V4(address) => address.octets(),
         IpAddr::V6(_) => [0, 15, 15, 1],
@@ -193,6 +197,7 @@ fn inside(gateway: IpAddr) -> IpAddr {
 fn control_settings(args: &UpArgs, api: &Api) -> serin_control::Settings {
     let gateway = serin_control::Gateway {
         address: args.gateway_address,
+        inside: inside_of(args.gateway_address),
         ..serin_control::Gateway::default()
     };
     serin_control::Settings {

@@ -66,12 +66,24 @@ impl Fleet {
             let trust_domain = self.trust_domain.lock().unwrap_or_else(PoisonError::into_inner);
             named = named.in_mesh(&trust_domain, &workload.identity.service_account);
         }
-        let model = if workload.role == Role::Gateway {
-            Arc::new(self.placed(&model, workload))
-        } else {
-            model
+        let model = match workload.role {
+            Role::Gateway => Arc::new(self.placed(&model, workload)),
+            Role::Node if !self.ports.is_empty() => Arc::new(self.above_low_ports(&model)),
+            _ => model,
         };
         Ok(Publication { model, network, workload: named, ..Publication::default() })
+    }
+
+    /// The model with listeners on other ports in the place of those that cannot be had.
+    fn above_low_ports(&self, model: &Model) -> Model {
+        let mut placed = model.clone();
+        for (name, listener) in &model.listeners {
+            if let Some(&port) = self.ports.get(&listener.port) {
+                let listener = Listener { port, ..(**listener).clone() };
+                placed.listeners.insert(Arc::clone(name), Arc::new(listener));
+            }
+        }
+        placed
     }
 
     /// The model with its listeners where the workload is to be reached: one that has several places becomes several.

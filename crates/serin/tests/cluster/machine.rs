@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serin_testkit::{PATIENCE, Process, tools};
 
@@ -94,9 +94,9 @@ impl Cluster {
     /// A request through the ingress gateway: the whole answer, heads included.
     pub(crate) fn get(&self, arguments: &[&str], path: &str) -> String {
         let url = format!("http://{}{path}", self.gateway);
-        let output =
-            Command::new("curl").args(["-si", "--max-time", "20"]).args(arguments).arg(url);
-        String::from_utf8_lossy(&output.output().unwrap().stdout).into_owned()
+        let mut command = Command::new("curl");
+        command.args(["-si", "--max-time", "20"]).args(arguments).arg(url);
+        String::from_utf8_lossy(&command.output().unwrap().stdout).into_owned()
     }
 
     /// Asks until the answer is as it should be.
@@ -113,7 +113,6 @@ impl Cluster {
                 self.described(),
                 self.process.output()
             );
-            std::thread::sleep(Duration::from_millis(50));
         }
     }
 
