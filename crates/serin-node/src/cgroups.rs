@@ -78,6 +78,15 @@ impl Groups {
         Self { bases }
     }
 
+    /// Removes what this process made, once nothing runs in it.
+    pub(crate) fn remove(&self) {
+        for base in &self.bases {
+            remove_below(&base.folder);
+            // Somebody's process may be in it still; the next node in the same folder finds it.
+            let _ = fs::remove_dir(&base.folder);
+        }
+    }
+
     /// Whether containers are limited.
     pub(crate) fn can_limit(&self) -> bool {
         self.bases.iter().any(|base| matches!(base.kind, Kind::Unified | Kind::Memory))

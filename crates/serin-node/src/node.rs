@@ -129,6 +129,7 @@ impl Node {
             // The other side ends only with the runtime.
             let _ = stopped.await;
         }
+        self.shared.groups.remove();
     }
 }
 

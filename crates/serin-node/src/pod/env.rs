@@ -42,6 +42,8 @@ pub(crate) fn environment(
     for (name, value) in image {
         all.set(name, value.clone());
     }
+    let given = pod.spec.as_ref().and_then(|spec| spec.hostname.clone());
+    all.set("HOSTNAME", given.or_else(|| pod.metadata.name.clone()).unwrap_or_default());
     let mut known = BTreeMap::new();
     for (name, value) in services(pod, &sources.services) {
         known.insert(name.clone(), value.clone());
@@ -368,6 +370,7 @@ mod tests {
             [
                 "PATH=/own",
                 "LANG=C",
+                "HOSTNAME=p",
                 "REVIEWS_SERVICE_HOST=10.96.3.4",
                 "REVIEWS_SERVICE_PORT=9080",
                 "REVIEWS_SERVICE_PORT_HTTP_WEB=9080",

@@ -204,6 +204,8 @@ impl Worker {
         let told = status(&self.pod, &self.seen, &self.whereabouts(), Timestamp::now());
         self.reporter.tell(told);
         if remove && !self.seen.leaving {
+            // Nobody finds what is about to go.
+            self.shared.running.remove(identity(&self.pod).2);
             self.reporter.remove();
         }
         plan.wake

@@ -1,23 +1,11 @@
-//! What Istio's admission would refuse is refused here, too, and what `serin check` finds beyond that is said to the author.
-
-use std::sync::{Arc, OnceLock};
+//! What Istio's admission would refuse is refused here, too, and what an object shows of itself is said to its author.
+//!
+//! What depends on other objects stands in the object's status instead: they may come in the same breath, in any order.
 
 use serin_apiserver::{Admission, Operation, Review};
-use serin_control::Control;
 
-/// Asks the control plane's judgement, once there is a control plane.
-#[derive(Clone, Default)]
-pub(super) struct Judgement {
-    control: Arc<OnceLock<Arc<Control>>>,
-}
-
-impl Judgement {
-    /// Objects are judged among those that this control plane knows, from now on.
-    pub(super) fn set_control(&self, control: Arc<Control>) {
-        // There is one.
-        let _ = self.control.set(control);
-    }
-}
+/// The control plane's judgement of single objects.
+pub(super) struct Judgement;
 
 impl Admission for Judgement {
     fn name(&self) -> &str {
@@ -34,8 +22,7 @@ impl Admission for Judgement {
             return Ok(Vec::new());
         }
         let old = (!review.old.is_null()).then_some(review.old);
-        let snapshot = self.control.get().and_then(|control| control.snapshot());
-        let judged = serin_control::review(review.object, old, operation, snapshot.as_ref());
+        let judged = serin_control::review(review.object, old, operation, None);
         match judged.refusal() {
             Some(why) => Err(why),
             None => Ok(judged.warning_texts()),

@@ -38,6 +38,9 @@ const METRICS: &str = "metrics.k8s.io/v1beta1";
 /// How long a pod that is to be stopped waits at most until nobody sends to it any more.
 const DRAIN: Duration = Duration::from_secs(5);
 
+/// How long a pod goes on at least: clients that are no proxies may have its address from DNS.
+const LINGER: Duration = Duration::from_secs(1);
+
 /// Runs until a signal comes.
 pub(super) async fn run(
     args: &UpArgs,
@@ -97,23 +100,22 @@ struct Api {
     server: ApiServer,
     listener: Listener,
     kubelet: Kubelet,
-    judgement: Judgement,
 }
 
 impl Api {
     async fn start(args: &UpArgs, place: &Place) -> anyhow::Result<Self> {
-        let (kubelet, judgement) = (Kubelet::new(), Judgement::default());
+        let kubelet = Kubelet::new();
         let server = ApiServer::start(serin_apiserver::Settings {
             data_dir: Some(place.join("store")),
             definitions: serin_api::crd::all(),
             kubelet: Some(kubelet.service()),
             aggregated: BTreeMap::from([(METRICS.to_owned(), kubelet.metrics())]),
-            admission: vec![Arc::new(judgement.clone())],
+            admission: vec![Arc::new(Judgement)],
             ..serin_apiserver::Settings::default()
         })
         .await?;
         let listener = Listener::open(server.clone(), args.listen).await?;
-        Ok(Self { server, listener, kubelet, judgement })
+        Ok(Self { server, listener, kubelet })
     }
 }
 
@@ -142,7 +144,6 @@ impl Cluster {
         let traffic = Arc::new(Counted::new(observer.clone()));
         let control = Arc::new(Control::start(client.clone(), fleet, settings));
         traffic.set_control(Arc::clone(&control));
-        api.judgement.set_control(Arc::clone(&control));
         let told = (&control, observer);
         let mut node = node_settings(args, place, &client, told)?;
         node.kubelet = api.kubelet.clone();
@@ -232,7 +233,7 @@ fn node_settings(
                 tracing::warn!(namespace, name, %error, "the pod is stopped though requests may come");
             }
             // Nothing is added to what is under way; the pod's own drain limit is for what takes long.
-            observer.until_over(address).await;
+            tokio::join!(observer.until_over(address), tokio::time::sleep(LINGER));
         })
     }));
     Ok(settings)

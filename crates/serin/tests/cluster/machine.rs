@@ -100,10 +100,15 @@ impl Cluster {
     }
 
     /// Asks until the answer is as it should be.
-    pub(crate) fn get_until(&self, path: &str, is_it: impl Fn(&str) -> bool) -> String {
+    pub(crate) fn get_until(
+        &self,
+        arguments: &[&str],
+        path: &str,
+        is_it: impl Fn(&str) -> bool,
+    ) -> String {
         let until = Instant::now() + PATIENCE;
         loop {
-            let answer = self.get(&[], path);
+            let answer = self.get(arguments, path);
             if is_it(&answer) {
                 return answer;
             }

@@ -32,15 +32,16 @@ fn recorded_sessions_of_workloads_answer_as_a_real_kubernetes() {
     );
 }
 
-/// Copies of the sessions. Pods end within milliseconds here, so that `kubectl wait --for=delete` may find none that it could wait for.
+/// Copies of the sessions. Whether `kubectl wait --for=delete` still finds a pod that it could wait for is a matter of moments.
 fn without_the_wait_for_pods(folder: &Path, copies: &Path) -> Vec<PathBuf> {
     let mut sessions = Vec::new();
     for entry in fs::read_dir(folder.join("sessions")).unwrap() {
         let path = entry.unwrap().path();
         let text = fs::read_to_string(&path).unwrap();
-        let waits = text.find("$ kubectl wait --for=delete pod -l app=web");
+        let mut blocks: Vec<&str> = text.split("\n$ ").collect();
+        blocks.retain(|block| !block.starts_with("kubectl wait --for=delete"));
         let copy = copies.join(path.file_name().unwrap());
-        fs::write(&copy, &text[..waits.unwrap_or(text.len())]).unwrap();
+        fs::write(&copy, blocks.join("\n$ ") + "\n").unwrap();
         sessions.push(copy);
     }
     sessions.sort();
