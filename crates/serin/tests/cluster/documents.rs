@@ -56,15 +56,15 @@ fn a_deployment_is_updated_pod_by_pod_and_goes_back() {
     assert!(rolled.contains("successfully rolled out"), "{rolled}");
     cluster.kubectl(&["set", "image", "deployment/nginx-deployment", "nginx=nginx:1.16.1"]);
     cluster.kubectl(&["rollout", "status", "deployment/nginx-deployment", "--timeout=60s"]);
-    let images = || {
-        let template = "jsonpath={range .items[?(@.status.replicas>0)]}{.spec.template.spec.containers[0].image} {.status.readyReplicas}{end}";
-        cluster.kubectl(&["get", "replicasets", "-l", "app=nginx", "-o", template])
+    let running = || {
+        let template = "jsonpath={.spec.template.spec.containers[0].image} {.status.updatedReplicas} {.status.readyReplicas} {.status.replicas}";
+        cluster.kubectl(&["get", "deployment", "nginx-deployment", "-o", template])
     };
-    assert_eq!(images(), "nginx:1.16.1 3");
+    assert_eq!(running(), "nginx:1.16.1 3 3 3");
     let undone = cluster.kubectl(&["rollout", "undo", "deployment/nginx-deployment"]);
     assert!(undone.contains("rolled back"), "{undone}");
     cluster.kubectl(&["rollout", "status", "deployment/nginx-deployment", "--timeout=60s"]);
-    assert_eq!(images(), "nginx:1.14.2 3");
+    assert_eq!(running(), "nginx:1.14.2 3 3 3");
 }
 
 #[test]
