@@ -9,7 +9,9 @@ const COMPLETION_EXAMPLES: &str = "\
 Examples:
   source <(serin completion bash)                                        in ~/.bashrc
   source <(serin completion zsh)                                         in ~/.zshrc
-  serin completion fish > ~/.config/fish/completions/serin.fish";
+  serin completion fish > ~/.config/fish/completions/serin.fish
+
+Exit codes: 0 printed, 2 could not.";
 
 /// Print a script that completes commands in a shell.
 #[derive(Debug, Args)]
@@ -22,7 +24,9 @@ pub(crate) struct CompletionArgs {
 
 const MAN_EXAMPLES: &str = "\
 Examples:
-  serin man ~/.local/share/man/man1 && man serin-up";
+  serin man ~/.local/share/man/man1 && man serin-up
+
+Exit codes: 0 written, 2 could not write.";
 
 /// Write the manual pages: one for `serin`, one for each command.
 #[derive(Debug, Args)]

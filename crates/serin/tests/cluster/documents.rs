@@ -50,7 +50,7 @@ fn a_version_calls_its_own_version() {
 #[test]
 fn a_deployment_is_updated_pod_by_pod_and_goes_back() {
     let Some(cluster) = Cluster::start(&[]) else { return };
-    cluster.apply(&["samples/versions/workloads"]);
+    cluster.apply(&["samples/versions/as-written/1-rolling.yaml"]);
     let rolled =
         cluster.kubectl(&["rollout", "status", "deployment/nginx-deployment", "--timeout=60s"]);
     assert!(rolled.contains("successfully rolled out"), "{rolled}");
