@@ -138,9 +138,11 @@ impl Place {
         let (free, is_free) = mpsc::channel();
         // A lock can be waited for without a limit only; the thread ends with the process if nobody waits any more.
         std::thread::spawn(move || {
-            let locked = flock(&file, FlockOperation::LockShared);
+            let is_locked = flock(&file, FlockOperation::LockShared).is_ok();
+            // The next may have it at once.
+            drop(file);
             // Whoever asked may have given up.
-            let _ = free.send(locked.is_ok());
+            let _ = free.send(is_locked);
         });
         Ok(is_free.recv_timeout(limit).unwrap_or(false))
     }
