@@ -48,6 +48,8 @@ struct Slot {
     push: u64,
     /// What it has.
     taken: Option<Publication>,
+    /// What it could not take of that, as it was told.
+    problems: Vec<String>,
     /// Something is on its way to it.
     is_busy: bool,
     /// The pause after the next failure.
@@ -84,6 +86,7 @@ impl<P: Publisher> Delivery<P> {
                 wanted: None,
                 push,
                 taken: None,
+                problems: Vec::new(),
                 is_busy: false,
                 pause: PAUSE,
             });
@@ -113,9 +116,10 @@ impl<P: Publisher> Delivery<P> {
                 slot.taken = None;
             }
             Outcome::Published(publication, Ok(ack)) => {
-                for problem in ack.problems {
+                for problem in ack.problems.iter().filter(|it| !slot.problems.contains(it)) {
                     tracing::warn!(%proxy, problem, "a proxy could not take everything");
                 }
+                slot.problems = ack.problems;
                 slot.taken = Some(publication);
                 slot.pause = PAUSE;
             }
