@@ -63,14 +63,40 @@ fn main() -> ExitCode {
         Err(error) => {
             let mark = terminal::stderr_palette(cli.color()).error("error:");
             // There is nothing left to tell if standard error is closed too.
-            let _ = writeln!(io::stderr(), "{mark} {error:#}");
+            let _ = writeln!(io::stderr(), "{mark} {}", told(&error));
             ExitCode::from(2)
         }
     }
+}
+
+/// The error with its causes. Some say theirs already.
+fn told(error: &anyhow::Error) -> String {
+    let mut told = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if told.is_empty() {
+            told = cause;
+        } else if !told.ends_with(&cause) {
+            told = format!("{told}: {cause}");
+        }
+    }
+    told
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {
         cause.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let taken = || anyhow::anyhow!("it is taken");
+        assert_eq!(told(&taken().context("cannot listen")), "cannot listen: it is taken");
+        let says_so = taken().context("cannot listen: it is taken").context("cannot start");
+        assert_eq!(told(&says_so), "cannot start: cannot listen: it is taken");
+    }
 }

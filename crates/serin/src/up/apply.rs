@@ -86,8 +86,14 @@ async fn apply_one(client: &Client, object: &Value) -> anyhow::Result<()> {
             Api::namespaced_with(client.clone(), namespace, &resource)
         }
     };
-    api.patch(name, &PatchParams::apply(MANAGER).force(), &Patch::Apply(object)).await?;
-    Ok(())
+    match api.patch(name, &PatchParams::apply(MANAGER).force(), &Patch::Apply(object)).await {
+        Ok(_) => Ok(()),
+        Err(kube::Error::Api(status)) => bail!(
+            "the API refuses it: {} (`serin check` shows the place)",
+            status.message.trim_end_matches([':', ' '])
+        ),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// The resource of a kind; waits for one that was defined a moment ago.

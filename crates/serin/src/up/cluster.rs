@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZero;
 use std::sync::Arc;
 use std::time::Duration;
@@ -58,7 +58,7 @@ pub(super) async fn run(
         pid: std::process::id(),
         api: access.url.clone(),
         kubeconfig: kubeconfig.clone(),
-        gateway: vec![format!("http://{}", args.gateway_address)],
+        gateway: vec![gateway_url(args)],
         context_before,
         ..Run::default()
     };
@@ -81,7 +81,7 @@ pub(super) async fn run(
         run.ready = true;
         hold.tell(&run)?;
         let (url, file) = (&access.url, kubeconfig.display());
-        writeln!(out, "ready API {url} gateway http://{} kubeconfig {file}", args.gateway_address)?;
+        writeln!(out, "ready API {url} gateway {} kubeconfig {file}", gateway_url(args))?;
         out.flush()?;
         signals.next().await;
     }
@@ -175,6 +175,15 @@ fn proxy_settings(args: &UpArgs, networks: &Arc<PodNetworks>) -> serin_proxy::Se
         wildcard_address: args.gateway_address,
         networks: Some(Arc::clone(networks) as _),
         ..serin_proxy::Settings::default()
+    }
+}
+
+/// Where users reach port 80 of the gateway.
+fn gateway_url(args: &UpArgs) -> String {
+    match ports(args).get(&80) {
+        Some(port) => format!("http://{}", SocketAddr::new(args.gateway_address, *port)),
+        None if args.gateway_address.is_ipv6() => format!("http://[{}]", args.gateway_address),
+        None => format!("http://{}", args.gateway_address),
     }
 }
 
