@@ -21,6 +21,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
+use serin_apiserver::{Access, remove_kubeconfig};
 
 pub(crate) use self::apply::{pods, wait_until_ready};
 pub(crate) use self::place::{Place, Run};
@@ -49,9 +50,15 @@ pub(crate) fn run(args: &UpArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode
     ended.map(|()| ExitCode::SUCCESS)
 }
 
-/// Ends what a cluster's process that was killed has left: pods, and what they had.
+/// Takes back what a cluster's process that was killed has left in the user's kubeconfig. Its pods have ended with it.
 pub(crate) fn clean(place: &Place) -> anyhow::Result<()> {
-    let _hold = place.hold()?;
+    if !place.folder.exists() {
+        return Ok(());
+    }
+    if let Some(run) = place.hold()?.left() {
+        let access = Access { url: run.api, authority: String::new(), token: String::new() };
+        remove_kubeconfig(&run.kubeconfig, &access, run.context_before.as_deref())?;
+    }
     Ok(())
 }
 
