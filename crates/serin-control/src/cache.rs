@@ -81,6 +81,8 @@ struct Entry {
     generation: i64,
     /// Its status as the API has it, for custom kinds.
     status: Arc<Value>,
+    /// Its `resourceVersion`.
+    version: String,
 }
 
 /// A custom object as the writer of statuses sees it.
@@ -88,6 +90,7 @@ struct Entry {
 pub(crate) struct Written {
     pub(crate) generation: i64,
     pub(crate) status: Arc<Value>,
+    pub(crate) version: String,
     pub(crate) findings: Vec<Finding>,
 }
 
@@ -192,6 +195,7 @@ impl Cache {
         Some(Written {
             generation: entry.generation,
             status: Arc::clone(&entry.status),
+            version: entry.version.clone(),
             findings: entry.findings.clone(),
         })
     }
@@ -199,6 +203,8 @@ impl Cache {
     /// The present form of an object is this.
     fn present(&mut self, kind: &'static Kind, mut object: Value) -> Key {
         let key = Key::read(kind, &object);
+        let version = object.pointer("/metadata/resourceVersion").and_then(Value::as_str);
+        let version = version.unwrap_or_default().to_owned();
         let status = kinds::prune(kind, &mut object);
         let generation = object.pointer("/metadata/generation").and_then(Value::as_i64);
         let (read, findings) = read(kind, &object, &key);
@@ -207,6 +213,7 @@ impl Cache {
             findings: Vec::new(),
             generation: 0,
             status: Arc::default(),
+            version: String::new(),
         });
         let is_told = entry.findings == findings && *entry.status == status;
         if !is_told {
@@ -214,6 +221,7 @@ impl Cache {
         }
         entry.findings = findings;
         entry.status = Arc::new(status);
+        entry.version = version;
         entry.generation = generation.unwrap_or_default();
         let Some(new) = read else { return key };
         if entry.good.as_ref().is_some_and(|old| kinds::are_equal(old, &new)) {

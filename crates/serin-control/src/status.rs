@@ -68,7 +68,7 @@ fn is_route(key: &Key) -> bool {
 
 type Found = BTreeMap<Key, Vec<Finding>>;
 /// A status that was written, or not.
-type Wrote = (Key, Value, Result<(), WriteError>);
+type Wrote = (Key, Result<(Value, String), WriteError>);
 
 /// What the loop knows.
 struct Statuses {
@@ -237,35 +237,38 @@ impl Statuses {
                 Next::Right => {
                     self.queue.remove(&key);
                 }
-                Next::Write { status, then } => {
+                Next::Write { ours, status, then } => {
                     match then {
                         Some(what) => self.queue.wait(&key, what, patience),
                         None => {
                             self.queue.remove(&key);
                         }
                     }
-                    self.write(key, status);
+                    self.write(key, ours, status);
                 }
             }
         }
     }
 
-    fn write(&mut self, key: Key, status: Value) {
+    fn write(&mut self, key: Key, ours: Value, status: Value) {
         let client = self.client.clone();
+        let version = self.objects.get(&key).map(|it| it.version.clone()).unwrap_or_default();
         self.busy.insert(key.clone());
         self.writes.push(Box::pin(async move {
-            let result = api::merge_status(&client, &key, &status).await;
-            (key, status, result)
+            let merge =
+                |present: &Value| merge::merged(present, &ours, &Timestamp::now().to_string());
+            let result = api::replace_status(&client, &key, &version, merge, status).await;
+            (key, result)
         }));
     }
 
     fn wrote(&mut self, done: Option<Wrote>) {
-        let Some((key, status, result)) = done else { return };
+        let Some((key, result)) = done else { return };
         self.busy.remove(&key);
         match result {
-            Ok(()) => {
+            Ok((status, version)) => {
                 if let Some(written) = self.objects.get_mut(&key) {
-                    written.status = Arc::new(status);
+                    (written.status, written.version) = (Arc::new(status), version);
                 }
             }
             Err(error) if error.is_missing() => {
@@ -308,7 +311,7 @@ impl Statuses {
         match (status == *written.status, missing) {
             (true, None) => Next::Right,
             (true, Some(missing)) => Next::Wait(missing),
-            (false, then) => Next::Write { status, then },
+            (false, then) => Next::Write { ours, status, then },
         }
     }
 
@@ -352,7 +355,7 @@ enum Next {
     /// Something is not known yet.
     Wait(For),
     /// It is to be written, and looked at again if something is not known yet.
-    Write { status: Value, then: Option<For> },
+    Write { ours: Value, status: Value, then: Option<For> },
 }
 
 /// A generation that was live stays so: the conditions that say it are not written again because there are more proxies.

@@ -16,7 +16,7 @@ fn finding(code: &'static str, severity: Severity, message: &str) -> Finding {
 }
 
 fn written(generation: i64, findings: Vec<Finding>) -> Written {
-    Written { generation, status: Arc::default(), findings }
+    Written { generation, status: Arc::default(), version: String::new(), findings }
 }
 
 fn live(generation: i64, waiting: &[&str]) -> Live {
