@@ -23,7 +23,10 @@ pub(crate) use gateway::{GatewayArgs, LogEncoding};
 pub(crate) use help::{CompletionArgs, ManArgs};
 pub(crate) use load::LoadArgs;
 pub(crate) use sample::SampleArgs;
-pub(crate) use up::{DoctorArgs, DownArgs, PlaceArgs, StatusArgs, StatusOutput, UpArgs};
+pub(crate) use up::{
+    DashboardAddress, DashboardArgs, DoctorArgs, DownArgs, PlaceArgs, StatusArgs, StatusOutput,
+    UpArgs,
+};
 
 /// Serin releases new versions of HTTP and gRPC services safely.
 #[derive(Debug, Parser)]
@@ -58,6 +61,7 @@ impl Cli {
             Command::Up(args) => args.view.color,
             Command::Down(args) => args.view.color,
             Command::Status(args) => args.view.color,
+            Command::Dashboard(args) => args.view.color,
             Command::Doctor(args) => args.view.color,
             Command::Backup(args) => args.view.color,
             Command::Restore(args) => args.view.color,
@@ -74,6 +78,8 @@ pub(crate) enum Command {
     Down(DownArgs),
     /// Tell whether a cluster of `serin up` runs, and how its pods are
     Status(StatusArgs),
+    /// Print the link to the dashboard of a cluster of `serin up`
+    Dashboard(DashboardArgs),
     /// Tell what this machine lacks for `serin up`
     Doctor(DoctorArgs),
     /// Tell what is wrong with manifests

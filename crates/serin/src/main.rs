@@ -8,6 +8,7 @@ mod backup;
 mod canary;
 mod check;
 mod cli;
+mod dashboard;
 mod doctor;
 mod down;
 mod explain;
@@ -50,6 +51,7 @@ fn main() -> ExitCode {
         Command::Sample(args) => sample::run(args, &mut out),
         Command::Up(args) => up::run(args, &mut out),
         Command::Down(args) => down::run(args, &mut out),
+        Command::Dashboard(args) => dashboard::run(args, &mut out),
         Command::Doctor(args) if args.try_namespaces => doctor::try_namespaces(),
         Command::Doctor(args) => doctor::run(args, &mut out),
         Command::Completion(args) => help::completion(args, &mut out),

@@ -88,6 +88,9 @@ fn text(status: &Status, place: &Place, out: &mut dyn Write) -> anyhow::Result<(
     for line in &run.gateway {
         writeln!(out, "  gateway     {line}")?;
     }
+    if let Some(link) = &run.dashboard {
+        writeln!(out, "  dashboard   {link}")?;
+    }
     if let Some(pods) = &status.pods {
         writeln!(out, "  pods        {} of {} ready", pods.ready, pods.total)?;
         for missing in &pods.missing {

@@ -7,6 +7,7 @@
 mod admission;
 mod apply;
 mod cluster;
+mod dashboard;
 mod detach;
 mod fleet;
 mod images;

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
 use serin_api::values::Duration;
@@ -25,7 +26,7 @@ Examples:
   kubectl apply -f bookinfo.yaml            the context `serin` of the kubeconfig is selected
   curl http://127.0.0.1/productpage         through the ingress gateway, once a Gateway is applied
 
-Prints one line that begins with `ready` when the API, the mesh and the gateway serve.
+Prints the link of its dashboard, and one line that begins with `ready` when the API, the mesh and the gateway serve.
 What it keeps is in the data directory: objects, images and logs survive a restart.
 
 Exit codes: 0 ended by a signal or `serin down`, 2 could not run.";
@@ -53,6 +54,10 @@ pub(crate) struct UpArgs {
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:0")]
     pub(crate) listen: SocketAddr,
 
+    /// The address that the dashboard listens on, or `off`; port 0 takes one that is free [default: 127.0.0.1:15080, or a free port]
+    #[arg(long, value_name = "ADDR:PORT|off")]
+    pub(crate) dashboard_address: Option<DashboardAddress>,
+
     /// Run a program for images of this name: 'reviews:*=./reviews --port 9080'; may be repeated
     #[arg(long, value_name = "IMAGE=COMMAND")]
     pub(crate) image: Vec<String>,
@@ -79,6 +84,28 @@ pub(crate) struct UpArgs {
 
     #[command(flatten)]
     pub(crate) view: ViewArgs,
+}
+
+/// Where the dashboard listens, if it does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum DashboardAddress {
+    /// There.
+    At(SocketAddr),
+    /// There is none.
+    Off,
+}
+
+impl FromStr for DashboardAddress {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "off" => Ok(Self::Off),
+            _ => text.parse().map(Self::At).map_err(|_| {
+                "write an address and a port, like 127.0.0.1:15080, or `off`".to_owned()
+            }),
+        }
+    }
 }
 
 /// Which cluster of this machine.
@@ -111,6 +138,31 @@ pub(crate) struct DownArgs {
     /// How long the pods may take to end before they are killed
     #[arg(long, value_name = "DURATION", default_value = "60s")]
     pub(crate) timeout: Duration,
+
+    #[command(flatten)]
+    pub(crate) view: ViewArgs,
+}
+
+const DASHBOARD_EXAMPLES: &str = "\
+Examples:
+  serin dashboard                        the link, to open in a browser
+  serin dashboard --open                 opens it
+  serin dashboard --data-dir ./shop      of another cluster
+
+The link has a token, which is good until the cluster ends.
+
+Exit codes: 0 it was printed, 2 no cluster runs, or it has no dashboard.";
+
+/// Print the link to the dashboard of a cluster of `serin up`.
+#[derive(Debug, Args)]
+#[command(after_help = DASHBOARD_EXAMPLES)]
+pub(crate) struct DashboardArgs {
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
+
+    /// Open it in a browser
+    #[arg(long)]
+    pub(crate) open: bool,
 
     #[command(flatten)]
     pub(crate) view: ViewArgs,

@@ -26,7 +26,7 @@ use super::inside::{self, Inside};
 use super::networks::PodNetworks;
 use super::place::{Hold, Place, Run};
 use super::traffic::Counted;
-use super::{apply, images, kubeconfig, privileges};
+use super::{apply, dashboard, images, kubeconfig, privileges};
 use crate::cli::UpArgs;
 
 /// The name of the one node.
@@ -65,6 +65,13 @@ pub(super) async fn run(
     hold.tell(&run)?;
     let (stop, stopping) = watch::channel(false);
     let cluster = Cluster::start(args, place, &api, &stopping).await?;
+    if let Some(served) = &cluster.dashboard {
+        let link = dashboard::link(served);
+        writeln!(out, "dashboard {link}")?;
+        out.flush()?;
+        run.dashboard = Some(link);
+        hold.tell(&run)?;
+    }
     let serving = tokio::spawn(api.listener.serve(stopped(stopping.clone())));
     let works = async {
         if !args.files.is_empty() {
@@ -123,6 +130,7 @@ impl Api {
 struct Cluster {
     client: kube::Client,
     node: Node,
+    dashboard: Option<serin_dashboard::Dashboard>,
     _control: Arc<Control>,
 }
 
@@ -144,6 +152,8 @@ impl Cluster {
         let traffic = Arc::new(Counted::new(observer.clone()));
         let control = Arc::new(Control::start(client.clone(), fleet, settings));
         traffic.set_control(Arc::clone(&control));
+        let served =
+            dashboard::start(args, &client, observer.clone(), Arc::clone(&control)).await?;
         let told = (&control, observer);
         let mut node = node_settings(args, place, &client, told)?;
         node.kubelet = api.kubelet.clone();
@@ -164,7 +174,7 @@ impl Cluster {
         let operator = Operator::new(client.clone(), settings);
         let stop = stopped(stopping.clone());
         tokio::spawn(async move { operator.run(stop).await });
-        Ok(Self { client, node, _control: control })
+        Ok(Self { client, node, dashboard: served, _control: control })
     }
 }
 

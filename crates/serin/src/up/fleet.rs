@@ -114,7 +114,7 @@ impl Fleet {
 }
 
 /// The proxy's name for a workload: two pods of one name, one after the other, are not the same.
-fn key(proxy: &ProxyId) -> String {
+pub(super) fn key(proxy: &ProxyId) -> String {
     match proxy {
         ProxyId::Pod { uid, .. } => format!("{proxy}/{uid}"),
         ProxyId::Gateway { .. } | ProxyId::Node { .. } => proxy.to_string(),

@@ -39,6 +39,9 @@ pub(crate) struct Run {
     /// The context that the kubeconfig had selected before.
     #[serde(default)]
     pub(crate) context_before: Option<String>,
+    /// The link to the dashboard, with its token, if there is one.
+    #[serde(default)]
+    pub(crate) dashboard: Option<String>,
 }
 
 /// The right to run the cluster, until it is dropped.

@@ -1,0 +1,256 @@
+// The dashboard's script: swaps what has changed on the page, draws charts, and tells news to screen readers.
+// Without it every page shows all there is, as it was when it was loaded.
+"use strict";
+
+(() => {
+  const main = document.getElementById("main");
+  const news = document.getElementById("news");
+  const connection = document.getElementById("connection");
+  const pages = main.dataset.events;
+  let source = null;
+  let isPaused = false;
+
+  // ---- times, in the reader's own zone
+
+  const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+  const day = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
+
+  function localize(root) {
+    for (const time of root.querySelectorAll("time[datetime]")) {
+      const moment = new Date(time.dateTime);
+      if (Number.isNaN(moment.getTime())) continue;
+      const isToday = moment.toDateString() === new Date().toDateString();
+      time.textContent = (isToday ? clock : day).format(moment);
+      time.title = day.format(moment);
+    }
+  }
+
+  // ---- swapping: what is the same stays, and with it focus, selection and scroll
+
+  const isSame = (one, other) =>
+    one.nodeType === other.nodeType && one.nodeName === other.nodeName && (one.id || "") === (other.id || "");
+
+  function swap(one, other) {
+    if (one.nodeType !== Node.ELEMENT_NODE) {
+      if (one.nodeValue !== other.nodeValue) one.nodeValue = other.nodeValue;
+      return;
+    }
+    if (one.hasAttribute("data-keep")) return;
+    for (const { name } of [...one.attributes]) {
+      if (!other.hasAttribute(name)) one.removeAttribute(name);
+    }
+    for (const { name, value } of other.attributes) {
+      if (one.getAttribute(name) !== value) one.setAttribute(name, value);
+    }
+    // What someone is typing is theirs.
+    if (!one.matches("select, textarea")) swapChildren(one, other);
+  }
+
+  function swapChildren(one, other) {
+    let old = one.firstChild;
+    for (const fresh of [...other.childNodes]) {
+      if (old && isSame(old, fresh)) {
+        swap(old, fresh);
+        old = old.nextSibling;
+      } else {
+        one.insertBefore(fresh, old);
+      }
+    }
+    while (old) {
+      const next = old.nextSibling;
+      old.remove();
+      old = next;
+    }
+  }
+
+  // ---- news: what a screen reader tells when it has become another
+
+  const told = new Map();
+
+  function tell(isFirst) {
+    const lines = [...main.querySelectorAll("[data-news]")].map((it) => it.dataset.news);
+    const fresh = lines.filter((line) => !told.has(line));
+    told.clear();
+    for (const line of lines) told.set(line, true);
+    if (!isFirst && fresh.length > 0) news.textContent = fresh.join(". ");
+  }
+
+  // ---- charts
+
+  const charts = new Map();
+  let points = null;
+
+  const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+
+  function faint(name) {
+    const band = Number(color("band")) || 0.15;
+    return `color-mix(in srgb, ${color(name)} ${band * 100}%, transparent)`;
+  }
+
+  const number = (unit) => (_, value) => (value == null ? "–" : `${Number(value.toPrecision(3))}${unit}`);
+
+  // Both versions, each with a line and the band of its interval. The new one is dashed.
+  function versions(key, low, high, unit) {
+    const series = [{}];
+    const bands = [];
+    for (const [arm, label, dash] of [["primary", "before", []], ["canary", "new", [6, 4]]]) {
+      const at = series.length;
+      series.push({ label, stroke: color(arm), width: 2, dash, value: number(unit) });
+      series.push({ label: `${label} at most`, stroke: "transparent", width: 0, value: number(unit) });
+      series.push({ label: `${label} at least`, stroke: "transparent", width: 0, value: number(unit) });
+      bands.push({ series: [at + 1, at + 2], fill: faint(arm) });
+    }
+    const columns = (all) => [
+      all.time,
+      ...["primary", "canary"].flatMap((arm) => [all[arm][key], all[arm][high], all[arm][low]]),
+    ];
+    return { series, bands, columns };
+  }
+
+  const kinds = {
+    weight: () => ({
+      series: [
+        {},
+        { label: "share", stroke: color("canary"), width: 2, fill: faint("canary"), value: number(" %"), paths: uPlot.paths.stepped({ align: 1 }) },
+        { label: "copies", stroke: color("busy"), width: 2, dash: [2, 4], value: number(" %"), paths: uPlot.paths.stepped({ align: 1 }) },
+      ],
+      scale: { range: [0, 100] },
+      unit: " %",
+      columns: (all) => [all.time, all.weight, all.mirror],
+    }),
+    evidence: () => ({
+      series: [
+        {},
+        { label: "evidence", stroke: color("canary"), width: 2, value: number("×") },
+        { label: "rolled back at", stroke: color("bad"), width: 2, dash: [8, 6], value: number("×") },
+      ],
+      scale: { distr: 3, range: (_, low, high) => [Math.min(0.1, low || 0.1), Math.max(1000, (high || 1) * 2)] },
+      unit: "×",
+      columns: (all) => [all.time, all.evidence, all.threshold],
+    }),
+    success: () => ({
+      ...versions("success", "successLow", "successHigh", " %"),
+      scale: { range: (_, low) => [Math.max(0, Math.min(95, Math.floor(((low ?? 95) - 1) / 5) * 5)), 100] },
+      unit: " %",
+    }),
+    latency: () => ({
+      ...versions("p99", "p99Low", "p99High", " ms"),
+      scale: { range: (_, __, high) => [0, Math.max(10, (high || 0) * 1.1)] },
+      unit: " ms",
+    }),
+  };
+
+  function draw() {
+    if (!points || typeof uPlot === "undefined") return;
+    for (const place of main.querySelectorAll("[data-chart]")) {
+      const known = charts.get(place.id);
+      const kind = known ? known.kind : kinds[place.dataset.chart]();
+      const data = kind.columns(points);
+      if (known) {
+        known.plot.setData(data);
+        continue;
+      }
+      const axis = { stroke: color("quiet"), grid: { stroke: color("line"), width: 1 }, ticks: { show: false }, font: "12px system-ui" };
+      const plot = new uPlot(
+        {
+          width: place.clientWidth,
+          height: place.clientHeight - 28,
+          series: kind.series,
+          bands: kind.bands || [],
+          scales: { y: kind.scale },
+          axes: [axis, { ...axis, size: 62, values: (_, all) => all.map((it) => (it == null ? "" : `${it}${kind.unit}`)) }],
+          cursor: { points: { size: 6 } },
+          legend: { live: true },
+        },
+        data,
+        place,
+      );
+      charts.set(place.id, { plot, kind, place });
+    }
+  }
+
+  function redraw() {
+    for (const { plot } of charts.values()) plot.destroy();
+    charts.clear();
+    draw();
+  }
+
+  // Appends columns to columns; an hour of them is kept.
+  function append(all, more) {
+    for (const [key, value] of Object.entries(more)) {
+      if (Array.isArray(value)) {
+        all[key].push(...value);
+        all[key].splice(0, all[key].length - 3600);
+      } else {
+        append(all[key], value);
+      }
+    }
+  }
+
+  // ---- following the page
+
+  function state(word) {
+    connection.dataset.state = word;
+  }
+
+  function follow() {
+    if (!pages || isPaused || document.hidden || source) return;
+    source = new EventSource(pages);
+    points = null;
+    source.onopen = () => state("live");
+    source.onerror = () => {
+      state("lost");
+      if (source && source.readyState === EventSource.CLOSED) {
+        stop();
+        setTimeout(follow, 3000);
+      }
+    };
+    source.addEventListener("main", (event) => {
+      const fresh = new DOMParser().parseFromString(`<main>${event.data}</main>`, "text/html").querySelector("main");
+      localize(fresh);
+      swapChildren(main, fresh);
+      tell(false);
+      draw();
+    });
+    source.addEventListener("points", (event) => {
+      const more = JSON.parse(event.data);
+      if (points) append(points, more);
+      else points = more;
+      draw();
+    });
+  }
+
+  function stop() {
+    if (source) source.close();
+    source = null;
+  }
+
+  main.addEventListener("click", (event) => {
+    const button = event.target.closest("[data-pause]");
+    if (!button) return;
+    isPaused = !isPaused;
+    button.setAttribute("aria-pressed", String(isPaused));
+    if (isPaused) {
+      stop();
+      state("paused");
+    } else {
+      follow();
+    }
+  });
+
+  document.addEventListener("visibilitychange", () => {
+    if (document.hidden) stop();
+    else follow();
+  });
+
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
+  new ResizeObserver(() => {
+    for (const { plot, place } of charts.values()) {
+      if (plot.width !== place.clientWidth) plot.setSize({ width: place.clientWidth, height: place.clientHeight - 28 });
+    }
+  }).observe(main);
+
+  localize(document);
+  tell(true);
+  follow();
+})();
