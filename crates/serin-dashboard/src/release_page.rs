@@ -231,7 +231,7 @@ fn evidence(evidence: &Evidence) -> Markup {
         }
         ul {
             @for test in &evidence.tests {
-                li { (test_name(test.name)) ": " (times(test.log_e)) " times" }
+                li { (told_test(test.name)) ": " (times(test.log_e)) " times" }
             }
             @if let Some(gate) = &evidence.gate {
                 li { "that it has at most " (gate.ratio) " times the errors: " (times(gate.log_e)) " of " (times(gate.threshold)) " times, before it may be promoted" }
@@ -244,7 +244,7 @@ fn evidence(evidence: &Evidence) -> Markup {
     } }
 }
 
-const fn test_name(name: TestName) -> &'static str {
+const fn told_test(name: TestName) -> &'static str {
     match name {
         TestName::Errors => "errors of users' requests",
         TestName::Latency => "slow answers to users",
