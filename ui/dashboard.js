@@ -87,17 +87,22 @@
     return `color-mix(in srgb, ${color(name)} ${band * 100}%, transparent)`;
   }
 
-  const number = (unit) => (_, value) => (value == null ? "–" : `${Number(value.toPrecision(3))}${unit}`);
+  const written = (value, unit) => (value == null ? "" : `${Number(value.toPrecision(3))}${unit}`);
+  const minute = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
+  const stepped = () => uPlot.paths.stepped({ align: 1 });
+
+  // The least or greatest of what both versions really did; their intervals may reach beyond the picture.
+  const extreme = (key, choose, otherwise) =>
+    ["primary", "canary"].flatMap((arm) => points[arm][key]).filter((it) => it != null).reduce((a, b) => choose(a, b), otherwise);
 
   // Both versions, each with a line and the band of its interval. The new one is dashed.
-  function versions(key, low, high, unit) {
+  function versions(key, low, high) {
     const series = [{}];
     const bands = [];
-    for (const [arm, label, dash] of [["primary", "before", []], ["canary", "new", [6, 4]]]) {
+    for (const [arm, dash] of [["primary", []], ["canary", [6, 4]]]) {
       const at = series.length;
-      series.push({ label, stroke: color(arm), width: 2, dash, value: number(unit) });
-      series.push({ label: `${label} at most`, stroke: "transparent", width: 0, value: number(unit) });
-      series.push({ label: `${label} at least`, stroke: "transparent", width: 0, value: number(unit) });
+      const bound = { stroke: "transparent", width: 0, points: { show: false } };
+      series.push({ stroke: color(arm), width: 2, dash, points: { show: false } }, bound, { ...bound });
       bands.push({ series: [at + 1, at + 2], fill: faint(arm) });
     }
     const columns = (all) => [
@@ -111,34 +116,46 @@
     weight: () => ({
       series: [
         {},
-        { label: "share", stroke: color("canary"), width: 2, fill: faint("canary"), value: number(" %"), paths: uPlot.paths.stepped({ align: 1 }) },
-        { label: "copies", stroke: color("busy"), width: 2, dash: [2, 4], value: number(" %"), paths: uPlot.paths.stepped({ align: 1 }) },
+        { stroke: color("canary"), width: 2, fill: faint("canary"), paths: stepped() },
+        { stroke: color("busy"), width: 2, dash: [2, 4], paths: stepped() },
       ],
-      scale: { range: [0, 100] },
+      scale: { range: [0, 102] },
       unit: " %",
       columns: (all) => [all.time, all.weight, all.mirror],
     }),
     evidence: () => ({
       series: [
         {},
-        { label: "evidence", stroke: color("canary"), width: 2, value: number("×") },
-        { label: "rolled back at", stroke: color("bad"), width: 2, dash: [8, 6], value: number("×") },
+        { stroke: color("canary"), width: 2 },
+        { stroke: color("bad"), width: 2, dash: [8, 6] },
       ],
       scale: { distr: 3, range: (_, low, high) => [Math.min(0.1, low || 0.1), Math.max(1000, (high || 1) * 2)] },
+      splits: (_, __, low, high) => {
+        const all = [-6, -5, -4, -3, -2, -1, 0, 1, 2, 3, 4, 6, 9, 12, 15].map((power) => 10 ** power);
+        return all.filter((it) => it >= low && it <= high);
+      },
       unit: "×",
       columns: (all) => [all.time, all.evidence, all.threshold],
     }),
     success: () => ({
-      ...versions("success", "successLow", "successHigh", " %"),
-      scale: { range: (_, low) => [Math.max(0, Math.min(95, Math.floor(((low ?? 95) - 1) / 5) * 5)), 100] },
+      ...versions("success", "successLow", "successHigh"),
+      scale: { range: () => [Math.max(0, Math.floor((Math.min(99, extreme("success", Math.min, 100)) - 3) / 5) * 5), 100.5] },
       unit: " %",
     }),
     latency: () => ({
-      ...versions("p99", "p99Low", "p99High", " ms"),
-      scale: { range: (_, __, high) => [0, Math.max(10, (high || 0) * 1.1)] },
+      ...versions("p99", "p99Low", "p99High"),
+      scale: { range: () => [0, Math.max(10, extreme("p99", Math.max, 0) * 1.25)] },
       unit: " ms",
     }),
   };
+
+  // Writes the values under the cursor, or the last ones, beside the names of the lines.
+  function read(plot, place, unit) {
+    const at = plot.cursor.idx ?? plot.data[0].length - 1;
+    for (const out of place.parentElement.querySelectorAll("output[data-series]")) {
+      out.textContent = written(plot.data[Number(out.dataset.series)][at], unit);
+    }
+  }
 
   function draw() {
     if (!points || typeof uPlot === "undefined") return;
@@ -148,23 +165,29 @@
       const data = kind.columns(points);
       if (known) {
         known.plot.setData(data);
+        read(known.plot, place, kind.unit);
         continue;
       }
       const axis = { stroke: color("quiet"), grid: { stroke: color("line"), width: 1 }, ticks: { show: false }, font: "12px system-ui" };
+      const percent = (_, all) => all.map((it) => (it == null ? "" : written(it, kind.unit)));
+      const upright = { ...axis, size: 64, values: percent, ...(kind.splits ? { splits: kind.splits } : {}) };
+      const label = (it, incr) => (incr < 60 ? clock : minute).format(new Date(it * 1000));
+      const times = { ...axis, size: 30, space: 90, values: (_, all, __, ___, incr) => all.map((it) => label(it, incr)) };
       const plot = new uPlot(
         {
           width: place.clientWidth,
-          height: place.clientHeight - 28,
+          height: place.clientHeight,
           series: kind.series,
           bands: kind.bands || [],
           scales: { y: kind.scale },
-          axes: [axis, { ...axis, size: 62, values: (_, all) => all.map((it) => (it == null ? "" : `${it}${kind.unit}`)) }],
-          cursor: { points: { size: 6 } },
-          legend: { live: true },
+          axes: [times, upright],
+          legend: { show: false },
+          hooks: { setCursor: [(it) => read(it, place, kind.unit)] },
         },
         data,
         place,
       );
+      read(plot, place, kind.unit);
       charts.set(place.id, { plot, kind, place });
     }
   }
@@ -246,7 +269,7 @@
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
   new ResizeObserver(() => {
     for (const { plot, place } of charts.values()) {
-      if (plot.width !== place.clientWidth) plot.setSize({ width: place.clientWidth, height: place.clientHeight - 28 });
+      if (plot.width !== place.clientWidth) plot.setSize({ width: place.clientWidth, height: place.clientHeight });
     }
   }).observe(main);
 

@@ -66,6 +66,10 @@ impl History {
                 self.forget_one();
             }
             let track = self.0.entry(key).or_default();
+            if release.is_running() && track.idle > AFTERWARDS {
+                // A gap would be drawn as if nothing had changed in it.
+                track.points.clear();
+            }
             track.idle = if release.is_running() { 0 } else { track.idle + 1 };
             if track.idle > AFTERWARDS {
                 continue;
@@ -235,7 +239,9 @@ mod tests {
             history.add(at(second), &[release("Succeeded")], &Window::default());
         }
         assert_eq!(history.columns("", "reviews", 0.0).time.len(), AFTERWARDS);
-        history.add(at(500), &[], &Window::default());
+        history.add(at(500), &[release("Progressing")], &Window::default());
+        assert_eq!(history.columns("", "reviews", 0.0).time.len(), 1, "the next one begins anew");
+        history.add(at(501), &[], &Window::default());
         assert!(history.0.is_empty());
     }
 }

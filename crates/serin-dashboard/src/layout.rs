@@ -6,8 +6,13 @@ use maud::{DOCTYPE, Markup, html};
 use crate::answer::{self, Body};
 
 /// The pages in the navigation.
-const NAVIGATION: [(&str, &str); 3] =
-    [("/", "Overview"), ("/releases", "Releases"), ("/requests", "Requests")];
+const NAVIGATION: [(&str, &str); 5] = [
+    ("/", "Overview"),
+    ("/releases", "Releases"),
+    ("/routing", "Routing"),
+    ("/objects", "Objects"),
+    ("/requests", "Requests"),
+];
 
 /// What is in the frame.
 pub(crate) struct Frame<'a> {

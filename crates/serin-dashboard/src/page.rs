@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use serde_json::{Value, json};
 
 use crate::world::World;
-use crate::{overview, release_page, releases, requests};
+use crate::{explain, objects_page, overview, release_page, releases, requests, routing};
 
 /// What a page shows.
 pub(crate) trait View: Send {
@@ -34,6 +34,11 @@ impl Query {
     /// The first value of a name; empty if there is none.
     pub(crate) fn get(&self, name: &str) -> &str {
         self.0.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value)
+    }
+
+    /// The page of a long list, from 0.
+    pub(crate) fn page(&self) -> usize {
+        self.get("page").parse::<usize>().unwrap_or(1).max(1) - 1
     }
 
     /// The same with another value, as it stands in a link.
@@ -86,6 +91,14 @@ impl Page {
             }
             ["releases", namespace, name, command] => {
                 found(release_page::Confirmation::of(world, namespace, name, command))
+            }
+            ["routing"] => Box::new(routing::Routing::of(world, query).await),
+            ["routing", "explain"] => Box::new(explain::ExplainPage::of(world, query)),
+            ["routing", namespace, name] => found(routing::Rules::of(world, namespace, name).await),
+            ["objects"] => Box::new(objects_page::List::of(world, query)),
+            ["objects", kind, name] => found(objects_page::One::of(world, kind, "", name)),
+            ["objects", kind, namespace, name] => {
+                found(objects_page::One::of(world, kind, namespace, name))
             }
             ["requests"] => Box::new(requests::Requests::of(world, query).await),
             _ => Box::new(NotFound),

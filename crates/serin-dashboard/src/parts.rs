@@ -4,6 +4,8 @@ use k8s_openapi::jiff::Timestamp;
 use maud::{Markup, html};
 use serde::Serialize;
 
+use crate::page::Query;
+
 /// How well something is. Each has a shape of its own, so that no colour is needed to tell them apart.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -120,6 +122,21 @@ pub(crate) fn segment(text: &str) -> String {
 /// Wide content that scrolls by itself on a narrow screen, by keyboard, too.
 pub(crate) fn scroll(label: &str, content: &Markup) -> Markup {
     html! { div.scroll role="region" aria-label=(label) tabindex="0" { (content) } }
+}
+
+/// Links to the other pages of a long list.
+pub(crate) fn pages(query: &Query, path: &str, total: usize, rows: usize) -> Markup {
+    let (at, last) = (query.page(), total.saturating_sub(1) / rows);
+    let link = |page: usize| format!("{path}?{}", query.with("page", &page.to_string()));
+    html! {
+        @if last > 0 {
+            nav.pages aria-label="Pages of the list" {
+                @if at > 0 { a href=(link(at)) rel="prev" { "Before" } " " }
+                span.quiet { "page " (at + 1) " of " (last + 1) }
+                @if at < last { " " a href=(link(at + 2)) rel="next" { "Next" } }
+            }
+        }
+    }
 }
 
 #[cfg(test)]

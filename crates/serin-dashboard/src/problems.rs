@@ -61,7 +61,7 @@ fn of_release(release: &Release) -> Option<Problem> {
         return None;
     }
     let why = match (&release.waits_for, release.why()) {
-        (Some(waits), _) if state == State::Odd => format!("It waits for {waits}."),
+        (Some(waits), _) if state == State::Odd => format!("{waits}."),
         (_, Some(decision)) if decision.reason.is_empty() => decision.event.clone(),
         (_, Some(decision)) => format!("{}: {}", decision.event, decision.reason),
         _ => String::new(),

@@ -13,16 +13,42 @@ use crate::releases::{Place, Release};
 use crate::traffic::Rates;
 use crate::world::World;
 
-/// The charts: what a script finds them by, the title, and what they show in a sentence.
-const CHARTS: [(&str, &str, &str); 4] = [
-    ("weight", "Share of the new version", "Percent of the users' requests, step by step"),
-    (
-        "evidence",
-        "Evidence that it is worse",
-        "How many times likelier the counts are if the new version is worse; at the line it is rolled back",
-    ),
-    ("success", "Success", "Percent of the requests of the last 15 s, with the 95 % interval"),
-    ("latency", "Latency", "99th percentile in milliseconds, with the 95 % interval"),
+/// A chart.
+struct Chart {
+    /// What the script finds it by.
+    key: &'static str,
+    title: &'static str,
+    /// What it shows, in a sentence.
+    what: &'static str,
+    /// Its lines: how each looks, which of the script's series it is, and its name.
+    lines: [(&'static str, u8, &'static str); 2],
+}
+
+const CHARTS: [Chart; 4] = [
+    Chart {
+        key: "weight",
+        title: "Share of the new version",
+        what: "Percent of the users' requests, step by step.",
+        lines: [("key canary", 1, "share"), ("key copies", 2, "copies")],
+    },
+    Chart {
+        key: "evidence",
+        title: "Evidence that it is worse",
+        what: "How many times likelier the counts are if it is worse. At the line it is rolled back.",
+        lines: [("key canary", 1, "evidence"), ("key limit", 2, "rolled back at")],
+    },
+    Chart {
+        key: "success",
+        title: "Success",
+        what: "Of the requests of the last 15 s, with the 95 % interval.",
+        lines: [("key primary", 1, "version before"), ("key canary", 4, "new version")],
+    },
+    Chart {
+        key: "latency",
+        title: "Latency",
+        what: "99th percentile of the last 15 s, with the 95 % interval.",
+        lines: [("key primary", 1, "version before"), ("key canary", 4, "new version")],
+    },
 ];
 
 /// The page.
@@ -84,7 +110,7 @@ impl ReleasePage {
                         Some(mirror) => { (mirror) " % of the requests are copied to the new version; users get the version before. " }
                         None => { (release.canary) " % of the requests go to the new version. " }
                     }
-                    @if let Some(waits) = &release.waits_for { "It waits for " (waits) ". " }
+                    @if let Some(waits) = &release.waits_for { (waits) ". " }
                     @else if let Some(next) = &release.next { "Next, at " (moment(&next.at)) ": " (next.what) "." }
                 }
             }
@@ -130,7 +156,7 @@ impl ReleasePage {
                 tbody {
                     @for (name, class, rates, arm) in arms {
                         tr {
-                            th scope="row" { span.key class=(class) aria-hidden="true" {} " " (name) }
+                            th scope="row" { span class={ "key " (class) } aria-hidden="true" {} " " (name) }
                             td.number { (parts::rate(rates.rate)) }
                             td.number { (parts::share(rates.success)) }
                             td.number { (parts::milliseconds(rates.p50)) }
@@ -157,11 +183,16 @@ impl ReleasePage {
 
     fn charts(&self) -> Markup {
         html! { section.charts aria-label="Charts" {
-            @for (key, title, what) in CHARTS {
+            @for chart in CHARTS {
                 figure {
-                    figcaption { strong { (title) } span.quiet { (what) } }
+                    figcaption { strong { (chart.title) } span.quiet { (chart.what) } }
+                    p.keys data-keep="" {
+                        @for (class, series, name) in chart.lines {
+                            span { span class=(class) aria-hidden="true" {} " " (name) " " output data-series=(series) {} }
+                        }
+                    }
                     // The script draws here, and nothing else touches it. The tables say the same.
-                    div.chart id={ "chart-" (key) } data-chart=(key) data-keep="" role="img" aria-label=(title) {}
+                    div.chart id={ "chart-" (chart.key) } data-chart=(chart.key) data-keep="" role="img" aria-label=(chart.title) {}
                 }
             }
         } }

@@ -12,7 +12,7 @@ use crate::parts::{self, count, moment};
 use crate::world::World;
 
 /// Rows of a page.
-const ROWS: usize = 100;
+const ROWS: usize = 50;
 
 /// The page.
 #[derive(Serialize)]

@@ -6,6 +6,7 @@ mod request;
 #[cfg(test)]
 mod tests;
 mod text;
+mod told;
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -19,6 +20,7 @@ use serin_translate::{tell_left_out, translate};
 
 use self::answer::Answer;
 pub(crate) use self::request::{from_url, labels, with_headers};
+pub(crate) use self::told::told;
 use crate::cli::{ExplainArgs, ExplainOutput};
 use crate::terminal::{self, Palette};
 use crate::world::World;

@@ -8,7 +8,7 @@ use super::Flow;
 use crate::parts;
 
 /// Measures in pixels.
-const WIDTH: usize = 168;
+const WIDTH: usize = 188;
 const HEIGHT: usize = 44;
 const GAP_X: usize = 116;
 const GAP_Y: usize = 26;

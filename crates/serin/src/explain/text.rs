@@ -113,20 +113,7 @@ impl Page<'_> {
     /// What the client gets from the proxy itself.
     fn outcome(&mut self, answer: &Answer) -> anyhow::Result<()> {
         let way = &answer.way;
-        let line = match (&way.response, &way.redirect, &way.direct_response) {
-            (Some(response), ..) => match response.flag {
-                Some(flag) => {
-                    format!("{} with response flag {flag} ({})", response.status, response.details)
-                }
-                None => format!("{} ({})", response.status, response.details),
-            },
-            (_, Some(redirect), _) => {
-                format!("{} redirect to {}", redirect.status, redirect.location)
-            }
-            (.., Some(direct)) => format!("{} {:?}", direct.status, direct.body),
-            _ if way.error.is_some() => "none, the connection is refused".to_owned(),
-            _ => return Ok(()),
-        };
+        let Some(line) = outcome(way) else { return Ok(()) };
         self.heading("answer")?;
         if way.error.is_some() {
             writeln!(self.out, "  {}", self.palette.error(line))?;
@@ -149,15 +136,7 @@ impl Page<'_> {
         for cluster in clusters {
             let share = percent(f64::from(cluster.weight) * 100.0 / f64::from(total.max(1)));
             writeln!(self.out, "  {share:>7}  {}", cluster_name(&cluster.name))?;
-            let mut lines = changes("request", &cluster.request_headers);
-            lines.extend(changes("response", &cluster.response_headers));
-            lines.extend(
-                cluster
-                    .authority
-                    .iter()
-                    .map(|authority| format!("the authority becomes {authority}")),
-            );
-            for line in lines {
+            for line in of_destination(cluster) {
                 writeln!(self.out, "           {line}")?;
             }
             if let Some(problem) = cluster.problem {
@@ -172,33 +151,7 @@ impl Page<'_> {
     }
 
     fn on_the_way(&mut self, way: &Explanation) -> anyhow::Result<()> {
-        let mut lines = Vec::new();
-        if let Some(fault) = &way.fault {
-            lines.extend(faults(fault));
-        }
-        if let Some(rewrite) = &way.rewrite {
-            lines.extend(rewrite.path.iter().map(|path| format!("the path becomes {path}")));
-            lines.extend(
-                rewrite.authority.iter().map(|host| format!("the authority becomes {host}")),
-            );
-        }
-        lines.extend(changes("request", &way.request_headers));
-        lines.extend(changes("response", &way.response_headers));
-        lines.extend(way.mirrors.iter().map(|mirror| {
-            format!(
-                "{} of requests are copied to {}",
-                percent(mirror.percentage),
-                cluster_name(&mirror.name)
-            )
-        }));
-        lines.extend(way.cohort.as_ref().map(cohort));
-        if way.route.is_some() && !way.clusters.is_empty() {
-            lines.push(way.retry.as_ref().map_or_else(|| "no retries".to_owned(), retries));
-            lines.push(way.timeout.map_or_else(
-                || "no timeout".to_owned(),
-                |timeout| format!("the answer must come within {}", duration(timeout)),
-            ));
-        }
+        let lines = on_the_way(way);
         if lines.is_empty() {
             return Ok(());
         }
@@ -215,7 +168,64 @@ impl Page<'_> {
     }
 }
 
-fn request_line(call: &Call) -> String {
+/// What the client gets from the proxy itself, if it does.
+pub(super) fn outcome(way: &Explanation) -> Option<String> {
+    Some(match (&way.response, &way.redirect, &way.direct_response) {
+        (Some(response), ..) => match response.flag {
+            Some(flag) => {
+                format!("{} with response flag {flag} ({})", response.status, response.details)
+            }
+            None => format!("{} ({})", response.status, response.details),
+        },
+        (_, Some(redirect), _) => {
+            format!("{} redirect to {}", redirect.status, redirect.location)
+        }
+        (.., Some(direct)) => format!("{} {:?}", direct.status, direct.body),
+        _ if way.error.is_some() => "none, the connection is refused".to_owned(),
+        _ => return None,
+    })
+}
+
+/// What a destination does to requests, a line each.
+pub(super) fn of_destination(cluster: &ClusterReport) -> Vec<String> {
+    let mut lines = changes("request", &cluster.request_headers);
+    lines.extend(changes("response", &cluster.response_headers));
+    let authority = cluster.authority.iter();
+    lines.extend(authority.map(|authority| format!("the authority becomes {authority}")));
+    lines
+}
+
+/// What happens to a request on its way, a line each.
+pub(super) fn on_the_way(way: &Explanation) -> Vec<String> {
+    let mut lines = Vec::new();
+    if let Some(fault) = &way.fault {
+        lines.extend(faults(fault));
+    }
+    if let Some(rewrite) = &way.rewrite {
+        lines.extend(rewrite.path.iter().map(|path| format!("the path becomes {path}")));
+        lines.extend(rewrite.authority.iter().map(|host| format!("the authority becomes {host}")));
+    }
+    lines.extend(changes("request", &way.request_headers));
+    lines.extend(changes("response", &way.response_headers));
+    lines.extend(way.mirrors.iter().map(|mirror| {
+        format!(
+            "{} of requests are copied to {}",
+            percent(mirror.percentage),
+            cluster_name(&mirror.name)
+        )
+    }));
+    lines.extend(way.cohort.as_ref().map(cohort));
+    if way.route.is_some() && !way.clusters.is_empty() {
+        lines.push(way.retry.as_ref().map_or_else(|| "no retries".to_owned(), retries));
+        lines.push(way.timeout.map_or_else(
+            || "no timeout".to_owned(),
+            |timeout| format!("the answer must come within {}", duration(timeout)),
+        ));
+    }
+    lines
+}
+
+pub(super) fn request_line(call: &Call) -> String {
     let host = call.authority.clone().or_else(|| call.sni.clone());
     let host = host.or_else(|| call.address.map(|address| address.to_string())).unwrap_or_default();
     let has_port = host.rsplit(']').next().is_some_and(|end| end.contains(':'));
@@ -243,7 +253,7 @@ fn each(values: &Values) -> &[String] {
 }
 
 /// `VirtualService default/reviews, http[0].match[1]`.
-fn rule_name(rule: &RuleReport) -> String {
+pub(super) fn rule_name(rule: &RuleReport) -> String {
     if rule.kind == "builtin" {
         return format!("the proxy's own rule {}", rule.name);
     }
@@ -256,7 +266,7 @@ fn rule_name(rule: &RuleReport) -> String {
     format!("{} {}/{}{index}{entry}", rule.kind, rule.namespace, rule.name)
 }
 
-fn why_not(rejected: &Rejection) -> String {
+pub(super) fn why_not(rejected: &Rejection) -> String {
     let Rejection { condition, expected, actual, .. } = rejected;
     let who = match condition.as_str() {
         condition if condition.starts_with("source") => "the caller",

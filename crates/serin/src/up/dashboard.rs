@@ -12,10 +12,12 @@ use serin_dashboard::{
 };
 use serin_proxy::{Observer, Seen};
 use serin_routing::Model;
+use serin_routing::model::Direction;
 use serin_telemetry::Traffic;
-use serin_translate::{Snapshot, analysis};
+use serin_translate::{Proxy, ProxyKind, Snapshot, analysis};
 
 use crate::cli::{DashboardAddress, UpArgs};
+use crate::explain;
 
 /// Serves the dashboard where the arguments want it.
 pub(super) async fn start(
@@ -127,9 +129,33 @@ impl Mesh for Watched {
         Some(self.observer.in_force_of(sender)?.model)
     }
 
-    fn explain(&self, _question: &Question) -> Result<Explained, String> {
-        Err("not yet".to_owned())
+    fn explain(&self, question: &Question) -> Result<Explained, String> {
+        let gone = "whoever is to send it is not there any more; choose another";
+        let names = self.names();
+        let id = names.get(&question.sender).ok_or(gone)?;
+        let model = self.model(&question.sender).ok_or(gone)?;
+        let call = explain::from_url(&question.url).and_then(|mut call| {
+            call.method = Some(question.method.clone());
+            explain::with_headers(call, &question.headers)
+        });
+        let call = call.map_err(|error| format!("{error:#}"))?;
+        let direction = match id {
+            ProxyId::Gateway { .. } => Direction::Gateway,
+            ProxyId::Node { .. } | ProxyId::Pod { .. } => Direction::Outbound,
+        };
+        let snapshot = self.control.snapshot();
+        let made_for = snapshot.as_deref().and_then(|it| Some((it, proxy(it, id)?)));
+        let made_for = made_for.as_ref().map(|(snapshot, proxy)| (*snapshot, proxy));
+        Ok(explain::told(&model, direction, &call, made_for))
     }
+}
+
+/// The proxy of a pod, as its model was made for it.
+fn proxy(snapshot: &Snapshot, id: &ProxyId) -> Option<Proxy> {
+    let ProxyId::Pod { namespace, name, .. } = id else { return None };
+    let mut pods = snapshot.objects().pods.iter();
+    let pod = pods.find(|pod| *pod.meta.namespace == **namespace && *pod.meta.name == **name)?;
+    Some(Proxy::new(ProxyKind::Sidecar, &pod.meta.namespace, pod.meta.labels.clone()))
 }
 
 fn request(seen: Seen, source: String) -> Request {
