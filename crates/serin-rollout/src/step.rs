@@ -113,9 +113,12 @@ impl Run<'_> {
     fn finish(mut self) -> Step {
         if self.state.phase != Phase::Terminated {
             let live = self.safe_routes();
-            if self.seen.routes.as_ref().is_some_and(|seen| *seen != live)
-                || (self.seen.routes.is_none() && live != Routes::default())
-            {
+            let is_other = match &self.seen.routes {
+                Some(seen) => *seen != live,
+                // Until there is a primary users go where they went: what routes would lead to is just being made.
+                None => live != Routes::default() && self.state.phase != Phase::Initializing,
+            };
+            if is_other {
                 // First of all: nothing that follows may take pods away from under traffic.
                 self.actions.insert(0, Action::SetRoutes(live));
             }

@@ -17,7 +17,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::{ApiResource, GroupVersionKind};
 use serde_json::json;
 
-pub(crate) use facts::Facts;
+pub(crate) use facts::{Arm, Facts};
 
 use crate::cli::{CanaryArgs, CanaryCommand, CanaryOutput};
 use crate::terminal::{self, Palette};
@@ -74,6 +74,15 @@ pub(crate) fn run(args: &CanaryArgs, out: &mut dyn Write) -> anyhow::Result<Exit
         }
         Ok(ExitCode::SUCCESS)
     })
+}
+
+/// What a Canary's status says.
+pub(crate) async fn facts(
+    client: &kube::Client,
+    namespace: &str,
+    name: &str,
+) -> anyhow::Result<Facts> {
+    Cluster { client: client.clone(), namespace: namespace.to_owned() }.one(name).await
 }
 
 /// Milliseconds since 1970.

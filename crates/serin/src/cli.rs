@@ -3,6 +3,7 @@
 mod apiserver;
 mod backup;
 mod canary;
+mod demo;
 mod gateway;
 mod help;
 mod load;
@@ -19,6 +20,7 @@ use crate::rehearse::RehearseArgs;
 pub(crate) use apiserver::ApiServerArgs;
 pub(crate) use backup::{BackupArgs, RestoreArgs};
 pub(crate) use canary::{CanaryArgs, CanaryCommand, CanaryOutput};
+pub(crate) use demo::{DemoArgs, Story};
 pub(crate) use gateway::{GatewayArgs, LogEncoding};
 pub(crate) use help::{CompletionArgs, ManArgs};
 pub(crate) use load::LoadArgs;
@@ -57,6 +59,7 @@ impl Cli {
             Command::Rehearse(args) => args.view.color,
             Command::Canary(args) => args.view.color,
             Command::Load(args) => args.view.color,
+            Command::Demo(args) => args.view.color,
             Command::Sample(args) => args.view.color,
             Command::Up(args) => args.view.color,
             Command::Down(args) => args.view.color,
@@ -72,6 +75,8 @@ impl Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// See a release go right, and another be stopped
+    Demo(DemoArgs),
     /// Make this machine a cluster with a mesh
     Up(Box<UpArgs>),
     /// End a cluster of `serin up`

@@ -13,7 +13,7 @@ use http::{HeaderName, HeaderValue, Method, Uri, header};
 use crate::cli::{CanaryOutput, LoadArgs};
 use crate::terminal;
 
-pub(crate) use generate::{Outcome, Wanted, generate};
+pub(crate) use generate::{Outcome, Progress, Wanted, generate};
 
 /// Sends, or serves.
 pub(crate) fn run(args: &LoadArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
@@ -75,6 +75,7 @@ impl Wanted {
             duration,
             concurrency: 256,
             timeout: Duration::from_secs(10),
+            progress: std::sync::Arc::default(),
         })
     }
 

@@ -9,6 +9,7 @@ mod canary;
 mod check;
 mod cli;
 mod dashboard;
+mod demo;
 mod doctor;
 mod down;
 mod explain;
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
         Command::Restore(args) => backup::restore(args, &mut out),
         Command::Gateway(args) => gateway::run(args, &mut out),
         Command::Canary(args) => canary::run(args, &mut out),
+        Command::Demo(args) => demo::run(args, &mut out),
         Command::Load(args) => load::run(args, &mut out),
         Command::Rehearse(args) => rehearse::run(args, &mut out),
         Command::Sample(args) => sample::run(args, &mut out),

@@ -24,7 +24,10 @@ use std::process::ExitCode;
 use anyhow::Context;
 use serin_apiserver::{Access, remove_kubeconfig};
 
-pub(crate) use self::apply::{pods, wait_until_ready};
+pub(crate) use self::apply::{apply_objects, pods, read_text, wait_until_ready};
+pub(crate) use self::cluster::Signals;
+pub(crate) use self::detach::run as start_detached;
+pub(crate) use self::privileges::{check as check_privileges, may_bind_low_ports};
 pub(crate) use self::place::{Place, Run};
 use crate::cli::UpArgs;
 use crate::gateway::log;
@@ -34,7 +37,7 @@ pub(crate) fn run(args: &UpArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode
     privileges::check()?;
     let place = Place::of(&args.place)?;
     if args.detach {
-        detach::run(&place, out)?;
+        detach::run(&place, std::env::args_os().skip(1), out)?;
         return Ok(ExitCode::SUCCESS);
     }
     let hold = place.hold()?;

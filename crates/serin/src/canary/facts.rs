@@ -113,7 +113,7 @@ impl Facts {
     }
 
     /// Whether a release is on its way.
-    pub(super) fn is_running(&self) -> bool {
+    pub(crate) fn is_running(&self) -> bool {
         matches!(
             self.phase.as_str(),
             "Waiting" | "Progressing" | "WaitingPromotion" | "Promoting" | "Finalising"

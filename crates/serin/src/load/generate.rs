@@ -1,6 +1,7 @@
 //! An open loop: requests are sent at their times, and what comes of them is counted.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -27,6 +28,29 @@ pub(crate) struct Wanted {
     /// Requests without an answer at any time.
     pub(crate) concurrency: usize,
     pub(crate) timeout: Duration,
+    /// Told of each answer as it comes.
+    pub(crate) progress: Arc<Progress>,
+}
+
+/// What has come of it so far.
+#[derive(Debug, Default)]
+pub(crate) struct Progress {
+    succeeded: AtomicU64,
+    failed: AtomicU64,
+}
+
+impl Progress {
+    /// Requests that have their answer, and those of them that failed.
+    pub(crate) fn so_far(&self) -> (u64, u64) {
+        let failed = self.failed.load(Ordering::Relaxed);
+        (self.succeeded.load(Ordering::Relaxed) + failed, failed)
+    }
+
+    /// Counts an answer.
+    pub(crate) fn count(&self, is_good: bool) {
+        let counter = if is_good { &self.succeeded } else { &self.failed };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 /// What came of it.
@@ -91,6 +115,7 @@ pub(crate) async fn generate(wanted: &Wanted, stop: impl Future<Output = ()>) ->
         open.spawn(async move {
             let answer = tokio::time::timeout(wanted.timeout, send(&wanted, &idle)).await;
             let answer = answer.unwrap_or_else(|_| Err("no answer in time".to_owned()));
+            wanted.progress.count(answer.as_ref().is_ok_and(|status| *status < 500));
             (answer, due.elapsed())
         });
     }

@@ -28,7 +28,23 @@ const DEFINED: Duration = Duration::from_secs(10);
 /// # Errors
 /// A manifest cannot be read, or the API refuses an object. What was applied before stays.
 pub(super) async fn apply(client: &Client, paths: &[PathBuf]) -> anyhow::Result<usize> {
-    let mut objects = read(paths)?;
+    let mut objects = Vec::new();
+    for text in input::read(paths)? {
+        let content = std::str::from_utf8(&text.content)
+            .with_context(|| format!("{}: it is not UTF-8", text.file))?;
+        objects.append(&mut read_text(&text.file, content)?);
+    }
+    apply_objects(client, objects).await
+}
+
+/// Applies objects, each with the file it comes from.
+///
+/// # Errors
+/// The API refuses one. What was applied before stays.
+pub(crate) async fn apply_objects(
+    client: &Client,
+    mut objects: Vec<(String, Value)>,
+) -> anyhow::Result<usize> {
     objects.sort_by_key(|(_, object)| match object["kind"].as_str() {
         Some("CustomResourceDefinition") => 0,
         Some("Namespace") => 1,
@@ -42,18 +58,18 @@ pub(super) async fn apply(client: &Client, paths: &[PathBuf]) -> anyhow::Result<
     Ok(objects.len())
 }
 
-fn read(paths: &[PathBuf]) -> anyhow::Result<Vec<(String, Value)>> {
+/// The objects of a manifest, each with the file it comes from.
+///
+/// # Errors
+/// It is not YAML.
+pub(crate) fn read_text(file: &str, content: &str) -> anyhow::Result<Vec<(String, Value)>> {
+    let stream = serin_api::yaml::read(content);
+    if let Some(problem) = stream.problems.first() {
+        bail!("{file}: {} (`serin check` shows the place)", problem.message);
+    }
     let mut objects = Vec::new();
-    for text in input::read(paths)? {
-        let content = std::str::from_utf8(&text.content)
-            .with_context(|| format!("{}: it is not UTF-8", text.file))?;
-        let stream = serin_api::yaml::read(content);
-        if let Some(problem) = stream.problems.first() {
-            bail!("{}: {} (`serin check` shows the place)", text.file, problem.message);
-        }
-        for document in &stream.documents {
-            add(&mut objects, &text.file, document.root.to_json());
-        }
+    for document in &stream.documents {
+        add(&mut objects, file, document.root.to_json());
     }
     Ok(objects)
 }

@@ -10,13 +10,16 @@ use anyhow::{Context, bail};
 
 use super::place::Place;
 
-/// Starts `serin up` with the same arguments but without `--detach`, and passes its first line on.
+/// Starts `serin up` with these arguments, in which `--detach` is left out, and passes its first line on.
 ///
 /// # Errors
 /// It ends before it is ready; the error is what it said.
-pub(super) fn run(place: &Place, out: &mut dyn Write) -> anyhow::Result<()> {
-    let arguments: Vec<OsString> =
-        std::env::args_os().skip(1).filter(|argument| argument != "--detach").collect();
+pub(crate) fn run(
+    place: &Place,
+    arguments: impl IntoIterator<Item = OsString>,
+    out: &mut dyn Write,
+) -> anyhow::Result<()> {
+    let arguments = arguments.into_iter().filter(|argument| argument != "--detach");
     std::fs::create_dir_all(&place.folder)
         .with_context(|| format!("cannot make the folder {}", place.folder.display()))?;
     let path = place.join("serin.log");

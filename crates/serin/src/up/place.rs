@@ -66,6 +66,16 @@ impl Place {
         Ok(Self { folder })
     }
 
+    /// A folder of another name beside the default one.
+    ///
+    /// # Errors
+    /// There is no default without a home folder.
+    pub(crate) fn beside_the_default(name: &str) -> anyhow::Result<Self> {
+        let folder = default_folder()
+            .context("neither XDG_STATE_HOME nor HOME is set: name a folder with --data-dir")?;
+        Ok(Self { folder: folder.with_file_name(name) })
+    }
+
     /// A file or folder in it.
     pub(crate) fn join(&self, name: &str) -> PathBuf {
         self.folder.join(name)

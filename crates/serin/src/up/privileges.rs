@@ -76,7 +76,7 @@ pub(super) fn are_of_the_host() -> bool {
 }
 
 /// Whether a port below 1024 can be listened on.
-pub(super) fn may_bind_low_ports(address: std::net::IpAddr) -> bool {
+pub(crate) fn may_bind_low_ports(address: std::net::IpAddr) -> bool {
     match std::net::TcpListener::bind((address, 1)) {
         Ok(_) => true,
         Err(error) => error.kind() != io::ErrorKind::PermissionDenied,
@@ -84,7 +84,7 @@ pub(super) fn may_bind_low_ports(address: std::net::IpAddr) -> bool {
 }
 
 /// Refuses early where the system is no Linux that can do it.
-pub(super) fn check() -> anyhow::Result<()> {
+pub(crate) fn check() -> anyhow::Result<()> {
     if !std::path::Path::new("/proc/self/ns/net").exists() {
         bail!("`serin up` needs Linux with network namespaces: /proc/self/ns/net is missing");
     }

@@ -271,3 +271,14 @@ fn the_canarys_pods_stay_until_traffic_has_left_them() {
     release.call();
     assert_eq!(release.world.target.ready_pods, 0);
 }
+
+#[test]
+fn nothing_is_routed_before_there_is_a_primary() {
+    let plan = flagger(json!({"interval": "1m", "threshold": 1, "stepWeight": 20}));
+    let (mut world, _) = World::initialised(&plan, Time(1_000_000_000));
+    (world.primary, world.routes) = (None, None);
+    world.log.clear();
+    let state = world.turn(&plan, &State::default(), Time(1_000_000_000), |_| Answer::Yes);
+    assert_eq!(state.phase, Phase::Initializing);
+    assert!(!world.log.iter().any(|done| matches!(done, Action::SetRoutes(_))), "{:?}", world.log);
+}

@@ -1,0 +1,190 @@
+//! Users who keep asking: each with a cookie of its own, so that it can be seen who stays with which version.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use anyhow::Context;
+use bytes::Bytes;
+use http::{HeaderMap, Request, Uri, header};
+use http_body_util::{BodyExt as _, Empty, Limited};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+
+use crate::load::Progress;
+
+/// So many users.
+pub(super) const USERS: usize = 40;
+/// An answer must come within this time.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// The longest answer that is read.
+const LONGEST: usize = 1 << 20;
+
+/// What users ask for, and how the version shows in the answer.
+#[derive(Clone, Debug)]
+pub(super) struct Question {
+    pub(super) url: String,
+    /// The host that is asked for, if it is not the address.
+    pub(super) host: Option<&'static str>,
+    /// Another header of each request.
+    pub(super) header: Option<(&'static str, &'static str)>,
+    pub(super) version: fn(&Answer) -> Option<String>,
+}
+
+/// An answer.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) status: u16,
+    pub(super) headers: HeaderMap,
+    pub(super) body: String,
+}
+
+/// Users who ask until this is dropped.
+pub(super) struct Crowd {
+    seen: Arc<Mutex<Seen>>,
+    _tasks: JoinSet<()>,
+}
+
+/// What the users have seen.
+#[derive(Debug)]
+pub(super) struct Seen {
+    /// Answers by version since this was last taken.
+    shares: BTreeMap<String, u64>,
+    users: Vec<User>,
+    /// How often somebody who had met a later version met an earlier one.
+    went_back: u64,
+}
+
+#[derive(Clone, Debug, Default)]
+struct User {
+    cookie: Option<String>,
+    version: Option<String>,
+}
+
+impl Crowd {
+    /// Users who ask so many questions a second together.
+    pub(super) fn asking(question: &Question, rate: u32, progress: &Arc<Progress>) -> Self {
+        let users = vec![User::default(); USERS];
+        let seen =
+            Arc::new(Mutex::new(Seen { shares: BTreeMap::new(), users, went_back: 0 }));
+        let mut tasks = JoinSet::new();
+        let pace = Duration::from_secs_f64(USERS as f64 / f64::from(rate));
+        for index in 0..USERS {
+            let (seen, progress) = (Arc::clone(&seen), Arc::clone(progress));
+            let question = question.clone();
+            tasks.spawn(async move {
+                let mut next = interval(pace);
+                next.set_missed_tick_behavior(MissedTickBehavior::Delay);
+                loop {
+                    next.tick().await;
+                    let cookie = lock(&seen).users[index].cookie.clone();
+                    let answer = ask(&question, cookie.as_deref()).await;
+                    progress.count(answer.as_ref().is_ok_and(|it| it.status < 500));
+                    if let Ok(answer) = answer {
+                        lock(&seen).take(index, &answer, (question.version)(&answer));
+                    }
+                }
+            });
+        }
+        Self { seen, _tasks: tasks }
+    }
+
+    /// Answers by version since this was last asked.
+    pub(super) fn shares(&self) -> BTreeMap<String, u64> {
+        std::mem::take(&mut lock(&self.seen).shares)
+    }
+
+    /// How many users met this version last.
+    pub(super) fn users_of(&self, version: &str) -> usize {
+        let seen = lock(&self.seen);
+        seen.users.iter().filter(|it| it.version.as_deref() == Some(version)).count()
+    }
+
+    /// How many users have a cookie.
+    pub(super) fn with_cookie(&self) -> usize {
+        lock(&self.seen).users.iter().filter(|it| it.cookie.is_some()).count()
+    }
+
+    /// How often somebody who had met a later version met an earlier one.
+    pub(super) fn went_back(&self) -> u64 {
+        lock(&self.seen).went_back
+    }
+}
+
+impl Seen {
+    fn take(&mut self, index: usize, answer: &Answer, version: Option<String>) {
+        let user = &mut self.users[index];
+        for cookie in answer.headers.get_all(header::SET_COOKIE) {
+            let Ok(cookie) = cookie.to_str() else { continue };
+            let (pair, attributes) = cookie.split_once(';').unwrap_or((cookie, ""));
+            let is_taken_back = attributes.split(';').any(|it| it.trim() == "Max-Age=0");
+            user.cookie = (!is_taken_back).then(|| pair.trim().to_owned());
+        }
+        let Some(version) = version else { return };
+        *self.shares.entry(version.clone()).or_default() += 1;
+        self.went_back += u64::from(user.version.as_ref().is_some_and(|last| *last > version));
+        user.version = Some(version);
+    }
+}
+
+fn lock(seen: &Mutex<Seen>) -> MutexGuard<'_, Seen> {
+    seen.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// One question on a connection of its own.
+pub(super) async fn ask(question: &Question, cookie: Option<&str>) -> anyhow::Result<Answer> {
+    timeout(PATIENCE, exchange(question, cookie)).await.context("no answer in time")?
+}
+
+async fn exchange(question: &Question, cookie: Option<&str>) -> anyhow::Result<Answer> {
+    let uri: Uri = question.url.parse()?;
+    let authority = uri.authority().context("the address has no host")?.clone();
+    let port = authority.port_u16().unwrap_or(80);
+    let stream = TcpStream::connect((authority.host(), port)).await?;
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    tokio::spawn(connection);
+    let path = uri.path_and_query().map_or("/", |it| it.as_str());
+    let host = question.host.unwrap_or(authority.as_str());
+    let mut request = Request::get(path).header(header::HOST, host);
+    if let Some((name, value)) = question.header {
+        request = request.header(name, value);
+    }
+    if let Some(cookie) = cookie {
+        request = request.header(header::COOKIE, cookie);
+    }
+    let (head, body) =
+        sender.send_request(request.body(Empty::<Bytes>::new())?).await?.into_parts();
+    let body = Limited::new(body, LONGEST).collect().await;
+    let body = body.map_err(|error| anyhow::anyhow!("{error}"))?.to_bytes();
+    let body = String::from_utf8_lossy(&body).into_owned();
+    Ok(Answer { status: head.status.as_u16(), headers: head.headers, body })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(cookie: Option<&str>) -> Answer {
+        let mut headers = HeaderMap::new();
+        if let Some(cookie) = cookie {
+            headers.insert(header::SET_COOKIE, cookie.parse().unwrap());
+        }
+        Answer { status: 200, headers, body: String::new() }
+    }
+
+    #[test]
+    fn users_keep_their_cookies_until_they_are_taken_back_and_going_back_is_counted() {
+        let users = vec![User::default(); 2];
+        let mut seen = Seen { shares: BTreeMap::new(), users, went_back: 0 };
+        seen.take(0, &answer(Some("version=v2; Path=/; Max-Age=60")), Some("v2".to_owned()));
+        seen.take(1, &answer(None), Some("v1".to_owned()));
+        assert_eq!(seen.users[0].cookie.as_deref(), Some("version=v2"));
+        seen.take(0, &answer(Some("version=v2; Path=/; Max-Age=0")), Some("v1".to_owned()));
+        seen.take(1, &answer(None), Some("v2".to_owned()));
+        assert_eq!((seen.users[0].cookie.clone(), seen.went_back), (None, 1));
+        assert_eq!(seen.shares, BTreeMap::from([("v1".to_owned(), 2), ("v2".to_owned(), 2)]));
+    }
+}
