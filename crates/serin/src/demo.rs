@@ -35,7 +35,8 @@ async fn perform(args: &DemoArgs, mut narrator: Narrator<'_>) -> anyhow::Result<
     let mut signals = Signals::new()?;
     narrator.heading(title(args.story))?;
     narrator.note(&Event { event: "started", ..Event::default() })?;
-    narrator.say("A cluster starts on this machine: no container engine, no image, one program.")?;
+    narrator
+        .say("A cluster starts on this machine: no container engine, no image, one program.")?;
     let mut stage = Stage::open(args, narrator).await?;
     stage.narrator.note(&Event { event: "ready", ..Event::default() })?;
     let told = tokio::select! {

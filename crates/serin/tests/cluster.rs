@@ -9,6 +9,8 @@
 )]
 #![expect(clippy::print_stdout, reason = "a test that is skipped says why")]
 
+#[path = "cluster/demo.rs"]
+mod demo;
 #[path = "cluster/documents.rs"]
 mod documents;
 #[path = "cluster/life.rs"]

@@ -1,10 +1,11 @@
 //! The arguments of `serin demo`.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::{PlaceArgs, ViewArgs};
+use super::ViewArgs;
 
 const ABOUT: &str = "\
 See a release go right, and another be stopped.
@@ -56,8 +57,12 @@ pub(crate) struct DemoArgs {
     pub(crate) json: Option<PathBuf>,
 
     /// The folder of the cluster, which is deleted at the end [default: serin/demo in $XDG_STATE_HOME or ~/.local/state]
-    #[command(flatten)]
-    pub(crate) place: PlaceArgs,
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+
+    /// The address that the gateway listens on [default: the first of 127.0.0.1 to 127.0.0.9 where its port is free]
+    #[arg(long, value_name = "IP")]
+    pub(crate) gateway_address: Option<IpAddr>,
 
     #[command(flatten)]
     pub(crate) view: ViewArgs,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::Value;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::crowd::{Crowd, Question, USERS};
 use super::narrator::{Event, Weights};
@@ -29,16 +29,24 @@ const FINISH: Manifest = (
     include_str!("../../../../samples/session-affinity/finish/virtual-service.yaml"),
 );
 
+/// By then everybody has asked once more.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How often is looked whether they have.
+const PACE: Duration = Duration::from_millis(100);
+
 /// Tells the story; whether it ended as it should.
 pub(super) async fn tell(stage: &mut Stage<'_>) -> anyhow::Result<bool> {
     let before_users = |object: &mut Value| weigh(object, 0);
     stage.apply(&[BOOKINFO, RULES[0], RULES[1], STEP], before_users).await?;
     stage.ready().await?;
     stage.live("reviews").await?;
-    let url = format!("{}/reviews/0", stage.url_of(8080));
+    // The Service of the gateway passes port 80 on to its 8080, as Istio's does.
+    let url = format!("{}/reviews/0", stage.url());
     let question = Question { url, host: None, header: None, version: versions::of_reviews };
     let crowd = Crowd::asking(&question, stage.rate, &stage.narrator.users);
-    stage.narrator.say(&format!("{USERS} users ask for reviews at {}; all get v1.", question.url))?;
+    stage
+        .narrator
+        .say(&format!("{USERS} users ask for reviews at {}; all get v1.", question.url))?;
     let mut was_kept = true;
     for weight in [10, 20, 40, 60, 80] {
         stage.apply(&[STEP], |object| weigh(object, weight)).await?;
@@ -49,17 +57,32 @@ pub(super) async fn tell(stage: &mut Stage<'_>) -> anyhow::Result<bool> {
         stage.narrator.say(&format!(
             "v2 gets {weight} % of those who have no cookie. {met} of {USERS} users have met it and keep it; {back} fell back."
         ))?;
-        note(stage, weight, format!("{met} users are on v2, {cookies} have its cookie, {back} fell back"))?;
+        note(
+            stage,
+            weight,
+            format!("{met} users are on v2, {cookies} have its cookie, {back} fell back"),
+        )?;
         was_kept &= back == 0;
     }
     stage.apply(&[FINISH], |_| ()).await?;
     stage.live("reviews").await?;
-    sleep(pause(stage)).await;
+    // Until everybody has asked once more.
+    let until = Instant::now() + PATIENCE;
+    while (crowd.users_of("v2") < USERS || crowd.with_cookie() > 0) && Instant::now() < until {
+        sleep(PACE).await;
+    }
     let (met, cookies, back) = (crowd.users_of("v2"), crowd.with_cookie(), crowd.went_back());
     stage.narrator.say(&format!(
         "v2 gets everybody and takes the cookie back: {met} of {USERS} users are on it, {cookies} still have the cookie, {back} fell back."
     ))?;
-    note(stage, 100, format!("{met} users are on v2, {cookies} have its cookie, {back} fell back"))?;
+    note(
+        stage,
+        100,
+        format!("{met} users are on v2, {cookies} have its cookie, {back} fell back"),
+    )?;
+    stage.narrator.add(
+        "Without a cookie each request is drawn anew: who asks often meets v2 sooner than the weight says.",
+    )?;
     let (requests, failed) = stage.narrator.users.so_far();
     stage.narrator.say(&format!("{requests} requests, {failed} failed."))?;
     Ok(was_kept && met == USERS && cookies == 0 && back == 0 && failed == 0)

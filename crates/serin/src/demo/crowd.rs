@@ -4,21 +4,23 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use bytes::Bytes;
 use http::{HeaderMap, Request, Uri, header};
 use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout};
 
 use crate::load::Progress;
 
 /// So many users.
-pub(super) const USERS: usize = 40;
+pub(super) const USERS: usize = 200;
 /// An answer must come within this time.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How often somebody asks who waits for the first answer.
+const PACE: Duration = Duration::from_millis(100);
 /// The longest answer that is read.
 const LONGEST: usize = 1 << 20;
 
@@ -63,19 +65,39 @@ struct User {
     version: Option<String>,
 }
 
+impl Question {
+    /// Waits until there is an answer.
+    pub(super) async fn until_answered(&self) -> anyhow::Result<()> {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            match ask(self, None).await {
+                Ok(answer) if answer.status < 500 => return Ok(()),
+                Ok(answer) if Instant::now() > until => {
+                    bail!("{} answers {}", self.url, answer.status)
+                }
+                Err(error) if Instant::now() > until => {
+                    return Err(error).with_context(|| self.url.clone());
+                }
+                _ => sleep(PACE).await,
+            }
+        }
+    }
+}
+
 impl Crowd {
     /// Users who ask so many questions a second together.
     pub(super) fn asking(question: &Question, rate: u32, progress: &Arc<Progress>) -> Self {
         let users = vec![User::default(); USERS];
-        let seen =
-            Arc::new(Mutex::new(Seen { shares: BTreeMap::new(), users, went_back: 0 }));
+        let seen = Arc::new(Mutex::new(Seen { shares: BTreeMap::new(), users, went_back: 0 }));
         let mut tasks = JoinSet::new();
+        let begin = Instant::now();
         let pace = Duration::from_secs_f64(USERS as f64 / f64::from(rate));
         for index in 0..USERS {
             let (seen, progress) = (Arc::clone(&seen), Arc::clone(progress));
             let question = question.clone();
             tasks.spawn(async move {
-                let mut next = interval(pace);
+                // One after the other, not all at once.
+                let mut next = interval_at(begin + pace.mul_f64(index as f64 / USERS as f64), pace);
                 next.set_missed_tick_behavior(MissedTickBehavior::Delay);
                 loop {
                     next.tick().await;

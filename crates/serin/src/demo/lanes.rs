@@ -12,12 +12,24 @@ use super::stage::{Manifest, Stage};
 use super::versions;
 
 const WORKLOADS: [Manifest; 2] = [
-    ("samples/chain/workloads/v1.yaml", include_str!("../../../../samples/chain/workloads/v1.yaml")),
-    ("samples/chain/workloads/v2.yaml", include_str!("../../../../samples/chain/workloads/v2.yaml")),
+    (
+        "samples/chain/workloads/v1.yaml",
+        include_str!("../../../../samples/chain/workloads/v1.yaml"),
+    ),
+    (
+        "samples/chain/workloads/v2.yaml",
+        include_str!("../../../../samples/chain/workloads/v2.yaml"),
+    ),
 ];
 const RULES: [Manifest; 2] = [
-    ("samples/chain/mended/gateway.yaml", include_str!("../../../../samples/chain/mended/gateway.yaml")),
-    ("samples/chain/mended/routing.yaml", include_str!("../../../../samples/chain/mended/routing.yaml")),
+    (
+        "samples/chain/mended/gateway.yaml",
+        include_str!("../../../../samples/chain/mended/gateway.yaml"),
+    ),
+    (
+        "samples/chain/mended/routing.yaml",
+        include_str!("../../../../samples/chain/mended/routing.yaml"),
+    ),
 ];
 const BY_HEADER: Manifest =
     ("samples/chain/by-header", include_str!("../../../../samples/chain/by-header/vs-appa.yaml"));
@@ -49,7 +61,9 @@ pub(super) async fn tell(stage: &mut Stage<'_>) -> anyhow::Result<bool> {
         is_good &= is_unmixed(&seen) && all > 0 && of(&seen, &format!("appa-{version}")) == all;
     }
     let (requests, failed) = stage.narrator.users.so_far();
-    stage.narrator.say(&format!("{requests} requests, {failed} failed; none has left its version."))?;
+    stage
+        .narrator
+        .say(&format!("{requests} requests, {failed} failed; none has left its version."))?;
     Ok(is_good && failed == 0)
 }
 
@@ -58,8 +72,7 @@ async fn watch(
     stage: &mut Stage<'_>,
     header: Option<(&'static str, &'static str)>,
 ) -> anyhow::Result<BTreeMap<String, u64>> {
-    let question =
-        Question { url: stage.url_of(PORT), host: Some(HOST), header, version: way };
+    let question = Question { url: stage.url_of(PORT), host: Some(HOST), header, version: way };
     let crowd = Crowd::asking(&question, stage.rate, &stage.narrator.users);
     sleep(Duration::from_secs(if stage.fast { 4 } else { 10 })).await;
     let seen = crowd.shares();

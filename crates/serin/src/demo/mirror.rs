@@ -29,7 +29,8 @@ pub(super) async fn tell(stage: &mut Stage<'_>) -> anyhow::Result<bool> {
     stage.apply(&[BOOKINFO, RULES[0], RULES[1], STEP], |_| ()).await?;
     stage.ready().await?;
     stage.live("reviews").await?;
-    let url = format!("{}/reviews/0", stage.url_of(8080));
+    // The Service of the gateway passes port 80 on to its 8080, as Istio's does.
+    let url = format!("{}/reviews/0", stage.url());
     let question = Question { url, host: None, header: None, version: versions::of_reviews };
     let copies_before = copies(stage).await?;
     let crowd = Crowd::asking(&question, stage.rate, &stage.narrator.users);
@@ -45,7 +46,11 @@ pub(super) async fn tell(stage: &mut Stage<'_>) -> anyhow::Result<bool> {
         "{answers} answers, {of_v1} of them by v1; v2 has served {copies} copies, as its log tells."
     ))?;
     stage.narrator.add("kubectl logs -l app=reviews,version=v2")?;
-    note(stage, Weights { primary: 100, canary: 0, mirror: 100 }, format!("{of_v1} of {answers} answers by v1, {copies} copies to v2"))?;
+    note(
+        stage,
+        Weights { primary: 100, canary: 0, mirror: 100 },
+        format!("{of_v1} of {answers} answers by v1, {copies} copies to v2"),
+    )?;
     // Those under way when one was counted are missing in the other.
     let mut is_good = of_v1 == answers && copies.abs_diff(answers) <= 10 + answers / 10;
     for weight in [20, 40, 60, 80, 100] {
@@ -57,8 +62,14 @@ pub(super) async fn tell(stage: &mut Stage<'_>) -> anyhow::Result<bool> {
         let answers = shares.values().sum::<u64>();
         let of_v2 = shares.get("v2").copied().unwrap_or(0);
         let percent = of_v2 * 100 / answers.max(1);
-        stage.narrator.say(&format!("v2 gets {weight} %: {of_v2} of {answers} answers are its ({percent} %)."))?;
-        note(stage, Weights { primary: 100 - weight, canary: weight, mirror: 0 }, format!("{of_v2} of {answers} answers by v2"))?;
+        stage.narrator.say(&format!(
+            "v2 gets {weight} %: {of_v2} of {answers} answers are its ({percent} %)."
+        ))?;
+        note(
+            stage,
+            Weights { primary: 100 - weight, canary: weight, mirror: 0 },
+            format!("{of_v2} of {answers} answers by v2"),
+        )?;
         is_good &= versions::is_share(of_v2, answers, weight as f64 / 100.0);
     }
     let (requests, failed) = stage.narrator.users.so_far();

@@ -40,18 +40,18 @@ pub(super) async fn tell(stage: &mut Stage<'_>) -> anyhow::Result<bool> {
     }
     let failed = between.1 - before.1;
     let requests = between.0 - before.0;
-    stage.narrator.say(&format!(
-        "{requests} requests of users in this time, {failed} of them failed."
-    ))?;
+    stage
+        .narrator
+        .say(&format!("{requests} requests of users in this time, {failed} of them failed."))?;
 
     stage.narrator.heading("A bad version")?;
     let bad = Version { name: "v3.1", image: image("v3:1.20.4"), errors: "10%" };
     let second = release(stage, "v3", &bad).await?;
     let after = stage.narrator.users.so_far();
     let (requests, suffered) = (after.0 - between.0, after.1 - between.1);
-    stage.narrator.say(&format!(
-        "{requests} requests of users in this time, {suffered} of them failed."
-    ))?;
+    stage
+        .narrator
+        .say(&format!("{requests} requests of users in this time, {suffered} of them failed."))?;
     let is_bearable = suffered <= 3.max(requests * BEARABLE / 1000);
     Ok(failed == 0 && second == "Failed" && is_bearable)
 }
@@ -83,7 +83,9 @@ async fn open_the_shop(stage: &mut Stage<'_>) -> anyhow::Result<()> {
     stage.narrator.say(&format!("The bookshop is open: {url}/productpage"))?;
     stage.send(&format!("{url}{PATH}"))?;
     let rate = stage.rate;
-    stage.narrator.say(&format!("Users ask for its reviews, {rate} times a second, until the end."))?;
+    stage
+        .narrator
+        .say(&format!("Users ask for its reviews, {rate} times a second, until the end."))?;
     stage.narrator.note(&Event { event: "users", ..Event::default() })?;
     let interval = if stage.fast { "2s" } else { "5s" };
     let paced = |object: &mut Value| {
@@ -95,7 +97,9 @@ async fn open_the_shop(stage: &mut Stage<'_>) -> anyhow::Result<()> {
     stage.narrator.say("A Canary watches over reviews from now on.")?;
     stage.narrator.add("kubectl apply -f samples/release/canary.yaml")?;
     initialised(stage).await?;
-    stage.narrator.say("What users have is kept apart as reviews-primary; reviews is where new versions come in.")?;
+    stage.narrator.say(
+        "What users have is kept apart as reviews-primary; reviews is where new versions come in.",
+    )?;
     Ok(())
 }
 
@@ -119,7 +123,8 @@ async fn release(stage: &mut Stage<'_>, old: &str, new: &Version) -> anyhow::Res
         release: Some(format!("reviews {name}")),
         ..Event::default()
     })?;
-    let mut teller = Teller { old: old.to_owned(), new: (*name).to_owned(), last: before, told: None };
+    let mut teller =
+        Teller { old: old.to_owned(), new: (*name).to_owned(), last: before, told: None };
     let until = Instant::now() + PATIENCE;
     let mut has_begun = false;
     loop {
@@ -195,7 +200,9 @@ impl Teller {
             let now = weights(facts);
             if now.canary > 0 || now.mirror > 0 {
                 let text = if now.canary == 0 {
-                    format!("Every request is copied to {new}. Users get {old}'s answers; {new}'s are compared with them and thrown away.")
+                    format!(
+                        "Every request is copied to {new}. Users get {old}'s answers; {new}'s are compared with them and thrown away."
+                    )
                 } else if now.canary == 100 {
                     format!("{new} gets all users.")
                 } else {
@@ -262,7 +269,6 @@ fn figures(facts: &Facts, old: &str, new: &str) -> Option<String> {
         let p99 = it.p99.map_or_else(String::new, |p99| format!(", 99 % within {p99:.0} ms"));
         format!("{name} {} requests, {} failed{p99}", it.requests, it.failures)
     };
-    (lately.canary.requests > 0).then(|| {
-        format!("so far: {}; {}", arm(old, &lately.primary), arm(new, &lately.canary))
-    })
+    (lately.canary.requests > 0)
+        .then(|| format!("so far: {}; {}", arm(old, &lately.primary), arm(new, &lately.canary)))
 }

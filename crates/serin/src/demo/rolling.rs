@@ -14,9 +14,9 @@ const DEPLOYMENT: Manifest = (
     "samples/versions/as-written/1-rolling.yaml",
     include_str!("../../../../samples/versions/as-written/1-rolling.yaml"),
 );
-const GATEWAY: Manifest = (
-    "samples/versions/gateway/nginx.yaml",
-    include_str!("../../../../samples/versions/gateway/nginx.yaml"),
+const SERVICE: Manifest = (
+    "samples/versions/as-written/2-service.yaml",
+    include_str!("../../../../samples/versions/as-written/2-service.yaml"),
 );
 const OLD: &str = "1.14.2";
 const NEW: &str = "1.16.1";
@@ -25,16 +25,19 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Tells the story; whether it ended as it should.
 pub(super) async fn tell(stage: &mut Stage<'_>) -> anyhow::Result<bool> {
-    let replicas = |object: &mut Value| {
-        if object["kind"] == "Deployment" {
-            object["spec"]["replicas"] = 5.into();
+    let replicas = |object: &mut Value| object["spec"]["replicas"] = 5.into();
+    stage.apply(&[DEPLOYMENT], replicas).await?;
+    // The Deployment beside it is for another day.
+    let only_service = |object: &mut Value| {
+        if object["kind"] != "Service" {
+            *object = Value::Null;
         }
     };
-    stage.apply(&[DEPLOYMENT, GATEWAY], replicas).await?;
+    stage.apply(&[SERVICE], only_service).await?;
     stage.ready().await?;
-    stage.live("nginx").await?;
-    let question =
-        Question { url: stage.url().to_owned(), host: None, header: None, version: server };
+    let url = stage.balanced("my-nginx-svc").await?;
+    let question = Question { url, host: None, header: None, version: server };
+    question.until_answered().await?;
     let crowd = Crowd::asking(&question, stage.rate, &stage.narrator.users);
     stage.narrator.say(&format!("Five pods of nginx {OLD} serve {}.", question.url))?;
     let mut is_good = true;
@@ -66,8 +69,8 @@ async fn update(stage: &mut Stage<'_>, image: &str, crowd: &Crowd) -> anyhow::Re
     loop {
         let object = api.get("nginx-deployment").await?;
         let count = |at: &str| object.data["status"][at].as_i64().unwrap_or(0);
-        let is_seen = object.data["status"]["observedGeneration"].as_i64()
-            >= object.metadata.generation;
+        let is_seen =
+            object.data["status"]["observedGeneration"].as_i64() >= object.metadata.generation;
         let now = (count("updatedReplicas"), count("readyReplicas"), count("replicas"));
         if is_seen && last != Some(now) {
             last = Some(now);
@@ -80,7 +83,11 @@ async fn update(stage: &mut Stage<'_>, image: &str, crowd: &Crowd) -> anyhow::Re
                 "{all} pods, {ready} ready, {updated} of them new; answers meanwhile: {answers}"
             );
             stage.narrator.say(&text)?;
-            stage.narrator.note(&Event { event: "step", reason: Some(text), ..Event::default() })?;
+            stage.narrator.note(&Event {
+                event: "step",
+                reason: Some(text),
+                ..Event::default()
+            })?;
         }
         if is_seen && now == (5, 5, 5) {
             return Ok(());

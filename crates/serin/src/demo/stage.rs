@@ -19,9 +19,9 @@ use tokio::time::{Instant, sleep};
 
 use super::narrator::Narrator;
 use crate::cli::{DemoArgs, DownArgs, PlaceArgs, ViewArgs, When};
+use crate::down;
 use crate::load::{self, Wanted};
 use crate::up::{self, Place, Run};
-use crate::down;
 
 /// How long anything may take that is waited for.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -51,7 +51,7 @@ impl<'a> Stage<'a> {
     /// Starts a cluster.
     pub(super) async fn open(args: &DemoArgs, narrator: Narrator<'a>) -> anyhow::Result<Self> {
         let place = place(args)?;
-        let gateway = free_address();
+        let gateway = args.gateway_address.unwrap_or_else(free_address);
         let mut arguments: Vec<OsString> = vec!["up".into(), "--data-dir".into()];
         arguments.push(place.folder.clone().into());
         arguments.extend(["--kubeconfig".into(), place.join("kubeconfig").into()]);
@@ -126,7 +126,11 @@ impl<'a> Stage<'a> {
     }
 
     /// A resource of the default namespace.
-    pub(super) async fn api(&self, version: &str, kind: &str) -> anyhow::Result<Api<DynamicObject>> {
+    pub(super) async fn api(
+        &self,
+        version: &str,
+        kind: &str,
+    ) -> anyhow::Result<Api<DynamicObject>> {
         let (group, version) = version.rsplit_once('/').unwrap_or(("", version));
         let kind = GroupVersionKind::gvk(group, version, kind);
         let (resource, _) = discovery::pinned_kind(&self.client, &kind).await?;
@@ -163,7 +167,29 @@ impl<'a> Stage<'a> {
                 return Ok(());
             }
             if Instant::now() > until {
-                bail!("VirtualService {name} is not live after {PATIENCE:?}: {}", object.data["status"]);
+                bail!(
+                    "VirtualService {name} is not live after {PATIENCE:?}: {}",
+                    object.data["status"]
+                );
+            }
+            sleep(PACE).await;
+        }
+    }
+
+    /// Where users reach port 80 of a Service of type LoadBalancer.
+    pub(super) async fn balanced(&self, name: &str) -> anyhow::Result<String> {
+        let api = self.api("v1", "Service").await?;
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let object = api.get(name).await?;
+            let address = object.data.pointer("/status/loadBalancer/ingress/0/ip");
+            if let Some(address) = address.and_then(Value::as_str) {
+                // Users other than root are served on the same port as the gateway's.
+                let gateway = self.gateway.to_string();
+                return Ok(self.url().replacen(&gateway, address, 1));
+            }
+            if Instant::now() > until {
+                bail!("Service {name} has no address after {PATIENCE:?}");
             }
             sleep(PACE).await;
         }
@@ -203,8 +229,8 @@ pub(super) async fn end(place: Place) -> anyhow::Result<()> {
 
 /// The folder of the demo. What an earlier one has left there is deleted; anything else is left alone.
 fn place(args: &DemoArgs) -> anyhow::Result<Place> {
-    let place = match &args.place.data_dir {
-        Some(_) => Place::of(&args.place)?,
+    let place = match args.data_dir.clone() {
+        Some(folder) => Place::of(&PlaceArgs { data_dir: Some(folder) })?,
         None => Place::beside_the_default("demo")?,
     };
     let shown = place.folder.display().to_string();
@@ -217,7 +243,9 @@ fn place(args: &DemoArgs) -> anyhow::Result<Place> {
     let is_empty = fs::read_dir(&place.folder).map_or(true, |mut entries| entries.next().is_none());
     if !is_empty {
         if !place.join("run.json").exists() {
-            bail!("{shown} is not empty, and no demo has made it: name another folder with --data-dir");
+            bail!(
+                "{shown} is not empty, and no demo has made it: name another folder with --data-dir"
+            );
         }
         fs::remove_dir_all(&place.folder).with_context(|| format!("cannot delete {shown}"))?;
     }
@@ -236,7 +264,6 @@ fn free_address() -> IpAddr {
 
 async fn client(kubeconfig: &PathBuf) -> anyhow::Result<Client> {
     let file = Kubeconfig::read_from(kubeconfig)?;
-    let config =
-        kube::Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await?;
+    let config = kube::Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await?;
     Ok(Client::try_from(config)?)
 }

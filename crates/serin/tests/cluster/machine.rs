@@ -143,13 +143,14 @@ fn start(folder: &Path, gateway: Ipv4Addr, arguments: &[&str]) -> Process {
 }
 
 /// An address of the loopback network that no other test of this machine uses.
-fn address() -> Ipv4Addr {
+pub(crate) fn address() -> Ipv4Addr {
     static NEXT: AtomicU8 = AtomicU8::new(1);
     let [high, low] = (std::process::id() as u16).to_be_bytes();
     Ipv4Addr::new(127, high | 0x40, low, NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
-fn is_allowed() -> bool {
+/// Whether this user may make the namespaces of pods.
+pub(crate) fn is_allowed() -> bool {
     let mut unshare = Command::new("unshare");
     unshare.args(["--user", "--map-root-user", "--net", "--mount", "--pid", "--fork", "true"]);
     unshare.output().is_ok_and(|output| output.status.success())
