@@ -3,6 +3,8 @@
 //! A file is either made as a whole or holds a generated part between two marker lines, so that hand-written text can
 //! stand around a table.
 
+mod fields;
+
 use std::fs;
 use std::path::Path;
 
@@ -28,6 +30,7 @@ struct Output {
 fn outputs() -> Vec<Output> {
     vec![
         Output { file: "docs/check.md", part: Some("findings"), text: findings_table() },
+        Output { file: "docs/fields.md", part: Some("fields"), text: fields::of_releases() },
         Output { file: "manifests/crds.yaml", part: None, text: serin_api::crd::render_yaml() },
     ]
 }

@@ -81,7 +81,8 @@ fn run(command: &str) -> String {
         Some(0) => {}
         code => text.push_str(&format!("(exit code {})\n", code.unwrap_or(-1))),
     }
-    text
+    // Blanks at the ends of lines are nothing to see, and no file of the repository has them.
+    text.lines().fold(String::new(), |shown, line| shown + line.trim_end() + "\n")
 }
 
 /// Splits at blanks outside quotes, as a shell does for plain words.
