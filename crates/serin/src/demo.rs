@@ -39,6 +39,9 @@ async fn perform(args: &DemoArgs, mut narrator: Narrator<'_>) -> anyhow::Result<
         .say("A cluster starts on this machine: no container engine, no image, one program.")?;
     let mut stage = Stage::open(args, narrator).await?;
     stage.narrator.note(&Event { event: "ready", ..Event::default() })?;
+    if let Some(link) = stage.dashboard().map(str::to_owned) {
+        stage.narrator.say(&format!("Its dashboard: {link}"))?;
+    }
     let told = tokio::select! {
         told = tell(args.story, &mut stage) => Some(told),
         () = signals.next() => None,

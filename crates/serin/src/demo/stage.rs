@@ -85,6 +85,11 @@ impl<'a> Stage<'a> {
         format!("http://{}", SocketAddr::new(self.gateway, port))
     }
 
+    /// The link to the dashboard, if it has one.
+    pub(super) fn dashboard(&self) -> Option<&str> {
+        self.run.dashboard.as_deref()
+    }
+
     /// The file that leads kubectl to the cluster.
     pub(super) fn kubeconfig(&self) -> &std::path::Path {
         &self.run.kubeconfig
