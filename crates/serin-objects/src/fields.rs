@@ -164,11 +164,9 @@ impl FieldError {
         Self::new(FieldErrorKind::NotFound, path, Some(&value.into()), "")
     }
 
-    /// A value is none of the allowed ones.
+    /// A value is none of the allowed ones, which are told in the order in which they are given.
     pub fn not_supported(path: &Path, value: impl Into<Value>, allowed: &[&str]) -> Self {
-        let mut sorted = allowed.to_vec();
-        sorted.sort_unstable();
-        let allowed: Vec<String> = sorted.iter().map(|it| go::quote(it)).collect();
+        let allowed: Vec<String> = allowed.iter().map(|it| go::quote(it)).collect();
         let detail = if allowed.is_empty() {
             String::new()
         } else {

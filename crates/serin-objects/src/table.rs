@@ -126,8 +126,11 @@ fn column(name: &str, r#type: &str, priority: i64) -> Column {
     }
 }
 
-/// The columns of a resource.
-pub fn columns(resource: &Resource) -> Vec<Column> {
+/// The columns of a resource, or of a part of its objects that is of a kind of its own.
+pub fn columns(resource: &Resource, subresource: Option<&str>) -> Vec<Column> {
+    if subresource == Some("scale") {
+        return scale_columns(resource);
+    }
     let definition = resource.definition().and_then(|it| it.version(&resource.version));
     if let Some(definition) = definition {
         let mut out = vec![column("Name", "string", 0)];
@@ -164,6 +167,28 @@ pub fn columns(resource: &Resource) -> Vec<Column> {
     out
 }
 
+/// Scales of custom resources are shown like anything that is not known.
+fn scale_columns(resource: &Resource) -> Vec<Column> {
+    if resource.is_custom() {
+        return vec![column("Name", "string", 0), column("Created At", "date", 0)];
+    }
+    vec![
+        column("Name", "string", 0),
+        column("Desired", "integer", 0),
+        column("Available", "integer", 0),
+        column("Age", "string", 0),
+    ]
+}
+
+fn scale_row(resource: &Resource, scale: &Value, now: Timestamp) -> Vec<Value> {
+    let view = View { object: scale, now };
+    if resource.is_custom() {
+        return vec![view.name(), scale["metadata"]["creationTimestamp"].clone()];
+    }
+    let count = |path: &str| json!(view.number(path));
+    vec![view.name(), count("spec/replicas"), count("status/replicas"), view.age()]
+}
+
 /// Wide columns of events stand between the others.
 fn event_columns() -> Vec<Column> {
     let names = EVENT.split(['|', ',', '/']).filter(|it| !it.is_empty());
@@ -177,7 +202,15 @@ fn event_columns() -> Vec<Column> {
 }
 
 /// The cells of an object, one for each column.
-pub fn row(resource: &Resource, object: &Value, now: Timestamp) -> Vec<Value> {
+pub fn row(
+    resource: &Resource,
+    subresource: Option<&str>,
+    object: &Value,
+    now: Timestamp,
+) -> Vec<Value> {
+    if subresource == Some("scale") {
+        return scale_row(resource, object, now);
+    }
     let name = object["metadata"]["name"].clone();
     if let Some(version) = resource.definition().and_then(|it| it.version(&resource.version)) {
         let mut out = vec![name];

@@ -132,7 +132,7 @@ fn partial(object: &Value) -> Value {
 fn rows_of(call: &Call, objects: &[Value], meta: Value, with_columns: bool) -> Value {
     let now = Timestamp::now();
     let columns: Vec<Value> = if with_columns {
-        table::columns(&call.resource)
+        table::columns(&call.resource, call.subresource.as_deref())
             .into_iter()
             .map(|column| {
                 json!({
@@ -150,7 +150,7 @@ fn rows_of(call: &Call, objects: &[Value], meta: Value, with_columns: bool) -> V
     let rows: Vec<Value> = objects
         .iter()
         .map(|object| {
-            let mut row = json!({"cells": table::row(&call.resource, object, now)});
+            let mut row = json!({"cells": table::row(&call.resource, call.subresource.as_deref(), object, now)});
             match call.query.text("includeObject") {
                 Some("None") => {}
                 Some("Object") => row["object"] = object.clone(),

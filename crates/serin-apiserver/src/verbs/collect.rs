@@ -107,12 +107,16 @@ async fn settle(server: &ApiServer, found: &Found) {
     if !found.value["metadata"]["deletionTimestamp"].is_string() {
         return;
     }
-    let empty = is_namespace(found) && contents(server, &found.key).is_empty();
+    let left = if is_namespace(found) { contents(server, &found.key) } else { Vec::new() };
+    let empty = is_namespace(found) && left.is_empty();
     let unused = definitions::are(&found.resource) && defined_by(server, &found.value).is_empty();
     let alone = dependents(server, &text(&found.value, "uid")).is_empty();
     change(server, found, |object| {
         if !object["metadata"]["deletionTimestamp"].is_string() {
             return;
+        }
+        if is_namespace(found) {
+            namespaces::tell(object, left.iter().map(|it| (it.resource.as_ref(), &it.value)));
         }
         if empty {
             // Other finalizers of a namespace are others' business.

@@ -20,6 +20,8 @@ use crate::store::{Draft, Expect, Object, WriteError};
 pub(super) const FOREGROUND: &str = "foregroundDeletion";
 pub(super) const ORPHAN: &str = "orphan";
 const ATTEMPTS: usize = 32;
+/// Namespaces that a cluster cannot do without.
+const IMMORTAL: &[&str] = &["default", "kube-system", "kube-public"];
 
 /// What became of an object that was to go.
 pub(super) enum Removed {
@@ -133,8 +135,11 @@ pub(super) async fn remove(
     Err(Status::modified(resource, name))
 }
 
-/// What the client expects of the object.
+/// Whether the object may go, and is the one that the client means.
 fn check(resource: &Resource, name: &str, old: &Value, deletion: &Deletion) -> Result<(), Status> {
+    if resource.kind == "Namespace" && resource.group.is_empty() && IMMORTAL.contains(&name) {
+        return Err(Status::forbidden(resource, name, "this namespace may not be deleted"));
+    }
     for (wanted, field, what) in
         [(&deletion.uid, "uid", "UID"), (&deletion.revision, "resourceVersion", "ResourceVersion")]
     {

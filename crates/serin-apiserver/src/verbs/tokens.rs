@@ -31,7 +31,7 @@ pub(super) fn request(server: &ApiServer, call: &Call) -> Result<Response<Body>,
     let account =
         account.ok_or_else(|| Status::not_found(&call.resource, call.object_name()))?.value();
     let seconds = request["spec"]["expirationSeconds"].as_i64().unwrap_or(DEFAULT);
-    check_lifetime(call, seconds)?;
+    check_lifetime(seconds)?;
     let mut audiences = request["spec"]["audiences"].as_array().cloned().unwrap_or_default();
     if audiences.is_empty() {
         audiences.push(ISSUER.into());
@@ -70,7 +70,7 @@ pub(super) fn request(server: &ApiServer, call: &Call) -> Result<Response<Body>,
     Ok(answer::one(call, StatusCode::CREATED, &request))
 }
 
-fn check_lifetime(call: &Call, seconds: i64) -> Result<(), Status> {
+fn check_lifetime(seconds: i64) -> Result<(), Status> {
     let why = match seconds {
         seconds if seconds < *LIFETIME.start() => "may not specify a duration less than 10 minutes",
         seconds if seconds > *LIFETIME.end() => {
@@ -80,7 +80,7 @@ fn check_lifetime(call: &Call, seconds: i64) -> Result<(), Status> {
     };
     let error = FieldError::invalid(&Path::new("spec.expirationSeconds"), seconds, why);
     let (group, kind) = ("authentication.k8s.io", "TokenRequest");
-    Err(Status::invalid_kind(group, kind, call.object_name(), &[error]))
+    Err(Status::invalid_kind(group, kind, "", &[error]))
 }
 
 /// The object with which the token ends.
@@ -100,7 +100,7 @@ fn bound_to(
         (version, kind) => {
             let (group, version) = serin_objects::catalog::split_api_version(version);
             return Err(Status::bad_request(format!(
-                "cannot bind token for serviceaccount {account:?} to type {group}/{version}, Kind={kind}"
+                "cannot bind token to object of type {group}/{version}, Kind={kind}"
             )));
         }
     };

@@ -72,7 +72,10 @@ async fn a_definition_waits_for_objects_that_are_held() {
     let released = json!({"metadata": {"finalizers": null}});
     client.patch(&format!("{WIDGETS}/held"), released).await;
     gone(&client, DEFINITIONS, "widgets.example.com").await;
-    assert_eq!(client.get(WIDGETS).await.code, 404);
+    // Whoever watches may learn of it a moment before the paths are gone.
+    while client.get(WIDGETS).await.code != 404 {
+        tokio::task::yield_now().await;
+    }
 }
 
 #[tokio::test]
@@ -195,4 +198,75 @@ async fn pages_show_one_state_whatever_happens_between_them() {
         assert_eq!(names, ["a", "b", "c", "d", "kube-root-ca.crt"], "changes: {changes}");
         assert_eq!(rest["metadata"]["resourceVersion"], first["metadata"]["resourceVersion"]);
     }
+}
+
+#[tokio::test]
+async fn a_namespace_that_is_to_go_says_what_it_waits_for() {
+    let client = start(Settings::default()).await;
+    let made = client.post("/api/v1/namespaces", json!({"metadata": {"name": "busy"}})).await;
+    assert_eq!(made.code, 201);
+    let maps = "/api/v1/namespaces/busy/configmaps";
+    let held = json!({"metadata": {"name": "held", "finalizers": ["example.com/hold"]}});
+    assert_eq!(client.post(maps, held).await.code, 201);
+    let namespace = "/api/v1/namespaces/busy";
+    assert_eq!(client.delete(namespace).await.code, 200);
+    let query = "/api/v1/namespaces?watch=true&fieldSelector=metadata.name%3Dbusy";
+    let response = client.raw(Method::GET, query, &[], String::new()).await;
+    let mut body = response.into_body().into_data_stream();
+    let mut seen = String::new();
+    while !seen.contains("example.com/hold in 1 resource instances") {
+        seen.push_str(&String::from_utf8_lossy(&body.next().await.unwrap().unwrap()));
+    }
+    let conditions = client.get(namespace).await.body["status"]["conditions"].clone();
+    let told = |name: &str| {
+        let all = conditions.as_array().unwrap();
+        let it = all.iter().find(|it| it["type"] == name).unwrap();
+        format!("{} {} {}", it["status"], it["reason"], it["message"]).replace('"', "")
+    };
+    assert_eq!(
+        told("NamespaceContentRemaining"),
+        "True SomeResourcesRemain Some resources are remaining: configmaps. has 1 resource instances"
+    );
+    assert_eq!(
+        told("NamespaceFinalizersRemaining"),
+        "True SomeFinalizersRemain Some content in the namespace has finalizers remaining: example.com/hold in 1 resource instances"
+    );
+    let released = json!({"metadata": {"finalizers": null}});
+    client.patch(&format!("{maps}/held"), released).await;
+    gone(&client, "/api/v1/namespaces", "busy").await;
+}
+
+#[tokio::test]
+async fn some_namespaces_are_there_for_ever() {
+    let client = start(Settings::default()).await;
+    for name in ["default", "kube-system", "kube-public"] {
+        let refused = client.delete(&format!("/api/v1/namespaces/{name}")).await;
+        let text = format!("namespaces {name:?} is forbidden: this namespace may not be deleted");
+        assert_eq!((refused.code, refused.message()), (403, text.as_str()));
+    }
+}
+
+#[tokio::test]
+async fn a_scale_has_a_table_of_its_own() {
+    let client = start(Settings::default()).await;
+    let deployment = json!({
+        "metadata": {"name": "web"},
+        "spec": {
+            "replicas": 3,
+            "selector": {"matchLabels": {"app": "web"}},
+            "template": {
+                "metadata": {"labels": {"app": "web"}},
+                "spec": {"containers": [{"name": "web", "image": "web:1"}]},
+            },
+        },
+    });
+    let path = "/apis/apps/v1/namespaces/default/deployments";
+    assert_eq!(client.post(path, deployment).await.code, 201);
+    let headers = [("accept", "application/json;as=Table;v=v1;g=meta.k8s.io")];
+    let path = format!("{path}/web/scale");
+    let table = super::support::read(client.raw(Method::GET, &path, &headers, String::new()).await);
+    let table = table.await.body;
+    let names = table["columnDefinitions"].as_array().unwrap().iter().map(|it| &it["name"]);
+    assert_eq!(names.collect::<Vec<_>>(), ["Name", "Desired", "Available", "Age"]);
+    assert_eq!(table["rows"][0]["cells"][1], 3);
 }

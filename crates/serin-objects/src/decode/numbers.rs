@@ -424,7 +424,7 @@ api.networking.v1.IngressClassSpec controller=1 parameters=2
 api.networking.v1.IngressLoadBalancerIngress ip=1 hostname=2 ports=4
 api.networking.v1.IngressLoadBalancerStatus ingress=1
 api.networking.v1.IngressPortStatus port=1 protocol=2 error=3
-api.networking.v1.IngressRule host=1
+api.networking.v1.IngressRule host=1 *=2:api.networking.v1.IngressRuleValue
 api.networking.v1.IngressRuleValue http=1
 api.networking.v1.IngressServiceBackend name=1 port=2
 api.networking.v1.IngressSpec ingressClassName=4 defaultBackend=1 tls=2 rules=3

@@ -327,6 +327,8 @@ fn instant(scalar: Scalar, bytes: &[u8]) -> Result<Value, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
 
     /// A field with bytes.
@@ -378,6 +380,35 @@ mod tests {
         );
     }
 
+    fn has_number(name: &str, field: &str) -> bool {
+        let Some(fields) = TYPES.get(name) else { return false };
+        fields.values().any(|it| match it {
+            Field::Named(named) => *named == field,
+            Field::Inline(of) => has_number(of, field),
+        })
+    }
+
+    /// What has none would be lost from every body in protocol buffers.
+    fn every_field_has_a_number(node: &Node, seen: &mut HashSet<String>) {
+        match node {
+            // Schemas of definitions hold themselves, and always come as JSON.
+            Node::Struct(it) if !it.full.starts_with("apiextensions") => {
+                if !seen.insert(it.full.clone()) {
+                    return;
+                }
+                for (field, of) in &it.fields {
+                    let is_frame = matches!(field.as_str(), "apiVersion" | "kind")
+                        && it.fields.contains_key("metadata");
+                    assert!(is_frame || has_number(&it.full, field), "{}.{field}", it.full);
+                    every_field_has_a_number(of.node(), seen);
+                }
+            }
+            Node::List(it) => every_field_has_a_number(it.items(), seen),
+            Node::Map(it) => every_field_has_a_number(it.values(), seen),
+            _ => {}
+        }
+    }
+
     #[test]
     fn every_field_of_the_table_is_a_field_of_its_type() {
         for (name, fields) in TYPES.iter() {
@@ -392,6 +423,7 @@ mod tests {
             }
         }
         for resource in crate::Catalog::builtin().resources() {
+            every_field_has_a_number(resource.schema(), &mut HashSet::new());
             let Node::Struct(record) = resource.schema() else { panic!() };
             if resource.kind != "CustomResourceDefinition" {
                 assert!(TYPES.contains_key(record.full.as_str()), "{}", record.full);

@@ -163,7 +163,7 @@ proptest::proptest! {
             let namespace = if resource.namespaced { "default" } else { "" };
             let _ = create(resource, decoded.object.clone(), &Identity { namespace, uid: "u" }, &context());
             let _ = update(resource, &decoded.object, again, &context());
-            let _ = table::row(resource, &decoded.object, context().now);
+            let _ = table::row(resource, None, &decoded.object, context().now);
             let text = patch.to_string();
             for kind in [patches::Kind::Json, patches::Kind::Merge, patches::Kind::Strategic] {
                 let _ = patches::patch(resource, &decoded.object, kind, text.as_bytes(), FieldValidation::Warn);

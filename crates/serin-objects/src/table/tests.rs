@@ -6,8 +6,8 @@ const NOW: &str = "2024-01-01T01:00:00Z";
 fn printed(group: &str, plural: &str, object: Value) -> String {
     let catalog = Catalog::builtin();
     let resource = catalog.find_preferred(group, plural).unwrap();
-    let cells = row(resource, &object, time::parse(NOW).unwrap());
-    assert_eq!(cells.len(), columns(resource).len(), "{plural}");
+    let cells = row(resource, None, &object, time::parse(NOW).unwrap());
+    assert_eq!(cells.len(), columns(resource, None).len(), "{plural}");
     let text = |cell: &Value| cell.as_str().map_or_else(|| cell.to_string(), str::to_owned);
     cells.iter().map(text).collect::<Vec<_>>().join("  ")
 }
@@ -21,8 +21,8 @@ fn every_resource_has_a_cell_for_each_column() {
     let catalog = Catalog::builtin();
     for resource in catalog.resources() {
         let object = json!({"metadata": {"name": "x"}});
-        let cells = row(resource, &object, Timestamp::UNIX_EPOCH);
-        assert_eq!(cells.len(), columns(resource).len(), "{}", resource.kind);
+        let cells = row(resource, None, &object, Timestamp::UNIX_EPOCH);
+        assert_eq!(cells.len(), columns(resource, None).len(), "{}", resource.kind);
     }
 }
 

@@ -81,7 +81,7 @@ fn binding(errors: &mut Errors, object: &Value, namespaced: bool) {
         let group = text(role, "apiGroup");
         errors.push(FieldError::not_supported(&path.child("apiGroup"), group, &[GROUP]));
     }
-    let kinds: &[&str] = if namespaced { &["ClusterRole", "Role"] } else { &["ClusterRole"] };
+    let kinds: &[&str] = if namespaced { &["Role", "ClusterRole"] } else { &["ClusterRole"] };
     if !kinds.contains(&text(role, "kind")) {
         errors.push(FieldError::not_supported(&path.child("kind"), text(role, "kind"), kinds));
     }
@@ -90,7 +90,7 @@ fn binding(errors: &mut Errors, object: &Value, namespaced: bool) {
     }
     for (index, it) in items(&object["subjects"]).iter().enumerate() {
         let path = Path::new("subjects").index(index);
-        require(errors, &path, it, "name");
+        let is_named = require(errors, &path, it, "name");
         match text(it, "kind") {
             "ServiceAccount" => {
                 if !text(it, "name").is_empty() {
@@ -100,9 +100,16 @@ fn binding(errors: &mut Errors, object: &Value, namespaced: bool) {
                     let group = text(it, "apiGroup");
                     errors.push(FieldError::not_supported(&path.child("apiGroup"), group, &[""]));
                 }
-                require(errors, &path, it, "namespace");
+                // In a namespace, that of the binding is meant.
+                if !namespaced {
+                    require(errors, &path, it, "namespace");
+                }
             }
-            "User" | "Group" => {
+            kind @ ("User" | "Group") => {
+                if !is_named {
+                    let why = format!("{} name cannot be empty", kind.to_lowercase());
+                    errors.push(FieldError::invalid(&path.child("name"), "", &why));
+                }
                 if text(it, "apiGroup") != GROUP {
                     let group = text(it, "apiGroup");
                     errors.push(FieldError::not_supported(
@@ -113,7 +120,7 @@ fn binding(errors: &mut Errors, object: &Value, namespaced: bool) {
                 }
             }
             other => {
-                let allowed = ["Group", "ServiceAccount", "User"];
+                let allowed = ["ServiceAccount", "User", "Group"];
                 errors.push(FieldError::not_supported(&path.child("kind"), other, &allowed));
             }
         }

@@ -133,7 +133,7 @@ fn node(change: &Change<'_>, errors: &mut Errors) {
             &path,
             it,
             "effect",
-            &["NoExecute", "NoSchedule", "PreferNoSchedule"],
+            &["NoSchedule", "PreferNoSchedule", "NoExecute"],
         );
     }
 }

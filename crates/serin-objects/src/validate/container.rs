@@ -35,7 +35,7 @@ fn check(errors: &mut Errors, path: &Path, container: &Value, pod: &Value, init:
         let why = "must not have leading or trailing whitespace";
         errors.push(FieldError::invalid(&path.child("image"), image, why));
     }
-    one_of(errors, path, container, "terminationMessagePolicy", &["FallbackToLogsOnError", "File"]);
+    one_of(errors, path, container, "terminationMessagePolicy", &["File", "FallbackToLogsOnError"]);
     ports(errors, &path.child("ports"), &container["ports"], pod["hostNetwork"] == true);
     env(errors, &path.child("env"), &container["env"]);
     env_from(errors, &path.child("envFrom"), &container["envFrom"]);

@@ -346,7 +346,7 @@ fn network_policy(errors: &mut Errors, path: &Path, spec: &Value) {
         let found = it.as_str().unwrap_or_default();
         if !matches!(found, "Ingress" | "Egress") {
             let at = path.child("policyTypes").index(index);
-            errors.push(FieldError::not_supported(&at, found, &["Egress", "Ingress"]));
+            errors.push(FieldError::not_supported(&at, found, &["Ingress", "Egress"]));
         }
     }
 }

@@ -63,8 +63,8 @@ fn spec(errors: &mut Errors, path: &Path, spec: &Value) {
             errors.push(FieldError::duplicate(&at, it["name"].clone()));
         }
     }
-    required_one_of(errors, path, spec, "restartPolicy", &["Always", "Never", "OnFailure"]);
-    let dns = ["ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"];
+    required_one_of(errors, path, spec, "restartPolicy", &["Always", "OnFailure", "Never"]);
+    let dns = ["ClusterFirstWithHostNet", "ClusterFirst", "Default", "None"];
     required_one_of(errors, path, spec, "dnsPolicy", &dns);
     errors.extend(meta::labels(&path.child("nodeSelector"), &spec["nodeSelector"]));
     for (name, rule) in [
@@ -131,7 +131,7 @@ fn tolerations(errors: &mut Errors, path: &Path, tolerations: &Value) {
                 errors.push(FieldError::not_supported(&at.child("operator"), other, &allowed));
             }
         }
-        one_of(errors, &at, it, "effect", &["NoExecute", "NoSchedule", "PreferNoSchedule"]);
+        one_of(errors, &at, it, "effect", &["NoSchedule", "PreferNoSchedule", "NoExecute"]);
     }
 }
 

@@ -209,7 +209,7 @@ fn daemon_set(errors: &mut Errors, path: &Path, spec: &Value) {
             }
         }
         other => {
-            let allowed = ["OnDelete", "RollingUpdate"];
+            let allowed = ["RollingUpdate", "OnDelete"];
             errors.push(FieldError::not_supported(&at.child("type"), other, &allowed));
         }
     }
@@ -229,7 +229,7 @@ fn job(errors: &mut Errors, path: &Path, spec: &Value) {
             "backoffLimitPerIndex",
         ],
     );
-    one_of(errors, path, spec, "completionMode", &["Indexed", "NonIndexed"]);
+    one_of(errors, path, spec, "completionMode", &["NonIndexed", "Indexed"]);
     if text(spec, "completionMode") == "Indexed" && spec["completions"].is_null() {
         let why = "when completion mode is Indexed";
         errors.push(FieldError::required(&path.child("completions"), why));
