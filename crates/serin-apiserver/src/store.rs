@@ -88,6 +88,9 @@ impl Shared {
     }
 }
 
+/// Objects with their names.
+pub type Page = Vec<(Arc<str>, Object)>;
+
 /// A private key or a certificate, by its name.
 type Key = (String, Vec<u8>);
 
@@ -157,6 +160,23 @@ impl Store {
     ) -> (Vec<(Arc<str>, Object)>, u64) {
         let memory = self.shared.read();
         (memory.range(resource, prefix, after), memory.revision())
+    }
+
+    /// The first `limit` of these objects, at present or as they were at an earlier revision; with how many come after them
+    /// and the revision they were read at.
+    ///
+    /// # Errors
+    /// Fails where the window does not reach back that far.
+    pub fn page(
+        &self,
+        resource: &str,
+        place: (&str, Option<&str>),
+        at: Option<u64>,
+        limit: usize,
+    ) -> Result<(Page, usize, u64), TooOld> {
+        let memory = self.shared.read();
+        let (page, left) = memory.page(resource, place, at, limit)?;
+        Ok((page, left, at.unwrap_or_else(|| memory.revision())))
     }
 
     /// The same as they were at an earlier revision.

@@ -57,7 +57,8 @@ pub struct DefinedVersion {
 /// The schema of a version: read when the first object is. Versions with the same schema share it.
 #[derive(Debug)]
 struct Shape {
-    written: Value,
+    /// As JSON, which takes a tenth of the memory that it takes when it is read.
+    written: String,
     read: OnceLock<(Schema, Node)>,
 }
 
@@ -66,7 +67,8 @@ impl Shape {
         self.read.get_or_init(|| {
             // A definition whose schema cannot be read is refused when it is written. What was kept nevertheless
             // takes any object.
-            let schema = Schema::parse(&self.written)
+            let written: Value = serde_json::from_str(&self.written).unwrap_or_default();
+            let schema = Schema::parse(&written)
                 .unwrap_or_else(|_| Schema { preserve_unknown_fields: true, ..Schema::default() });
             let node = custom_node(&schema);
             (schema, node)
@@ -172,20 +174,20 @@ impl DefinedVersion {
         &self.shape.read().0
     }
 
-    /// The schema as it was written.
-    pub fn written_schema(&self) -> &Value {
+    /// The schema as it was written, as JSON.
+    pub fn written_schema(&self) -> &str {
         &self.shape.written
     }
 
     /// Whether the schema has rules in CEL.
     pub(crate) fn has_rules(&self) -> bool {
-        self.shape.written.to_string().contains("\"x-kubernetes-validations\":")
+        self.shape.written.contains("\"x-kubernetes-validations\":")
     }
 
     fn parse(object: &Value, version: &Value, shapes: &mut Vec<Arc<Shape>>) -> Self {
         let written = match version.pointer("/schema/openAPIV3Schema") {
-            Some(schema) => schema.clone(),
-            None => json!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true }),
+            Some(schema) => schema.to_string(),
+            None => r#"{"type":"object","x-kubernetes-preserve-unknown-fields":true}"#.to_owned(),
         };
         let shape = match shapes.iter().find(|shape| shape.written == written) {
             Some(shape) => Arc::clone(shape),

@@ -45,7 +45,7 @@ pub fn v3_index(catalog: &Catalog) -> Value {
                 hash.update(&resource.plural);
                 let definition = resource.definition().and_then(|it| it.version(&resource.version));
                 if let Some(definition) = definition {
-                    hash.update(definition.written_schema().to_string());
+                    hash.update(definition.written_schema());
                     hash.update(format!("{}{}", definition.status, definition.scale.is_some()));
                 }
             }

@@ -227,6 +227,20 @@ impl Fields {
         term.map(|it| it.value.as_str())
     }
 
+    /// Whether the object of this name fits, where nothing but name and namespace is asked for.
+    pub fn matches_name(&self, namespace: &str, name: &str) -> Option<bool> {
+        let mut all = true;
+        for term in &self.terms {
+            let have = match term.field.as_str() {
+                "metadata.name" => name,
+                "metadata.namespace" => namespace,
+                _ => return None,
+            };
+            all &= (have == term.value) == term.equal;
+        }
+        Some(all)
+    }
+
     /// Whether an object fits.
     pub fn matches(&self, object: &Value) -> bool {
         self.terms.iter().all(|term| (value_of(object, &term.field) == term.value) == term.equal)

@@ -4,12 +4,11 @@
 //! what falls out of it is remembered per resource, so that a busy resource does not end the watches of a quiet one.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
-use serde_json::Value;
 use tokio::sync::watch;
 
-use super::{Object, TooOld};
+use super::{Object, Page, TooOld};
 
 /// What one event of history costs besides the object's bytes; an estimate.
 const EVENT_COST: usize = 160;
@@ -38,7 +37,6 @@ pub struct Event {
     pub object: Object,
     /// What happened.
     pub change: Change,
-    parsed: OnceLock<(Option<Value>, Value)>,
 }
 
 impl Event {
@@ -49,12 +47,7 @@ impl Event {
         before: Option<Object>,
         object: Object,
     ) -> Self {
-        Self { revision, name, before, object, change, parsed: OnceLock::new() }
-    }
-
-    /// The object before and after the change, parsed once for all watchers.
-    pub fn parsed(&self) -> &(Option<Value>, Value) {
-        self.parsed.get_or_init(|| (self.before.as_ref().map(Object::value), self.object.value()))
+        Self { revision, name, before, object, change }
     }
 }
 
@@ -139,6 +132,29 @@ impl Memory {
         between(&collection.objects, prefix, after)
             .map(|(name, object)| (Arc::clone(name), object.clone()))
             .collect()
+    }
+
+    /// The first `limit` of these objects, and how many come after them. `place` is how the names begin and after which they
+    /// come.
+    pub(super) fn page(
+        &self,
+        resource: &str,
+        (prefix, after): (&str, Option<&str>),
+        at: Option<u64>,
+        limit: usize,
+    ) -> Result<(Page, usize), TooOld> {
+        if let Some(revision) = at.filter(|at| *at < self.last_change(resource)) {
+            let mut all = self.range_at(resource, prefix, after, revision)?;
+            let left = all.len().saturating_sub(limit);
+            all.truncate(limit);
+            return Ok((all, left));
+        }
+        let Some(collection) = self.collections.get(resource) else {
+            return Ok((Vec::new(), 0));
+        };
+        let mut all = between(&collection.objects, prefix, after);
+        let page = all.by_ref().take(limit).map(|(n, o)| (Arc::clone(n), o.clone())).collect();
+        Ok((page, all.count()))
     }
 
     /// The same as they were at an earlier revision: the changes since are taken back.

@@ -11,6 +11,9 @@ use serde_json::{Map, Value};
 /// What stands before the revision in every stored object.
 const MARK: &str = "\"metadata\":{\"resourceVersion\":\"";
 
+/// The part of it that belongs to the metadata.
+const OPENING: &str = "{\"resourceVersion\":\"";
+
 /// An object as it is stored: JSON bytes and the revision of its last change.
 #[derive(Clone)]
 pub struct Object {
@@ -50,6 +53,28 @@ impl Object {
     pub fn value(&self) -> Value {
         // What is stored was serialised by `Draft`; reading it back cannot fail unless memory is damaged.
         serde_json::from_slice(&self.bytes).unwrap_or(Value::Null)
+    }
+
+    /// Its labels, read without the rest of the object; null where it has none.
+    pub fn labels(&self) -> Value {
+        #[derive(serde::Deserialize)]
+        struct Metadata {
+            #[serde(default)]
+            labels: Value,
+        }
+        let start = find_mark(&self.bytes).map(|at| at - OPENING.len());
+        let metadata = start.and_then(|start| self.bytes.get(start..)).unwrap_or_default();
+        let mut reader = serde_json::Deserializer::from_slice(metadata);
+        let read: Result<Metadata, _> = serde::Deserialize::deserialize(&mut reader);
+        read.map(|metadata| metadata.labels).unwrap_or_default()
+    }
+
+    /// Whether it is kept in this `apiVersion`.
+    pub fn is_of(&self, api_version: &str) -> bool {
+        let head = find_mark(&self.bytes).and_then(|at| self.bytes.get(..at - MARK.len()));
+        let head = head.and_then(|head| head.strip_suffix(b"\","));
+        head.and_then(|head| head.strip_suffix(api_version.as_bytes()))
+            .is_some_and(|head| head.ends_with(b"\"apiVersion\":\""))
     }
 
     /// The uids of its owners.
@@ -201,6 +226,20 @@ mod tests {
         let object = Draft::new(&value).at(5).at(6);
         assert_eq!(object.value()["metadata"]["resourceVersion"], "6");
         assert_eq!(object.value()["x"], MARK);
+    }
+
+    #[test]
+    fn labels_and_version_are_read_without_the_rest() {
+        let value = json!({
+            "kind": "C", "apiVersion": "g/v1", "data": {"labels": {"x": "y"}},
+            "metadata": {"name": "c", "labels": {"a": "1"}, "annotations": {"labels": "no"}},
+        });
+        let object = Draft::new(&value).at(5);
+        assert_eq!(object.labels(), json!({"a": "1"}));
+        assert!(object.is_of("g/v1") && !object.is_of("v1") && !object.is_of("g/v"));
+        let bare = json!({"kind": "C", "apiVersion": "v1", "metadata": {"name": "c"}});
+        let bare = Draft::new(&bare).at(5);
+        assert_eq!((bare.labels(), bare.is_of("v1")), (Value::Null, true));
     }
 
     #[test]

@@ -37,9 +37,10 @@ pub(super) fn shown(resource: &Resource, object: &Object) -> Value {
     convert::to_version(resource, object.value())
 }
 
-/// Whether objects are kept in the form in which the resource shows them.
-fn is_kept_as_shown(resource: &Resource) -> bool {
-    resource.storage.group == resource.group && resource.storage.version == resource.version
+/// The bytes of an object, if they are what a request wants to see.
+pub(super) fn as_kept<'o>(call: &Call, object: &'o Object) -> Option<&'o [u8]> {
+    let plain = call.accept == Accept { encoding: Encoding::Json, shape: Shape::Whole };
+    (plain && object.is_of(&call.resource.api_version())).then(|| object.bytes())
 }
 
 /// One object.
@@ -57,9 +58,7 @@ pub(super) fn one(call: &Call, code: StatusCode, object: &Value) -> Response<Bod
 
 /// One object as it is kept.
 pub(super) fn stored(call: &Call, object: &Object) -> Response<Body> {
-    let plain = call.accept == Accept { encoding: Encoding::Json, shape: Shape::Whole };
-    // Definitions may have changed their storage version after the object was written.
-    if plain && is_kept_as_shown(&call.resource) && !call.resource.is_custom() {
+    if as_kept(call, object).is_some() {
         return answer(StatusCode::OK, "application/json", shared(object.shared()).into());
     }
     one(call, StatusCode::OK, &shown(&call.resource, object))
@@ -75,16 +74,15 @@ pub(super) fn list(call: &Call, objects: Vec<Object>, meta: &ListMeta) -> Respon
             Value::from(resource.api_version()),
             meta.to_value()
         );
-        let as_kept = is_kept_as_shown(resource) && !resource.is_custom();
         let mut bytes = head.into_bytes();
+        bytes.reserve(objects.iter().map(|object| object.bytes().len() + 1).sum::<usize>() + 2);
         for (index, object) in objects.iter().enumerate() {
             if index > 0 {
                 bytes.push(b',');
             }
-            if as_kept {
-                bytes.extend_from_slice(object.bytes());
-            } else {
-                bytes.extend_from_slice(shown(resource, object).to_string().as_bytes());
+            match as_kept(call, object) {
+                Some(kept) => bytes.extend_from_slice(kept),
+                None => bytes.extend_from_slice(shown(resource, object).to_string().as_bytes()),
             }
         }
         bytes.extend_from_slice(b"]}");

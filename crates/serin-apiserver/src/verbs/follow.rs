@@ -1,13 +1,13 @@
 //! Watches: every change of a resource from a revision on, as one JSON object a line.
 
-use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream::unfold;
 use http::{Response, StatusCode};
 use serde_json::{Value, json};
-use serin_objects::{Status, convert};
+use serin_objects::Status;
 use tokio::sync::watch as signal;
 use tokio::time::Instant;
 
@@ -17,10 +17,12 @@ use super::select::Selection;
 use crate::http::Body;
 use crate::server::ApiServer;
 use crate::server::request::{Call, answer as respond};
-use crate::store::{Change, Event, Store};
+use crate::store::{Change, Event, Object, Store};
 
 /// How many events are read from the store at once.
 const BATCH: usize = 256;
+/// How many bytes are written at once, if there are as many.
+const PIECE: usize = 32 << 10;
 /// How long a watch lasts at most, where the client does not say.
 const LIFETIME: Duration = Duration::from_secs(45 * 60);
 /// How often a client that wants them is told how far the history has come.
@@ -37,7 +39,12 @@ struct Follower {
     revision: u64,
     changed: signal::Receiver<u64>,
     stopping: signal::Receiver<bool>,
-    ready: VecDeque<Bytes>,
+    /// Objects that were there when the watch began and are not told yet.
+    present: std::vec::IntoIter<(Arc<str>, Object)>,
+    /// Whether the client wants to know when all of them were told.
+    marks: bool,
+    /// What is written next.
+    ready: Vec<u8>,
     first: bool,
     bookmarks: bool,
     next_bookmark: Instant,
@@ -68,7 +75,9 @@ pub(super) fn watch(server: &ApiServer, call: &Call) -> Result<Response<Body>, S
         prefix: prefix(&call.namespace),
         storage,
         revision: from.unwrap_or_default(),
-        ready: VecDeque::new(),
+        present: Vec::new().into_iter(),
+        marks: false,
+        ready: Vec::new(),
         first: true,
         bookmarks: call.query.flag("allowWatchBookmarks"),
         next_bookmark: now + BOOKMARKS,
@@ -94,27 +103,46 @@ impl Follower {
     fn present(&mut self, marked: bool) {
         let (objects, revision) = self.store.list(&self.storage, &self.prefix, None);
         self.revision = revision;
-        for (_, object) in objects {
-            let value = answer::shown(&self.call.resource, &object);
-            if self.selection.matches(&value) {
-                self.tell("ADDED", value);
+        self.present = objects.into_iter();
+        self.marks = marked;
+    }
+
+    /// Fills the next piece with objects that were there from the start.
+    fn tell_present(&mut self) {
+        while self.ready.len() < PIECE {
+            let Some((key, object)) = self.present.next() else {
+                if std::mem::take(&mut self.marks) {
+                    self.bookmark(true);
+                }
+                return;
+            };
+            if self.selection.fits(&self.call.resource, &key, &object) {
+                self.tell("ADDED", &object);
             }
-        }
-        if marked {
-            self.bookmark(true);
         }
     }
 
-    fn tell(&mut self, kind: &str, object: Value) {
+    fn tell(&mut self, kind: &str, object: &Object) {
+        if let Some(kept) = answer::as_kept(&self.call, object) {
+            let head = format!("{{\"type\":\"{kind}\",\"object\":");
+            self.ready.reserve(head.len() + kept.len() + 2);
+            self.ready.extend_from_slice(head.as_bytes());
+            self.ready.extend_from_slice(kept);
+            self.ready.extend_from_slice(b"}\n");
+            return;
+        }
+        self.tell_value(kind, answer::shown(&self.call.resource, object));
+    }
+
+    fn tell_value(&mut self, kind: &str, object: Value) {
         let object = answer::event_object(&self.call, object, self.first);
         self.first = false;
         self.line(&json!({"type": kind, "object": object}));
     }
 
     fn line(&mut self, value: &Value) {
-        let mut bytes = value.to_string().into_bytes();
-        bytes.push(b'\n');
-        self.ready.push_back(bytes.into());
+        self.ready.extend_from_slice(value.to_string().as_bytes());
+        self.ready.push(b'\n');
     }
 
     fn bookmark(&mut self, initial_end: bool) {
@@ -127,14 +155,15 @@ impl Follower {
         if initial_end {
             object["metadata"]["annotations"] = json!({"k8s.io/initial-events-end": "true"});
         }
-        self.tell("BOOKMARK", object);
+        self.tell_value("BOOKMARK", object);
     }
 
-    /// The next line; nothing at the end of the watch.
+    /// The next lines; nothing at the end of the watch.
     async fn next(&mut self) -> Option<Bytes> {
         loop {
-            if let Some(line) = self.ready.pop_front() {
-                return Some(line);
+            self.tell_present();
+            if !self.ready.is_empty() {
+                return Some(std::mem::take(&mut self.ready).into());
             }
             if self.over || *self.stopping.borrow() {
                 return None;
@@ -182,22 +211,21 @@ impl Follower {
         if !event.name.starts_with(&self.prefix) {
             return;
         }
-        let (before, after) = event.parsed();
-        let resource = &self.call.resource;
-        let shown = |value: &Value| convert::to_version(resource, value.clone());
-        let was = before.as_ref().is_some_and(|it| self.selection.matches(&shown(it)));
-        let after = shown(after);
-        let is = event.change != Change::Deleted && self.selection.matches(&after);
+        let fits = |object: &Object| {
+            self.selection.is_everything()
+                || self.selection.fits(&self.call.resource, &event.name, object)
+        };
+        let was = event.before.as_ref().filter(|before| fits(before));
+        let is = event.change != Change::Deleted && fits(&event.object);
         match (was, is) {
-            (false, true) => self.tell("ADDED", after),
-            (true, true) => self.tell("MODIFIED", after),
-            (true, false) => {
-                // Who leaves the selection is shown as it was in it, at the revision of the change.
-                let mut last = before.as_ref().map(shown).unwrap_or_default();
-                last["metadata"]["resourceVersion"] = json!(event.revision.to_string());
-                self.tell("DELETED", last);
+            (None, true) => self.tell("ADDED", &event.object),
+            (Some(_), true) => self.tell("MODIFIED", &event.object),
+            // Who leaves the selection is shown as it was in it, at the revision of the change.
+            (Some(_), false) if event.change == Change::Deleted => {
+                self.tell("DELETED", &event.object);
             }
-            (false, false) => {}
+            (Some(before), false) => self.tell("DELETED", &before.at(event.revision)),
+            (None, false) => {}
         }
     }
 }

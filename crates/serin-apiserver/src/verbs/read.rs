@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use http::{Response, StatusCode};
-use serde_json::Value;
 use serin_objects::{Status, scale};
 
 use super::answer::{self, ListMeta};
@@ -12,7 +11,7 @@ use super::select::Selection;
 use crate::http::Body;
 use crate::server::ApiServer;
 use crate::server::request::Call;
-use crate::store::Object;
+use crate::store::{Object, Page};
 
 pub(super) fn get(server: &ApiServer, call: &Call) -> Result<Response<Body>, Status> {
     let object = server
@@ -29,40 +28,31 @@ pub(super) fn get(server: &ApiServer, call: &Call) -> Result<Response<Body>, Sta
 
 pub(super) fn list(server: &ApiServer, call: &Call) -> Result<Response<Body>, Status> {
     let selection = Selection::read(&call.resource, &call.query, None)?;
-    let limit =
-        call.query.number("limit")?.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(0);
-    let (candidates, revision) = candidates(server, call)?;
+    let limit = call.query.number("limit")?.and_then(|limit| usize::try_from(limit).ok());
+    let limit = limit.filter(|limit| *limit > 0).unwrap_or(usize::MAX);
     let everything = selection.is_everything();
-    let total = candidates.len();
-    let mut objects: Vec<Object> = Vec::new();
-    let mut more = None;
+    let (candidates, mut left, revision) =
+        candidates(server, call, if everything { limit } else { usize::MAX })?;
+    let mut chosen = candidates
+        .into_iter()
+        .filter(|(key, object)| everything || selection.fits(&call.resource, key, object));
     let mut last: Arc<str> = Arc::default();
-    for (name, object) in candidates {
-        let value: Value;
-        if !everything {
-            value = answer::shown(&call.resource, &object);
-            if !selection.matches(&value) {
-                continue;
-            }
-        }
-        if limit > 0 && objects.len() == limit {
-            more = Some(Continuation { revision, after: last.to_string() }.token());
-            break;
-        }
-        last = name;
+    let mut objects: Vec<Object> = Vec::new();
+    for (key, object) in chosen.by_ref().take(limit) {
+        last = key;
         objects.push(object);
     }
-    let remaining = (more.is_some() && everything).then(|| total - objects.len());
+    if !everything {
+        left = usize::from(chosen.next().is_some());
+    }
+    let more = (left > 0).then(|| Continuation { revision, after: last.to_string() }.token());
+    let remaining = (more.is_some() && everything).then_some(left);
     Ok(answer::list(call, objects, &ListMeta { revision, more, remaining }))
 }
 
-/// Objects with their names.
-type Found = Vec<(Arc<str>, Object)>;
-
-/// The objects in the place of the request, after where the page before ended, and the revision of the state they show.
-fn candidates(server: &ApiServer, call: &Call) -> Result<(Found, u64), Status> {
-    let store = &server.inner.store;
-    let (storage, prefix) = (call.storage(), prefix(&call.namespace));
+/// The first objects in the place of the request, after where the page before ended, how many come after them, and the revision
+/// of the state they show.
+fn candidates(server: &ApiServer, call: &Call, limit: usize) -> Result<(Page, usize, u64), Status> {
     let exact = match call.query.text("resourceVersionMatch") {
         Some("Exact") => call.query.number("resourceVersion")?,
         _ => None,
@@ -70,21 +60,19 @@ fn candidates(server: &ApiServer, call: &Call) -> Result<(Found, u64), Status> {
     let (revision, after) = match (call.query.text("continue"), exact) {
         (Some(token), _) => {
             let continuation = Continuation::parse(token)?;
-            (continuation.revision, Some(continuation.after))
+            (Some(continuation.revision), Some(continuation.after))
         }
-        (None, Some(revision)) => (revision.unsigned_abs(), None),
-        (None, None) => {
-            let (found, revision) = store.list(&storage, &prefix, None);
-            return Ok((found, revision));
-        }
+        (None, Some(revision)) => (Some(revision.unsigned_abs()), None),
+        (None, None) => (None, None),
     };
-    let found = store.list_at(&storage, &prefix, after.as_deref(), revision).map_err(|_| {
+    let place = (prefix(&call.namespace), after);
+    let place = (place.0.as_str(), place.1.as_deref());
+    server.inner.store.page(&call.storage(), place, revision, limit).map_err(|_| {
         Status::expired(
             "The provided continue parameter is too old to display a consistent list result. You can start a new list \
              without the continue parameter.",
         )
-    })?;
-    Ok((found, revision))
+    })
 }
 
 /// How the names of objects in a namespace begin; empty for all.

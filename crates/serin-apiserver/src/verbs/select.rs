@@ -4,7 +4,9 @@ use serde_json::Value;
 use serin_objects::selector::{Fields, Labels};
 use serin_objects::{Resource, Status};
 
+use super::answer;
 use crate::http::query::Query;
+use crate::store::Object;
 
 /// What the selectors of a request say.
 pub(super) struct Selection {
@@ -33,6 +35,21 @@ impl Selection {
     /// Whether every object is meant.
     pub(super) fn is_everything(&self) -> bool {
         self.labels.is_empty() && self.fields.is_empty() && self.name.is_none()
+    }
+
+    /// Whether an object of the store fits. It is read as a whole only where more than labels and its name are asked for.
+    pub(super) fn fits(&self, resource: &Resource, key: &str, object: &Object) -> bool {
+        let (namespace, name) = key.split_once('/').unwrap_or(("", key));
+        if self.name.as_deref().is_some_and(|wanted| wanted != name) {
+            return false;
+        }
+        let by_name = self.fields.matches_name(namespace, name);
+        if by_name == Some(false)
+            || !self.labels.is_empty() && !self.labels.matches(&object.labels())
+        {
+            return false;
+        }
+        by_name.unwrap_or_else(|| self.fields.matches(&answer::shown(resource, object)))
     }
 
     pub(super) fn matches(&self, object: &Value) -> bool {

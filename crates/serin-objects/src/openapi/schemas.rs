@@ -127,8 +127,8 @@ const KIND: &str = "The REST resource that this object represents, in CamelCase.
 /// The schema of a kind that users define, with the frame that all objects have.
 fn custom(resource: &Resource) -> Value {
     let version = resource.definition().and_then(|it| it.version(&resource.version));
-    let mut schema =
-        version.map_or_else(|| json!({ "type": "object" }), |it| it.written_schema().clone());
+    let written = version.and_then(|it| serde_json::from_str(it.written_schema()).ok());
+    let mut schema: Value = written.unwrap_or_else(|| json!({ "type": "object" }));
     if !schema.get("properties").is_some_and(Value::is_object) {
         schema["properties"] = json!({});
     }
