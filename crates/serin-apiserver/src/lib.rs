@@ -22,4 +22,5 @@ pub use self::admission::{Admission, Admitted, Operation, Review};
 pub use self::http::Body;
 pub use self::listen::{ListenError, Listener};
 pub use self::local::LocalService;
+pub use self::random::warm_up;
 pub use self::server::{ApiServer, Connecting, Connection, Network, Settings, StartError};

@@ -66,7 +66,7 @@ pub fn generated_name(object: &Value, random: &mut dyn FnMut(usize) -> usize) ->
 /// The status to answer with.
 pub fn create(
     resource: &Resource,
-    mut object: Value,
+    object: Value,
     identity: &Identity<'_>,
     context: &Context<'_>,
 ) -> Result<Prepared, Status> {
@@ -74,6 +74,21 @@ pub fn create(
     if !resource.is_stored() {
         return Ok(Prepared { object, warnings: Vec::new() });
     }
+    let object = create_unchecked(resource, object, identity, context)?;
+    check(resource, None, &object, context.subresource)?;
+    Ok(Prepared { warnings: validate::warnings(resource, None, &object), object })
+}
+
+/// The same without validation: for objects that are known to be right.
+///
+/// # Errors
+/// The status to answer with where name or namespace do not fit.
+pub fn create_unchecked(
+    resource: &Resource,
+    mut object: Value,
+    identity: &Identity<'_>,
+    context: &Context<'_>,
+) -> Result<Value, Status> {
     let metadata = metadata_of(&mut object)?;
     let namespace = text(metadata, "namespace");
     let wanted = if resource.namespaced { identity.namespace } else { "" };
@@ -107,8 +122,7 @@ pub fn create(
         managed::update(resource, None, &mut object, writer, context.now);
     }
     strategy::before_create(resource, &mut object);
-    check(resource, None, &object, context.subresource)?;
-    Ok(Prepared { warnings: validate::warnings(resource, None, &object), object })
+    Ok(object)
 }
 
 /// Prepares a changed object to be stored in the place of `old`, both in the version of `resource`. Without a

@@ -22,9 +22,14 @@ pub(crate) fn run(args: &ApiServerArgs, out: &mut dyn Write) -> anyhow::Result<E
 async fn serve(args: &ApiServerArgs, out: &mut dyn Write) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for signals")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for signals")?;
+    // The first random number takes a while, and so do the definitions.
+    let definitions = std::thread::spawn(serin_api::crd::all);
+    serin_apiserver::warm_up();
+    let definitions =
+        definitions.join().map_err(|_| anyhow::anyhow!("the definitions cannot be made"))?;
     let settings = Settings {
         data_dir: args.data_dir.clone(),
-        definitions: serin_api::crd::all(),
+        definitions,
         audit_log: args.audit_log.clone(),
         ..Settings::default()
     };

@@ -66,8 +66,10 @@ async fn bootstrap(server: &ApiServer, definitions: Vec<Value>) -> Result<(), St
     make_all(server, &format!("{rbac}/clusterroles"), roles::cluster_roles()).await?;
     let bindings = roles::cluster_role_bindings();
     make_all(server, &format!("{rbac}/clusterrolebindings"), bindings).await?;
-    let path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
-    make_all(server, path, definitions).await?;
+    definitions::make(server, definitions).await.map_err(|(name, status)| {
+        let what = format!("CustomResourceDefinition {name}");
+        StartError::Bootstrap { what, status: Box::new(status) }
+    })?;
     let service = json!({
         "apiVersion": "v1",
         "kind": "Service",

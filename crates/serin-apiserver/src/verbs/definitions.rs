@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use serin_objects::{Resource, crd};
+use serin_objects::prepare::{self, Context, Identity, Ownership};
+use serin_objects::{Resource, Status, crd, decode};
 
 use crate::server::request::Call;
 use crate::server::{ApiServer, aggregate};
+use crate::store::{Draft, Expect, WriteError};
 
 const GROUP: &str = "apiextensions.k8s.io";
 /// Where definitions are kept.
@@ -27,6 +29,56 @@ pub(crate) fn load(server: &ApiServer) {
     for (_, object) in objects {
         serve(server, &object.value());
     }
+}
+
+/// Makes those definitions that are not there. They are this program's own: they are right, as tests make sure, and need not go
+/// through everything that those of others do.
+pub(crate) async fn make(
+    server: &ApiServer,
+    definitions: Vec<Value>,
+) -> Result<(), (String, Status)> {
+    let store = &server.inner.store;
+    let writes = definitions.into_iter().filter_map(|definition| {
+        let name = definition["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+        if store.object(STORAGE, &name).is_some() {
+            return None;
+        }
+        Some(async move {
+            let made = async {
+                let object = own(server, definition)?;
+                let draft = Draft::new(&object);
+                match store.put(STORAGE, &name, Expect::Absent, draft).await {
+                    Ok(_) => serve(server, &object),
+                    Err(WriteError::Conflict(_)) => {}
+                    Err(WriteError::Store(error)) => return Err(Status::internal(error)),
+                }
+                Ok(())
+            };
+            made.await.map_err(|status| (name.clone(), status))
+        })
+    });
+    let made = futures_util::future::join_all(writes).await;
+    made.into_iter().collect()
+}
+
+/// A definition of this program as it is kept.
+fn own(server: &ApiServer, definition: Value) -> Result<Value, Status> {
+    let resource = server
+        .resource(GROUP, "v1", "customresourcedefinitions")
+        .ok_or_else(Status::no_such_path)?;
+    let body = decode::Body { value: definition, duplicates: Vec::new() };
+    let decoded = decode::object(&resource, body, decode::FieldValidation::Strict)?;
+    let uid = crate::random::uuid().to_string();
+    let identity = Identity { namespace: "", uid: &uid };
+    let context = Context {
+        now: Timestamp::now(),
+        manager: "",
+        ownership: Ownership::Applied,
+        subresource: None,
+    };
+    let mut object = prepare::create_unchecked(&resource, decoded.object, &identity, &context)?;
+    settle(server, &mut object);
+    Ok(object)
 }
 
 /// Sets the status of a definition that is about to be stored.

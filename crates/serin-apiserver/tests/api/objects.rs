@@ -214,7 +214,7 @@ async fn a_namespace_that_is_to_go_says_what_it_waits_for() {
     let response = client.raw(Method::GET, query, &[], String::new()).await;
     let mut body = response.into_body().into_data_stream();
     let mut seen = String::new();
-    while !seen.contains("example.com/hold in 1 resource instances") {
+    while !seen.contains("remaining: configmaps. has 1 resource instances\"") {
         seen.push_str(&String::from_utf8_lossy(&body.next().await.unwrap().unwrap()));
     }
     let conditions = client.get(namespace).await.body["status"]["conditions"].clone();

@@ -112,7 +112,10 @@ fn a_copy_of_a_running_server_becomes_the_same_cluster() {
     let Some(kubectl) = kubectl() else { return };
     let server = Server::start(tempfile::tempdir().unwrap());
     let says = |args: &[&str]| server.says(&kubectl, args);
-    assert_eq!(says(&["create", "configmap", "kept", "--from-literal=a=1"]), "configmap/kept created\n");
+    assert_eq!(
+        says(&["create", "configmap", "kept", "--from-literal=a=1"]),
+        "configmap/kept created\n"
+    );
     let token = says(&["create", "token", "default"]);
     let copy = server.folder.path().join("copy");
     let kubeconfig = server.kubeconfig();
@@ -135,7 +138,10 @@ fn a_copy_of_a_running_server_becomes_the_same_cluster() {
     let names = other.says(&kubectl, &["get", "configmaps", "-o", "name"]);
     assert_eq!(names, "configmap/kept\nconfigmap/kube-root-ca.crt\n");
     // Tokens of before are still believed.
-    let who = other.says(&kubectl, &["--token", token.trim(), "auth", "whoami", "-o", "jsonpath={.status.userInfo.username}"]);
+    let who = other.says(
+        &kubectl,
+        &["--token", token.trim(), "auth", "whoami", "-o", "jsonpath={.status.userInfo.username}"],
+    );
     assert!(who.contains("kubernetes-admin") || who.contains("default"), "{who}");
 }
 
@@ -157,7 +163,10 @@ fn the_audit_log_says_who_did_what_and_never_what_is_secret() {
         let mut all = events.iter();
         all.find(|it| it["verb"] == verb && it["objectRef"]["resource"] == "secrets").unwrap()
     };
-    assert_eq!((&of("create")["responseStatus"]["code"], &of("create")["objectRef"]["name"]).0, 201);
+    assert_eq!(
+        (&of("create")["responseStatus"]["code"], &of("create")["objectRef"]["name"]).0,
+        201
+    );
     assert_eq!(of("delete")["impersonatedUser"]["username"], "jane");
     assert_eq!(of("delete")["responseStatus"]["code"], 403);
     assert!(!written.contains("hunter2") && !written.contains("aHVudGVyMg"), "{written}");
