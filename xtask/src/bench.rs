@@ -20,6 +20,7 @@ const BENCHES: &[(&str, &[(&str, &str)])] = &[
     (instructions::BENCH, &[("serin-proxy", "instructions")]),
     ("apiserver", &[("serin", "apiserver")]),
     ("proxy", &[("serin", "proxy")]),
+    ("release", &[("serin", "release")]),
     ("routing", &[("serin-routing", "routing"), ("serin-translate", "change")]),
     ("verdict", &[("serin-rollout", "verdict")]),
 ];

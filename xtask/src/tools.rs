@@ -26,6 +26,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("node", "nodejs"),
     ("npm", "npm"),
     ("openssl", "openssl"),
+    ("prometheus", "prometheus"),
     ("python3", "python3"),
     ("valgrind", "valgrind"),
     ("wrk", "wrk"),

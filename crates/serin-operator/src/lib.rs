@@ -31,5 +31,5 @@ pub use release::{COMMAND, Name, Release, Turn};
 pub use settings::Settings;
 pub use shared::Shared;
 pub use traffic::{
-    Look, NoTraffic, Outcome, PrometheusTraffic, Sample, Subject, Tally, Totals, Traffic, Version,
+    Look, NoTraffic, PrometheusTraffic, Sample, Sessions, Subject, Totals, Traffic, Version,
 };

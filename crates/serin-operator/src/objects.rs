@@ -8,6 +8,7 @@ mod former;
 mod mesh;
 mod originals;
 mod primary;
+mod rival;
 mod scale;
 mod scaler;
 mod services;
@@ -104,7 +105,7 @@ impl Scene<'_> {
         if self.plan.versions.is_none() && workload::kind(self.plan).is_none() {
             self.target()?;
         }
-        Ok(())
+        self.has_no_rival()
     }
 
     /// The routes are these.

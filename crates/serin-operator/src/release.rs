@@ -219,7 +219,9 @@ impl Release {
         let Some(memory) = &mut self.memory else { return Ok(()) };
         let after = Stored { state: next.state, obeyed };
         let is_due = now.since(memory.stored_at) >= STORED_EVERY && after != memory.stored;
-        let is_first = memory.stored == Stored::default();
+        // In the place of the obstacle that the status tells of.
+        let is_free = self.told.is_some();
+        let is_first = memory.stored == Stored::default() || is_free;
         if is_first || is_due || status::is_news(&memory.stored, &after) {
             let live = self.window_live(scene.plan, &after.state, now);
             self.store(scene, &after, live).await?;

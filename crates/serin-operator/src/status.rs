@@ -108,6 +108,26 @@ pub(crate) fn patch(plan: &Plan, canary: &Value, stored: &Stored, live: Value) -
     }})
 }
 
+/// The status of a Canary that cannot go on, as a merge patch.
+pub(crate) fn blocked(canary: &Value, why: &str, now: Time) -> Value {
+    let at = timestamp(now);
+    json!({
+        // Nobody has written since it was read.
+        "metadata": {"resourceVersion": json::at(canary, "metadata/resourceVersion")},
+        "status": {
+            "release": {"waitsFor": why},
+            "conditions": [{
+                "type": "Promoted",
+                "status": "Unknown",
+                "reason": "Blocked",
+                "message": why,
+                "lastUpdateTime": at,
+                "lastTransitionTime": at,
+            }],
+        },
+    })
+}
+
 fn decisions(state: &State) -> Value {
     let skipped = state.history.len().saturating_sub(SHOWN);
     let shown = state.history.iter().skip(skipped);

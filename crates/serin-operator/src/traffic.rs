@@ -1,16 +1,14 @@
 //! What both versions of a release do, as proxies count it.
 
 mod prometheus;
-mod tally;
 mod totals;
 mod window;
 
 use futures_util::future::BoxFuture;
-use serin_rollout::Proxies;
-use serin_rollout::statistics::{Interval, MirrorInterval, Session};
+use serin_rollout::statistics::{Arm, Interval, MirrorInterval, Session};
+use serin_rollout::{Proxies, Time};
 
 pub use prometheus::PrometheusTraffic;
-pub use tally::{Outcome, Tally};
 pub use totals::{Look, Totals};
 pub(crate) use window::Window;
 
@@ -36,6 +34,17 @@ pub struct Subject {
     pub canary: Version,
     /// The version that users have.
     pub primary: Version,
+    /// When its run began: what was before has no part in it.
+    pub began: Time,
+    /// What tells sessions apart (`cookie:NAME, header:NAME, client`); empty if nothing does.
+    pub session: String,
+}
+
+impl Subject {
+    /// Whether another is of the same release, perhaps of another run of it.
+    pub fn is_same_release(&self, other: &Self) -> bool {
+        (&self.namespace, &self.release) == (&other.namespace, &other.release)
+    }
 }
 
 /// What happened since the question before.
@@ -43,10 +52,23 @@ pub struct Subject {
 pub struct Sample {
     /// Requests of users, as their senders saw them: what never reached a pod failed.
     pub requests: Interval,
-    /// The same by session, of the canary and of the primary, where sessions can be told apart.
-    pub sessions: Option<(Vec<Session>, Vec<Session>)>,
+    /// The same by session, where sessions can be told apart.
+    pub sessions: Option<Sessions>,
+    /// Copies of requests that the new version got.
+    pub copies: Arm,
     /// Requests that both versions answered, while they are mirrored.
     pub mirrored: Option<MirrorInterval>,
+}
+
+/// Requests by session.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Sessions {
+    /// Sessions that reached the new version.
+    pub canary: Vec<Session>,
+    /// Sessions of the version that users have.
+    pub primary: Vec<Session>,
+    /// Requests that belong to no session: each is a unit of its own.
+    pub alone: Interval,
 }
 
 /// Counts the traffic of releases.

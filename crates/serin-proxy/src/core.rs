@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use serin_routing::Scratch;
 use serin_telemetry::Traffic;
+use serin_telemetry::focus::{Focus, Sight};
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 use tokio::task::spawn_local;
 use tokio::time::timeout;
@@ -40,6 +41,8 @@ pub(crate) enum Command {
     Stats { key: Arc<str>, answer: oneshot::Sender<CoreStats> },
     /// Tell what went where.
     Traffic { answer: oneshot::Sender<Vec<Traffic>> },
+    /// Tell what was seen of what is looked at closer, since the last time.
+    Look { focus: Arc<Focus>, answer: oneshot::Sender<Sight> },
     /// Tell when nothing is under way to a pod any more.
     WhenOver { address: IpAddr, done: oneshot::Sender<()> },
     /// Tell the latest requests.
@@ -157,6 +160,9 @@ pub(crate) async fn run(
             Command::Traffic { answer } => {
                 let _ = answer.send(Traffic::of_core(&core.counters.metrics.borrow()));
             }
+            Command::Look { focus, answer } => {
+                let _ = answer.send(core.counters.look(&focus, core.clock.now()));
+            }
             Command::WhenOver { address, done } => core.under_way.tell_when_over(address, done),
             Command::Sample { answer } => {
                 let _ = answer.send(core.counters.sampled());
@@ -184,6 +190,7 @@ async fn sweep(core: Rc<Core>, workers: Workers) {
             worker.telemetry.flush();
         }
         core.under_way.tidy();
+        core.counters.tidy(core.clock.now());
     }
 }
 

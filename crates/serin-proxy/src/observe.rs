@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serin_routing::Model;
 use serin_routing::model::EndpointAddress;
+use serin_telemetry::focus::{Focus, Sight};
 use serin_telemetry::{Metrics, Traffic};
 use tokio::sync::{mpsc, oneshot};
 
@@ -118,6 +119,12 @@ impl Observer {
     /// What went from whom to whom so far, in the order of both. Cheap enough to be asked for every second.
     pub async fn traffic(&self) -> Vec<Traffic> {
         Traffic::sum(self.ask(|answer| Command::Traffic { answer }).await)
+    }
+
+    /// What was seen of what `focus` looks at, since this was last asked with the same one. The first question only makes the
+    /// cores look; they do as long as this is asked every minute.
+    pub async fn look_closer(&self, focus: &Arc<Focus>) -> Sight {
+        Sight::sum(self.ask(|answer| Command::Look { focus: Arc::clone(focus), answer }).await)
     }
 
     /// Waits until nothing is under way to a pod: no request that has chosen it. Once all cores have acknowledged that it has left,

@@ -1,5 +1,6 @@
 //! What is known of a request when it is over: made once for each, however it ends.
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use serin_routing::response::{Failure, Flag, Flags};
@@ -7,7 +8,7 @@ use serin_routing::time::Instant;
 use serin_telemetry::DestinationId;
 use serin_telemetry::trace::Context;
 
-use crate::telemetry::Detail;
+use crate::telemetry::{Detail, Shadow};
 
 /// The record of one request while it is under way.
 #[derive(Debug)]
@@ -21,6 +22,8 @@ pub(crate) struct Record {
     pub(crate) is_sampled: bool,
     /// Its place in a trace that is reported, and the span it belongs to.
     pub(crate) span: Option<(Context, Option<u64>)>,
+    /// Where it meets its copies, if someone wants to compare them.
+    pub(crate) shadow: Option<Rc<Shadow>>,
     /// What the client asked to be told.
     pub(crate) explanation: Option<Box<str>>,
     /// What only logs and samples want to know; `None` if neither will.
@@ -50,6 +53,7 @@ impl Record {
             destination: DestinationId::default(),
             is_sampled: false,
             span: None,
+            shadow: None,
             explanation: None,
             detail: None,
             status: 0,

@@ -3,6 +3,7 @@
 
 mod connection;
 mod facts;
+mod focus;
 mod sample;
 mod span;
 mod visit;
@@ -33,6 +34,8 @@ use crate::upstream::{Upstream, Version};
 
 pub(crate) use connection::{ConnectionDetail, Refused};
 use facts::LogFacts;
+use focus::Closer;
+pub(crate) use focus::Shadow;
 use sample::Sample;
 pub use sample::Seen;
 pub(crate) use visit::Visit;
@@ -45,6 +48,7 @@ pub(crate) struct Counters {
     sample_due: Cell<Instant>,
     /// How far apart requests are that are kept.
     sample_every: Duration,
+    closer: Closer,
     pub(crate) mirrors_dropped: Cell<u64>,
     /// Connections that clients opened.
     pub(crate) accepted: Cell<u64>,
@@ -187,6 +191,9 @@ impl Telemetry {
         let protocol =
             if is_grpc(request) { Protocol::Grpc(record.grpc_status) } else { Protocol::Http };
         self.count(record, protocol, duration, false);
+        if self.counters.closer.is_used() && !self.is_silent.get() {
+            self.count_closer(request, record, protocol, duration);
+        }
         let Some(detail) = &record.detail else { return };
         if let Some(Log { settings, buffer }) = &mut *self.log.borrow_mut() {
             let facts = LogFacts { request, record, detail, version, duration };
@@ -203,8 +210,11 @@ impl Telemetry {
 
     /// A copy of a request is over.
     pub(crate) fn end_mirror(&self, request: &Request, record: &Record, now: Instant) {
-        let protocol = if is_grpc(request) { Protocol::Grpc(None) } else { Protocol::Http };
-        self.count(record, protocol, now.since(record.started), true);
+        let protocol =
+            if is_grpc(request) { Protocol::Grpc(record.grpc_status) } else { Protocol::Http };
+        let duration = now.since(record.started);
+        self.count(record, protocol, duration, true);
+        self.compare(request, record, protocol, duration);
     }
 
     /// Counts a copy that was given up because it did not keep up.

@@ -80,6 +80,8 @@ pub enum Traffic {
     Counts(Interval),
     /// Sessions of the canary and of the primary.
     Sessions(Vec<Session>, Vec<Session>),
+    /// So many requests of the sessions have reached the canary.
+    Reached(u64),
     /// Mirrored requests.
     Mirrored(MirrorInterval),
 }

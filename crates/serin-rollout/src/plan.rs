@@ -48,6 +48,8 @@ pub struct Evidence {
     pub policy: Policy,
     /// What is counted.
     pub unit: Unit,
+    /// What tells sessions apart, as the plan says it; empty if it does not.
+    pub session: String,
     /// How long to wait for more evidence at the last step.
     pub patience: Span,
     /// What happens after that.
@@ -159,7 +161,10 @@ impl Plan {
             _ => Strategy::BlueGreen,
         };
         let interval = Span::parse(&analysis.interval).unwrap_or(Span::seconds(60));
-        let interval = interval.max(Span::seconds(10));
+        let interval = interval.max(match dialect {
+            Dialect::Flagger => Span::seconds(10),
+            Dialect::Serin => Span::seconds(1),
+        });
         let target = canary.target_ref.clone().unwrap_or_default();
         let mirror = match analysis.mirror_weight {
             _ if !analysis.mirror || !is_routed || strategy == Strategy::AbTesting => None,
@@ -260,6 +265,7 @@ fn evidence(spec: &SequentialAnalysis, mirrored: bool, interval: Span) -> Eviden
             SequentialUnit::Session => Unit::Session,
             SequentialUnit::Request => Unit::Request,
         },
+        session: spec.session.clone(),
         patience: Span::parse(&spec.patience).unwrap_or(Span(interval.0 * 10)),
         on_inconclusive: spec.on_inconclusive,
     }

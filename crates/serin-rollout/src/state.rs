@@ -154,7 +154,7 @@ pub struct State {
     pub warm_since: Option<Time>,
     /// Since when the last step has waited for evidence.
     pub undecided_since: Option<Time>,
-    /// Units that reached the canary in this run.
+    /// Requests that reached the canary in this run.
     pub exposed: u64,
     /// What it waits for, so that it is told once.
     pub waits_for: Option<String>,

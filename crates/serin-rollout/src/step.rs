@@ -20,7 +20,10 @@ use crate::action::{Action, Severity};
 use crate::observation::{About, Answer, Member, Observation, Question, Readiness, Workload};
 use crate::plan::Plan;
 use crate::state::{Decision, Phase, Routes, State};
-use crate::time::Time;
+use crate::time::{Span, Time};
+
+/// How often is looked whether the primary is ready at last.
+const PACE: Span = Span::seconds(1);
 
 /// What a step comes to.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -36,6 +39,9 @@ pub struct Step {
 /// It may be called at any time and as often as one likes; once a second is usual. `state` is what was last stored.
 pub fn step(plan: &Plan, state: &State, seen: &Observation, now: Time) -> Step {
     let mut run = Run { plan, seen, now, state: state.clone(), actions: Vec::new() };
+    if *state == State::default() {
+        run.state.since = now;
+    }
     if plan.is_suspended && !seen.is_deleted {
         run.wait_for("skipping canary run as object is suspended", "spec.suspend is set");
         return run.finish_suspended();
@@ -83,8 +89,11 @@ impl Run<'_> {
                 let tick = &mut self.state.tick;
                 tick.number += 1;
                 tick.answers.clear();
-                let next = tick.due + self.plan.interval;
-                tick.due = if next > self.now { next } else { self.now + self.plan.interval };
+                // Nothing is analysed before there is a primary: it need not wait for the rhythm of the analysis.
+                let is_made = self.state.phase == Phase::Initializing;
+                let pause = if is_made { PACE.min(self.plan.interval) } else { self.plan.interval };
+                let next = tick.due + pause;
+                tick.due = if next > self.now { next } else { self.now + pause };
             }
         }
     }

@@ -33,6 +33,44 @@ pub enum Key {
     SourceAddress,
 }
 
+/// More keys than this would be looked for in every request.
+const MAX_KEYS: usize = 8;
+
+impl Key {
+    /// Keys as people write them: `cookie:session, header:x-user, client`.
+    ///
+    /// # Errors
+    /// What is wrong, in words.
+    pub fn list(text: &str) -> Result<Vec<Self>, String> {
+        let keys: Vec<Self> =
+            text.split(',').map(|part| Self::one(part.trim())).collect::<Result<_, _>>()?;
+        if keys.len() > MAX_KEYS {
+            let count = keys.len();
+            return Err(format!("{count} keys are too many: at most {MAX_KEYS} are looked for"));
+        }
+        Ok(keys)
+    }
+
+    fn one(text: &str) -> Result<Self, String> {
+        let is_token = |name: &str| {
+            !name.is_empty()
+                && name
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
+        };
+        match text.split_once(':') {
+            Some(("cookie", name)) if is_token(name) => Ok(Self::Cookie(name.into())),
+            Some(("header", name)) if is_token(name) => {
+                Ok(Self::Header(name.to_ascii_lowercase().into()))
+            }
+            None if text == "client" => Ok(Self::SourceAddress),
+            _ => Err(format!(
+                "{text:?} names no key of a session: write cookie:NAME, header:NAME or client (the client's address)"
+            )),
+        }
+    }
+}
+
 impl Cohort {
     /// The place of a session in this rollout: the same in every proxy, and independent of its place in others.
     pub fn place(&self, session: &[u8]) -> Place {

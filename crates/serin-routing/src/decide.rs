@@ -25,7 +25,7 @@ use crate::request::{Request, View};
 use crate::response::{Failure, Flag, Flags};
 
 pub use cors::allow_origin;
-pub use destination::tcp_destination;
+pub use destination::{session, tcp_destination};
 pub use forwarding::{Forwarding, Mirrors};
 pub use hash_key::{SessionCookie, source_hash};
 pub use redirect::Redirection;

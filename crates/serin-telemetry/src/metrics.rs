@@ -117,6 +117,11 @@ impl Metrics {
         self.destinations.intern(destination)
     }
 
+    /// The destination of a number.
+    pub(crate) fn destination_of(&self, id: DestinationId) -> Option<&Destination> {
+        self.destinations.get(id)
+    }
+
     /// The number of a workload that sends requests; the same again for one that is known.
     pub fn source(&mut self, workload: Workload) -> SourceId {
         self.sources.intern(workload)

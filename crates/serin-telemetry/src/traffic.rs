@@ -60,10 +60,10 @@ impl Tally {
         self.requests += count;
         let class = usize::from(series.status / 100).min(self.classes.len() - 1);
         self.classes[class] += count;
-        if has_failed(series) {
+        if has_failed(series.ends.reporter, series.status, series.protocol, series.flags) {
             self.failures += count;
         }
-        if UNREACHED.iter().any(|flag| series.flags.contains(*flag)) {
+        if was_unreached(series.flags) {
             self.unreached += count;
         }
         if series.flags != Flags::NONE {
@@ -87,15 +87,29 @@ impl Tally {
     }
 }
 
-/// That the client went away says nothing of the server.
-fn has_failed(series: &Series<'_>) -> bool {
-    let has_left = series.flags.contains(Flag::DownstreamConnectionTermination);
-    match (series.status, series.protocol) {
-        (0, _) => !has_left || series.ends.reporter == Reporter::Destination,
+/// Whether a request failed by the server's doing. That the client went away says nothing of the server.
+pub(crate) fn has_failed(
+    reporter: Reporter,
+    status: u16,
+    protocol: Protocol,
+    flags: Flags,
+) -> bool {
+    match (status, protocol) {
+        (0, _) => !has_left(flags) || reporter == Reporter::Destination,
         (500.., _) => true,
         (200, Protocol::Grpc(status)) => status.is_some_and(|status| status != 0),
         _ => false,
     }
+}
+
+/// Whether the client went away before it had its answer.
+pub(crate) fn has_left(flags: Flags) -> bool {
+    flags.contains(Flag::DownstreamConnectionTermination)
+}
+
+/// Whether no endpoint ever had the request.
+pub(crate) fn was_unreached(flags: Flags) -> bool {
+    UNREACHED.iter().any(|flag| flags.contains(*flag))
 }
 
 impl Traffic {

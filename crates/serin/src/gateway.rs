@@ -19,6 +19,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 
+pub(crate) use self::admin::names_loopback;
 use crate::cli::GatewayArgs;
 
 /// Threads that resolve names, at most; the rest of the command's own work needs one.

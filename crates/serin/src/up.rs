@@ -12,6 +12,7 @@ mod detach;
 mod fleet;
 mod images;
 mod inside;
+mod metrics;
 mod networks;
 mod place;
 mod privileges;

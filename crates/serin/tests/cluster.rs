@@ -9,6 +9,8 @@
 )]
 #![expect(clippy::print_stdout, reason = "a test that is skipped says why")]
 
+#[path = "cluster/browser.rs"]
+mod browser;
 #[path = "cluster/demo.rs"]
 mod demo;
 #[path = "cluster/documents.rs"]
@@ -17,5 +19,13 @@ mod documents;
 mod life;
 #[path = "cluster/machine.rs"]
 mod machine;
+#[path = "cluster/receiver.rs"]
+mod receiver;
+#[path = "cluster/releases.rs"]
+mod releases;
+#[path = "cluster/scraped.rs"]
+mod scraped;
 #[path = "cluster/sessions.rs"]
 mod sessions;
+#[path = "cluster/shifts.rs"]
+mod shifts;

@@ -8,7 +8,8 @@ use crate::networking::HttpMatchRequest;
 message! {
     /// How a new version is examined: by weights, or by iterations (blue/green, and A/B testing with `match`).
     pub struct Analysis {
-        /// Time from one check to the next. Absent or unreadable is 60 s; the least is 10 s.
+        /// Time from one check to the next. Absent or unreadable is 60 s; the least is 10 s in `flagger.app` and 1 s in
+        /// `serin.dev`.
         #[schemars(regex(pattern = "^[0-9]+(m|s)"))]
         pub interval: String,
         /// So many failed checks bring the rollback. Absent is 1.

@@ -12,6 +12,11 @@ message! {
         pub gate: Option<SequentialGate>,
         /// What is counted. Absent is `session`.
         pub unit: SequentialUnit,
+        /// What tells sessions apart, the first that a request has: `cookie:NAME`, `header:NAME`, `client` (the client's
+        /// address), with commas between them. Absent is what the VirtualService's annotation `serin.dev/cohort` says; without
+        /// either, each request counts as a session of its own.
+        #[schemars(regex(pattern = "^ *((cookie|header):[!#-'*+.^_`|~0-9A-Za-z-]+|client)( *, *((cookie|header):[!#-'*+.^_`|~0-9A-Za-z-]+|client)){0,7} *$"))]
+        pub session: String,
         /// So many units must reach the new version before it is promoted. Absent is 100.
         pub min_requests: Option<i64>,
         /// What happens when all steps are taken and the evidence is not enough.

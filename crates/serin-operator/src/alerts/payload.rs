@@ -136,3 +136,97 @@ fn plain(alert: &Alert) -> Value {
         "metadata": facts,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use serin_rollout::Time;
+
+    use super::*;
+
+    fn check(kind: AlertProviderType, severity: Severity, expect: &Value) {
+        let receiver = Receiver {
+            kind,
+            address: String::new(),
+            channel: "releases".to_owned(),
+            username: "bird".to_owned(),
+            token: None,
+        };
+        let alert = Alert {
+            severity,
+            text: "It happened.".to_owned(),
+            name: "podinfo".to_owned(),
+            namespace: "test".to_owned(),
+            facts: vec![("Traffic routing".to_owned(), "Blue/Green".to_owned())],
+            at: Time(1_795_000_000_000),
+        };
+        assert_eq!(&of(&receiver, &alert), expect, "{kind}");
+    }
+
+    fn slack(color: &str) -> Value {
+        json!({
+            "channel": "releases", "username": "bird", "icon_emoji": ":rocket:",
+            "attachments": [{
+                "color": color, "author_name": "podinfo.test", "text": "It happened.", "mrkdwn_in": ["text"],
+                "fields": [{"title": "Traffic routing", "value": "Blue/Green", "short": false}],
+            }],
+        })
+    }
+
+    fn teams(color: &str) -> Value {
+        json!({
+            "@type": "MessageCard", "@context": "http://schema.org/extensions",
+            "themeColor": color, "summary": "podinfo.test",
+            "sections": [{
+                "activityTitle": "It happened.", "activitySubtitle": "podinfo.test",
+                "facts": [{"name": "Traffic routing", "value": "Blue/Green"}],
+            }],
+        })
+    }
+
+    #[test]
+    fn chats_are_told_as_flagger_tells_them() {
+        use AlertProviderType::{Discord, Gchat, MsTeams, Rocket, Slack};
+        for kind in [Slack, Discord] {
+            check(kind, Severity::Info, &slack("good"));
+            check(kind, Severity::Warn, &slack("good"));
+            check(kind, Severity::Error, &slack("danger"));
+        }
+        check(Rocket, Severity::Warn, &slack("#0076D7"));
+        check(Rocket, Severity::Error, &slack("#FF0000"));
+        check(MsTeams, Severity::Info, &teams("0076D7"));
+        check(MsTeams, Severity::Error, &teams("FF0000"));
+        let card = |title: &str| {
+            json!({"cards": [{
+                "header": {"title": title, "subtitle": "podinfo.test"},
+                "sections": [{"widgets": [
+                    {"textParagraph": {"text": "It happened."}},
+                    {"keyValue": {"topLabel": "Traffic routing", "content": "Blue/Green"}},
+                ]}],
+            }]})
+        };
+        check(Gchat, Severity::Info, &card("Release"));
+        check(Gchat, Severity::Error, &card("Release failed"));
+    }
+
+    #[test]
+    fn programs_are_told_in_their_own_terms() {
+        let firing = json!([{
+            "labels": {
+                "alertname": "CanaryRelease", "severity": "critical", "canary": "podinfo", "namespace": "test",
+            },
+            "annotations": {"summary": "It happened.", "traffic_routing": "Blue/Green"},
+            "startsAt": "2026-11-18T11:06:40Z",
+        }]);
+        check(AlertProviderType::Alertmanager, Severity::Error, &firing);
+        let annotation = json!({
+            "time": 1_795_000_000_000_i64, "tags": ["canary", "podinfo", "test", "warn"],
+            "text": "podinfo.test: It happened.",
+        });
+        check(AlertProviderType::Grafana, Severity::Warn, &annotation);
+        let plain = json!({
+            "name": "podinfo", "namespace": "test", "severity": "info", "message": "It happened.",
+            "timestamp": "2026-11-18T11:06:40Z", "metadata": {"Traffic routing": "Blue/Green"},
+        });
+        check(AlertProviderType::Webhook, Severity::Info, &plain);
+    }
+}

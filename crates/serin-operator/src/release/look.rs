@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use serin_rollout::statistics::Unit;
+use serin_rollout::statistics::{Interval, Unit};
 use serin_rollout::{
     Answer, Decision, Observation, Plan, Question, Routes, Span, State, Time, Traffic, Workload,
 };
 
-use super::{Memory, Release, subject};
+use super::{Memory, Name, Release, subject};
 use crate::json;
 use crate::kind::Kind;
 use crate::objects::{Obstacle, Scene};
@@ -28,7 +28,7 @@ impl Release {
         now: Time,
     ) -> Result<Observation, Obstacle> {
         let answers = self.take_answers();
-        let traffic = self.take_traffic(scene.plan, now).await;
+        let traffic = self.take_traffic(scene, now).await;
         let Some(memory) = &self.memory else { return Ok(Observation::default()) };
         let state = &memory.now.state;
         let [target, primary] = self.workloads(scene, state, now).await?;
@@ -73,16 +73,24 @@ impl Release {
     }
 
     /// The traffic since the turn before, while there is a release on its way.
-    async fn take_traffic(&mut self, plan: &Plan, now: Time) -> Vec<Traffic> {
-        let is_running = self.memory.as_ref().is_some_and(|it| it.now.state.phase.is_running());
-        let (subject, traffic) = (subject::of(plan), Arc::clone(&self.shared.settings.traffic));
-        if !is_running {
+    async fn take_traffic(&mut self, scene: &Scene<'_>, now: Time) -> Vec<Traffic> {
+        let plan = scene.plan;
+        let Some(state) = self.memory.as_ref().map(|it| &it.now.state) else { return Vec::new() };
+        let route =
+            self.shared.cluster.get(Kind::VirtualService, &plan.namespace, scene.route_name());
+        let subject = subject::of(plan, state.started, route.as_deref());
+        let traffic = Arc::clone(&self.shared.settings.traffic);
+        if !state.phase.is_running() {
             traffic.forget(&subject);
             return Vec::new();
         }
         match traffic.take(&subject).await {
             Ok(sample) => {
-                self.window.add(now, sample.requests.clone());
+                // Metrics know no difference between what users asked and what was copied.
+                let mut seen = sample.requests.clone();
+                seen.canary.counts.add(sample.copies.counts);
+                seen.canary.latency.add(&sample.copies.latency);
+                self.window.add(now, seen);
                 evidence(plan, sample)
             }
             Err(error) => {
@@ -148,10 +156,18 @@ impl Release {
         if self.told.as_deref() == Some(why) {
             return;
         }
-        self.told = Some(why.to_owned());
         let decision =
             Decision { at: now, is_warning: true, event: why.to_owned(), reason: String::new() };
         shared::record(&self.shared, canary, &decision).await;
+        let Name { kind, namespace, name } = &self.name;
+        let patch = status::blocked(canary, why, now);
+        match self.shared.cluster.merge_status(*kind, namespace, name, &patch).await {
+            Ok(_) => self.told = Some(why.to_owned()),
+            // The next turn tells it again.
+            Err(error) => {
+                tracing::warn!(release = self.full_name(), %error, "the status cannot be written")
+            }
+        }
     }
 
     /// What the status shows of this moment.
@@ -194,11 +210,21 @@ fn believed(memory: &Memory) -> Vec<Routes> {
 /// A sample as the plan wants it counted.
 fn evidence(plan: &Plan, sample: Sample) -> Vec<Traffic> {
     let by_session = plan.evidence.as_ref().is_none_or(|it| it.unit == Unit::Session);
-    let mut traffic = match sample.sessions {
-        Some((canary, primary)) if by_session => vec![Traffic::Sessions(canary, primary)],
-        _ if sample.requests == Default::default() => Vec::new(),
-        _ => vec![Traffic::Counts(sample.requests)],
+    let reached = sample.requests.canary.counts.total;
+    let mut traffic = Vec::new();
+    let counts = match sample.sessions.filter(|_| by_session) {
+        Some(sessions) => {
+            // Those that belong to no session are told as counts, with their number.
+            let alone = sessions.alone.canary.counts.total;
+            traffic.push(Traffic::Reached(reached.saturating_sub(alone)));
+            traffic.push(Traffic::Sessions(sessions.canary, sessions.primary));
+            sessions.alone
+        }
+        None => sample.requests,
     };
+    if counts != Interval::default() {
+        traffic.push(Traffic::Counts(counts));
+    }
     traffic.extend(sample.mirrored.map(Traffic::Mirrored));
     traffic
 }

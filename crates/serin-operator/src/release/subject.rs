@@ -1,12 +1,18 @@
 //! Who a release is, to those who count its traffic, and what someone commands.
 
-use serin_rollout::{Command, Plan, routes};
+use serde_json::Value;
+use serin_rollout::statistics::Unit;
+use serin_rollout::{Command, Plan, Time, routes};
 
+use crate::json;
 use crate::traffic::{Subject, Version};
 use crate::workload;
 
-/// Whose traffic is counted.
-pub(super) fn of(plan: &Plan) -> Subject {
+/// The annotation of a VirtualService by which sessions keep their version, and which names what tells them apart.
+const COHORT: &str = "serin.dev/cohort";
+
+/// Whose traffic is counted, in a run that began at a time. `route` is the VirtualService, if it is there.
+pub(super) fn of(plan: &Plan, began: Time, route: Option<&Value>) -> Subject {
     let apex = routes::apex(plan);
     let (canary, primary) = match &plan.versions {
         Some(versions) => {
@@ -26,7 +32,26 @@ pub(super) fn of(plan: &Plan) -> Subject {
             (of(plan.target.clone(), "canary"), of(workload::primary_name(&plan.target), "primary"))
         }
     };
-    Subject { namespace: plan.namespace.clone(), release: plan.name.clone(), canary, primary }
+    Subject {
+        namespace: plan.namespace.clone(),
+        release: plan.name.clone(),
+        canary,
+        primary,
+        began,
+        session: sessions(plan, route),
+    }
+}
+
+/// What tells the sessions of a plan apart.
+fn sessions(plan: &Plan, route: Option<&Value>) -> String {
+    let Some(evidence) = plan.evidence.as_ref().filter(|it| it.unit == Unit::Session) else {
+        return String::new();
+    };
+    if !evidence.session.is_empty() {
+        return evidence.session.clone();
+    }
+    let annotations = route.map(|route| json::texts(route, "metadata/annotations"));
+    annotations.and_then(|mut all| all.remove(COHORT)).unwrap_or_default()
 }
 
 /// A command as it is written in the annotation: a word, and perhaps after an `@` whatever tells it from the one before.

@@ -48,7 +48,9 @@ impl PrometheusTraffic {
     async fn turn(&self, subject: &Subject) -> Result<Sample, String> {
         let mut asked = {
             let mut all = self.subjects.lock().unwrap_or_else(PoisonError::into_inner);
-            all.remove(subject).unwrap_or_default()
+            let known = all.remove(subject).unwrap_or_default();
+            all.retain(|it, _| !it.is_same_release(subject));
+            known
         };
         let mut sample = Ok(Sample::default());
         if asked.answer.as_ref().is_some_and(JoinHandle::is_finished)
@@ -85,7 +87,8 @@ impl Traffic for PrometheusTraffic {
     }
 
     fn forget(&self, subject: &Subject) {
-        self.subjects.lock().unwrap_or_else(PoisonError::into_inner).remove(subject);
+        let mut all = self.subjects.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|it, _| !it.is_same_release(subject));
     }
 }
 

@@ -164,7 +164,7 @@ async fn evidence_from_the_proxies_ends_a_bad_release_at_once() {
     let mut interval = Interval::default();
     interval.canary.counts = Counts::new(25, 3);
     interval.primary.counts = Counts::new(75, 0);
-    *world.traffic.0.lock().unwrap() =
+    *world.traffic.sample.lock().unwrap() =
         Some(serin_operator::Sample { requests: interval, ..Default::default() });
     for _ in 0..3 {
         world.now = world.now + serin_rollout::Span::seconds(1);
@@ -232,4 +232,85 @@ async fn metrics_that_are_gone_late_or_no_number_are_failed_checks() {
     );
     assert!(events[2].contains("status 503: gone"), "{events:?}");
     assert!(events[3].contains("Prometheus refuses: parse error"), "{events:?}");
+}
+
+#[tokio::test]
+async fn a_prometheus_that_does_not_answer_is_a_failed_check_and_holds_up_nothing_else() {
+    let receiver = Receiver::start().await;
+    let mut analysis = quick();
+    analysis["threshold"] = json!(10);
+    analysis["metrics"] = json!([{"name": "request-success-rate", "interval": "10s"}]);
+    let spec = json!({"metricsServer": receiver.address, "analysis": analysis});
+    let mut world =
+        World::new(vec![deployment("podinfo"), canary("flagger.app/v1beta1", spec)], receiver)
+            .await;
+    world.receiver.answer("/api/v1/query", 0, "");
+    world.initialise().await;
+    world.set_image("podinfo:2").await;
+    world.tick().await;
+    world.tick().await;
+    assert_eq!(world.shown().await, "Progressing 25");
+    // Asked, and not waited for.
+    world.now = world.now + serin_rollout::Span::seconds(12);
+    world.shared.cluster().refresh().await.unwrap();
+    world.release.turn(world.now).await.unwrap();
+    assert!(world.release.has_questions());
+    world.command("abort").await;
+    world.shared.cluster().refresh().await.unwrap();
+    world.release.turn(world.now).await.unwrap();
+    assert_eq!(world.shown().await, "Failed 0");
+}
+
+#[tokio::test]
+async fn a_phase_has_begun_at_a_time_from_the_first() {
+    let receiver = Receiver::start().await;
+    let canary = canary("flagger.app/v1beta1", json!({"analysis": quick()}));
+    let mut world = World::new(vec![deployment("podinfo"), canary], receiver).await;
+    world.broken.push("podinfo-primary".to_owned());
+    world.tick().await;
+    let status = world.canary().await["status"].clone();
+    assert_eq!(status["phase"], "Initializing");
+    for time in [&status["lastTransitionTime"], &status["conditions"][0]["lastTransitionTime"]] {
+        assert!(time.as_str().unwrap().starts_with("2026-"), "{status:#}");
+    }
+}
+
+#[tokio::test]
+async fn sessions_are_asked_for_by_the_plan_or_by_what_the_routes_say() {
+    let receiver = Receiver::start().await;
+    let mut analysis = quick();
+    analysis["sequential"] = json!({"minRequests": 10});
+    let canary = canary("serin.dev/v1alpha1", json!({"analysis": analysis}));
+    let mut world = World::new(vec![deployment("podinfo"), canary], receiver).await;
+    world.initialise().await;
+    world.set_image("podinfo:2").await;
+    world.tick().await;
+    let asked = |world: &World| world.traffic.asked.lock().unwrap().clone().unwrap().session;
+    assert_eq!(asked(&world), "");
+    let annotations = json!({"metadata": {"annotations": {"serin.dev/cohort": "cookie:user"}}});
+    world.merge("networking.istio.io/v1beta1", "VirtualService", "podinfo", annotations).await;
+    world.turn().await;
+    assert_eq!(asked(&world), "cookie:user");
+    let named = json!({"spec": {"analysis": {"sequential": {"session": "header:x-user, client"}}}});
+    world.edit(named).await;
+    world.turn().await;
+    assert_eq!(asked(&world), "header:x-user, client");
+    // One session that fails ten times is one bad unit; each request of nobody's is one of its own.
+    let mut sessions = serin_operator::Sessions::default();
+    let session = |id, failed| serin_rollout::statistics::Session { id, failed, latency: None };
+    sessions.canary = (0..30).map(|id| session(id, id == 7)).collect();
+    sessions.primary = (100..130).map(|id| session(id, false)).collect();
+    sessions.alone.canary.counts = Counts::new(2, 0);
+    let mut sample = serin_operator::Sample { sessions: Some(sessions), ..Default::default() };
+    sample.requests.canary.counts = Counts::new(302, 10);
+    *world.traffic.sample.lock().unwrap() = Some(sample);
+    // Evidence is stored every few seconds.
+    for _ in 0..9 {
+        world.now = world.now + serin_rollout::Span::seconds(1);
+        world.turn().await;
+    }
+    let status = world.canary().await["status"]["release"].clone();
+    assert_eq!(status["evidence"]["canary"]["errors"], 1, "{status:#}");
+    let exposed = status["exposed"].as_u64().unwrap();
+    assert!(exposed > 0 && exposed.is_multiple_of(302), "{status:#}");
 }

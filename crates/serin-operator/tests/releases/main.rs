@@ -8,6 +8,7 @@
 mod faults;
 mod objects;
 mod receiver;
+mod rivals;
 mod strategies;
 mod told;
 mod walkthroughs;

@@ -21,11 +21,16 @@ pub(crate) const NAMESPACE: &str = "test";
 
 /// Traffic of the test's making.
 #[derive(Default)]
-pub(crate) struct Script(pub(crate) Mutex<Option<Sample>>);
+pub(crate) struct Script {
+    pub(crate) sample: Mutex<Option<Sample>>,
+    /// Who was asked about last.
+    pub(crate) asked: Mutex<Option<Subject>>,
+}
 
 impl Traffic for Script {
-    fn take<'a>(&'a self, _subject: &'a Subject) -> BoxFuture<'a, Result<Sample, String>> {
-        let sample = self.0.lock().unwrap().clone().unwrap_or_default();
+    fn take<'a>(&'a self, subject: &'a Subject) -> BoxFuture<'a, Result<Sample, String>> {
+        *self.asked.lock().unwrap() = Some(subject.clone());
+        let sample = self.sample.lock().unwrap().clone().unwrap_or_default();
         Box::pin(std::future::ready(Ok(sample)))
     }
 }

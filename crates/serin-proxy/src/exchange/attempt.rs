@@ -86,7 +86,7 @@ pub(super) async fn attempt(
         detail.upstream_local = None;
     }
     if responder.record.attempts == 1 {
-        mirror::start(trip, request, outgoing);
+        mirror::start(trip, request, outgoing, &mut responder.record);
     }
     let _active = trip.upstream.begin(&target);
     let progress = outgoing.progress();

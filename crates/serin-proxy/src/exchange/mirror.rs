@@ -37,9 +37,17 @@ const QUEUE: usize = 1024 * 1024;
 const LONGEST: Duration = Duration::from_secs(60);
 
 /// Starts the copies that were drawn for a request.
-pub(super) fn start(trip: &Trip<'_>, request: &Request, outgoing: &mut Outgoing<'_>) {
+pub(super) fn start(
+    trip: &Trip<'_>,
+    request: &Request,
+    outgoing: &mut Outgoing<'_>,
+    record: &mut Record,
+) {
     if request.upgrade != Upgrade::None {
         return;
+    }
+    if trip.forwarding.mirrors.iter().next().is_some() {
+        record.shadow = trip.exchange.worker.telemetry.shadow();
     }
     let is_empty = outgoing.is_empty();
     let mut copies = Vec::new();
@@ -55,11 +63,15 @@ pub(super) fn start(trip: &Trip<'_>, request: &Request, outgoing: &mut Outgoing<
             version: trip.exchange.version,
         };
         let limit = trip.forwarding.timeout.unwrap_or(LONGEST);
+        let shadow = record.shadow.clone();
         spawn_local(async move {
             let worker = Rc::clone(&job.worker);
             let mut record = Record::new(worker.clock.now());
             // What becomes of a copy is nobody's business but the counters'.
-            let _ = timeout(limit, job.run(source, &mut record)).await;
+            let ended = timeout(limit, job.run(source, &mut record)).await;
+            if ended != Ok(Copied::GivenUp) {
+                record.shadow = shadow;
+            }
             worker.telemetry.end_mirror(&job.request, &record, worker.clock.now());
         });
         if !is_empty {
@@ -76,9 +88,23 @@ struct Mirror {
     version: Version,
 }
 
+/// What became of a copy.
+#[derive(Debug, PartialEq)]
+enum Copied {
+    /// It was answered, or failed.
+    Over,
+    /// It was given up for reasons that are none of its destination's.
+    GivenUp,
+}
+
 impl Mirror {
-    /// Sends the copy and reads the answer; `None` if it did not come that far.
-    async fn run(&self, source: CopySource, record: &mut Record) -> Option<()> {
+    /// Sends the copy and reads the answer.
+    async fn run(&self, source: CopySource, record: &mut Record) -> Copied {
+        self.exchange(source, record).await.unwrap_or(Copied::Over)
+    }
+
+    /// `None` if it did not come as far as an answer.
+    async fn exchange(&self, source: CopySource, record: &mut Record) -> Option<Copied> {
         let worker = &self.worker;
         let upstream = worker.upstream(&self.cluster)?;
         record.destination = upstream.destination();
@@ -109,7 +135,7 @@ impl Mirror {
                     biased;
                     failed = &mut sending, if is_sending => match failed {
                         // The primary's body broke off, or the mirror is too slow.
-                        Err(Broken::Source(_)) => return None,
+                        Err(Broken::Source(_)) => return Some(Copied::GivenUp),
                         Err(Broken::Sink) => is_sending = false,
                     },
                     head = answer.head(worker.settings.heads) => match head {
@@ -143,6 +169,7 @@ impl Mirror {
                     },
                 }
             };
+            record.grpc_status = grpc_status.or_else(|| body.trailers().grpc_status());
             if let (Some(visit), true) = (&visit, is_read) {
                 visit.sent(progress.bytes.get(), 0);
                 visit.complete();
@@ -152,7 +179,7 @@ impl Mirror {
         if is_reusable {
             connection.give_back(worker.clock.now(), &upstream);
         }
-        Some(())
+        Some(Copied::Over)
     }
 }
 

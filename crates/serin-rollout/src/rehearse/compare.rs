@@ -120,6 +120,7 @@ impl Rule {
                     plan.evidence = Some(Evidence {
                         policy: Policy { mirrored: plan.mirror.is_some(), ..Policy::default() },
                         unit: Unit::Session,
+                        session: String::new(),
                         patience: Span(plan.interval.0 * 10),
                         on_inconclusive: OnInconclusive::Hold,
                     });

@@ -76,7 +76,7 @@ impl Window {
 
 /// Latencies to draw from: the buckets of evenly spread quantiles.
 #[derive(Clone, Debug)]
-pub(super) struct Latencies(Vec<u8>);
+pub(super) struct Latencies(Vec<u16>);
 
 impl Latencies {
     const QUANTILES: u32 = 1 << 14;
@@ -85,7 +85,7 @@ impl Latencies {
         let bucket = |index: u32| {
             let quantile = (f64::from(index) + 0.5) / f64::from(Self::QUANTILES);
             let deviation = -std::f64::consts::SQRT_2 * erfc_inv(2.0 * quantile);
-            Histogram::bucket(median * (SIGMA * deviation).exp()) as u8
+            Histogram::bucket(median * (SIGMA * deviation).exp()) as u16
         };
         Self((0..Self::QUANTILES).map(bucket).collect())
     }
@@ -138,6 +138,9 @@ impl<'r> Simulation<'r> {
             if self.service.burst > 1 { self.by_session(share) } else { self.by_request(share) };
         self.exposed.add(live.counts);
         let mut told = vec![told];
+        if matches!(told[..], [Traffic::Sessions(..)]) {
+            told.push(Traffic::Reached(live.counts.total));
+        }
         let mut seen = live;
         if let Some(percent) = routes.mirror {
             let (copies, pairs) = self.mirrored(f64::from(percent) / 100.0);

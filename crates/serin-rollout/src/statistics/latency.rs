@@ -9,12 +9,12 @@ use serde::{Deserialize, Serialize};
 use super::error_rate::{Counts, RelativeRisk};
 use super::special::log_mean_exp;
 
-/// Buckets per doubling: neighbouring limits differ by about 9 %.
-const PER_DOUBLING: f64 = 8.0;
+/// Buckets per doubling: neighbouring limits differ by about 4.4 %.
+const PER_DOUBLING: f64 = 16.0;
 /// The lower limit of the first bucket, in milliseconds.
 const LEAST: f64 = 0.125;
 /// Enough for more than an hour.
-const BUCKETS: usize = 204;
+const BUCKETS: usize = 408;
 /// The history of the primary is halved when it holds so many answers, so that it follows the time of day.
 const HISTORY: u64 = 200_000;
 /// So many answers above a quantile are expected in the history before the quantile is used.
@@ -44,6 +44,11 @@ impl Histogram {
     /// Counts one answer.
     pub fn record(&mut self, milliseconds: f64) {
         self.record_in(Self::bucket(milliseconds), 1);
+    }
+
+    /// Counts so many answers of the same latency.
+    pub fn record_many(&mut self, milliseconds: f64, count: u32) {
+        self.record_in(Self::bucket(milliseconds), count);
     }
 
     /// Counts answers of a bucket.

@@ -24,14 +24,15 @@ impl Run<'_> {
         for traffic in &self.seen.traffic {
             self.state.exposed += match traffic {
                 Traffic::Counts(interval) => interval.canary.counts.total,
-                Traffic::Sessions(canary, _) => canary.len() as u64,
-                Traffic::Mirrored(_) => 0,
+                Traffic::Reached(requests) => *requests,
+                Traffic::Sessions(..) | Traffic::Mirrored(_) => 0,
             };
             let Some(evidence) = &mut self.state.evidence else { continue };
             match traffic {
                 Traffic::Counts(interval) => evidence.observe(interval),
                 Traffic::Sessions(canary, primary) => evidence.observe_sessions(canary, primary),
                 Traffic::Mirrored(interval) => evidence.observe_mirror(interval),
+                Traffic::Reached(_) => {}
             }
         }
     }

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use rand_core::Rng;
 
 use crate::cohort::{Cohort, Key, Place};
+use crate::hash::xxh64;
 use crate::model::{Destination, Destinations, Forward, TcpProxy};
 use crate::request::{Request, cookie};
 
@@ -29,14 +30,21 @@ pub(super) fn choose<R: Request>(
 
 /// The place of the request's session; `None` if it belongs to none.
 pub(crate) fn place<R: Request>(cohort: &Cohort, request: &R) -> Option<Place> {
-    cohort.keys.iter().find_map(|key| match key {
-        Key::Cookie(name) => cookie(request, name).map(|session| cohort.place(session)),
-        Key::Header(name) => {
-            request.header_values(name).next().map(|session| cohort.place(session))
-        }
+    with_session(&cohort.keys, request, |session| cohort.place(session))
+}
+
+/// A hash of the request's session: what the first of `keys` that it has says. `None` if it has none.
+pub fn session<R: Request>(keys: &[Key], request: &R) -> Option<u64> {
+    with_session(keys, request, |session| xxh64(session, 0))
+}
+
+fn with_session<R: Request, T>(keys: &[Key], request: &R, then: impl Fn(&[u8]) -> T) -> Option<T> {
+    keys.iter().find_map(|key| match key {
+        Key::Cookie(name) => cookie(request, name).map(&then),
+        Key::Header(name) => request.header_values(name).next().map(&then),
         Key::SourceAddress => {
             let address = request.downstream().remote?;
-            AddressText::with(address.ip(), |text| Some(cohort.place(text)))
+            Some(AddressText::with(address.ip(), &then))
         }
     })
 }

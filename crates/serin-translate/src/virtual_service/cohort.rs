@@ -21,13 +21,11 @@ use crate::codes::COHORT_UNUSABLE;
 const KEYS: &str = "serin.dev/cohort";
 /// Names the rollout: with another name sessions are placed anew.
 const ROLLOUT: &str = "serin.dev/rollout";
-/// More keys than this would be looked for in every request.
-const MAX_KEYS: usize = 8;
 
 /// What the annotations ask for.
 pub(super) fn cohort(object: &ObjectRef, meta: &Meta) -> Result<Option<Cohort>, Box<Finding>> {
     let Some(text) = meta.annotations.get(KEYS) else { return Ok(None) };
-    let keys = keys(text).map_err(|why| {
+    let keys = Key::list(text).map_err(|why| {
         let field = FieldPath::root().key("metadata").key("annotations").key(KEYS);
         Box::new(COHORT_UNUSABLE.finding(object, field, why))
     })?;
@@ -36,33 +34,6 @@ pub(super) fn cohort(object: &ObjectRef, meta: &Meta) -> Result<Option<Cohort>, 
         None => Arc::from(format!("{}/{}", object.namespace, object.name)),
     };
     Ok(Some(Cohort { rollout, keys }))
-}
-
-fn keys(text: &str) -> Result<Vec<Key>, String> {
-    let keys: Vec<Key> = text.split(',').map(|part| key(part.trim())).collect::<Result<_, _>>()?;
-    if keys.len() > MAX_KEYS {
-        return Err(format!("{} keys are too many: at most {MAX_KEYS} are looked for", keys.len()));
-    }
-    Ok(keys)
-}
-
-fn key(text: &str) -> Result<Key, String> {
-    let is_token = |name: &str| {
-        !name.is_empty()
-            && name
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
-    };
-    match text.split_once(':') {
-        Some(("cookie", name)) if is_token(name) => Ok(Key::Cookie(name.into())),
-        Some(("header", name)) if is_token(name) => {
-            Ok(Key::Header(name.to_ascii_lowercase().into()))
-        }
-        None if text == "client" => Ok(Key::SourceAddress),
-        _ => Err(format!(
-            "{text:?} names no key of a session: write cookie:NAME, header:NAME or client (the client's address)"
-        )),
-    }
 }
 
 #[cfg(test)]

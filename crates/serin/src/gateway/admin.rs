@@ -315,7 +315,7 @@ fn bail_level() -> anyhow::Result<()> {
 }
 
 /// Whether the request was meant for this machine, by its `Host`.
-fn names_loopback(request: &Request<Incoming>) -> bool {
+pub(crate) fn names_loopback(request: &Request<Incoming>) -> bool {
     let Some(host) = request.headers().get(http::header::HOST) else { return true };
     let Some(host) = host.to_str().ok().and_then(|host| host.parse::<http::uri::Authority>().ok())
     else {

@@ -23,6 +23,7 @@ use tokio::sync::watch;
 use super::admission::Judgement;
 use super::fleet::Fleet;
 use super::inside::{self, Inside};
+use super::metrics::Metrics;
 use super::networks::PodNetworks;
 use super::place::{Hold, Place, Run};
 use super::traffic::Counted;
@@ -154,7 +155,7 @@ impl Cluster {
         traffic.set_control(Arc::clone(&control));
         let served =
             dashboard::start(args, &client, observer.clone(), Arc::clone(&control)).await?;
-        let told = (&control, observer);
+        let told = (&control, observer.clone());
         let mut node = node_settings(args, place, &client, told)?;
         node.kubelet = api.kubelet.clone();
         let node = Node::start(node).await?;
@@ -172,6 +173,8 @@ impl Cluster {
             ..serin_operator::Settings::default()
         };
         let operator = Operator::new(client.clone(), settings);
+        let metrics = Metrics::new(observer, operator.shared());
+        tokio::spawn(metrics.serve(args.gateway_address, stopped(stopping.clone())));
         let stop = stopped(stopping.clone());
         tokio::spawn(async move { operator.run(stop).await });
         Ok(Self { client, node, dashboard: served, _control: control })

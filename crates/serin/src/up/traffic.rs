@@ -1,34 +1,44 @@
 //! The traffic of releases, as the proxies of this process have counted it.
+//!
+//! While a release is on its way, the cores look closer at its two versions; each question takes what they have seen.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::collections::{BTreeMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use futures_util::future::BoxFuture;
 use serin_api::ObjectRef;
 use serin_control::Control;
-use serin_operator::{Sample, Subject, Traffic, Version};
+use serin_operator::{Sample, Sessions, Subject, Traffic, Version};
 use serin_proxy::Observer;
 use serin_rollout::Proxies;
-use serin_rollout::statistics::{Counts, MirrorInterval};
-use serin_telemetry::Tally;
+use serin_rollout::statistics::{Counts, MirrorInterval, Session};
+use serin_routing::cohort::Key;
+use serin_telemetry::Destination;
+use serin_telemetry::focus::{Arm, Difference, Focus, Pairs, Side, Sight, Sum};
 
-/// Asks the proxies. What they count only grows: the difference to the last answer is what happened since.
+/// So many sessions are remembered for how their mirrored requests differed. When more come, all are forgotten.
+const REMEMBERED: usize = 100_000;
+
+/// Asks the proxies.
 pub(super) struct Counted {
     observer: Observer,
     control: OnceLock<Arc<Control>>,
-    last: Mutex<BTreeMap<Subject, [Totals; 2]>>,
+    /// By namespace and name of the release.
+    looks: Mutex<BTreeMap<(String, String), Look>>,
 }
 
-/// What was counted for one version so far.
-#[derive(Clone, Debug, Default)]
-struct Totals {
-    sent: Tally,
-    mirrored: Tally,
+/// A release that is looked at.
+struct Look {
+    subject: Subject,
+    focus: Arc<Focus>,
+    has_sessions: bool,
+    /// Sessions whose mirrored requests were answered differently, each way: each counts once in a run.
+    differed: HashSet<(u64, Difference)>,
 }
 
 impl Counted {
     pub(super) fn new(observer: Observer) -> Self {
-        Self { observer, control: OnceLock::new(), last: Mutex::default() }
+        Self { observer, control: OnceLock::new(), looks: Mutex::default() }
     }
 
     /// Who knows what proxies decide by.
@@ -37,26 +47,88 @@ impl Counted {
         let _ = self.control.set(control);
     }
 
-    async fn totals(&self, subject: &Subject) -> [Totals; 2] {
-        let mut totals = [Totals::default(), Totals::default()];
-        for traffic in self.observer.traffic().await {
-            let destination = &traffic.destination;
-            let versions = [&subject.canary, &subject.primary];
-            for (total, version) in totals.iter_mut().zip(versions) {
-                let namespaces = [&destination.workload.namespace, &destination.service_namespace];
-                let is_here = namespaces.iter().any(|it| ***it == subject.namespace);
-                if is_here && is_of(version, destination) {
-                    total.sent.add(&traffic.sent);
-                    total.mirrored.add(&traffic.mirrored);
-                }
-            }
+    fn looks(&self) -> MutexGuard<'_, BTreeMap<(String, String), Look>> {
+        self.looks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the cores are asked by. Another run, or other sessions, begin anew.
+    fn focus(&self, subject: &Subject) -> Result<Arc<Focus>, String> {
+        let mut looks = self.looks();
+        let key = key(subject);
+        if let Some(look) = looks.get(&key).filter(|look| look.subject == *subject) {
+            return Ok(Arc::clone(&look.focus));
         }
-        totals
+        let keys = match subject.session.as_str() {
+            "" => Vec::new(),
+            text => Key::list(text)?,
+        };
+        let look = Look::new(subject, keys);
+        let focus = Arc::clone(&look.focus);
+        looks.insert(key, look);
+        Ok(focus)
+    }
+}
+
+fn key(subject: &Subject) -> (String, String) {
+    (subject.namespace.clone(), subject.release.clone())
+}
+
+impl Look {
+    fn new(subject: &Subject, keys: Vec<Key>) -> Self {
+        let has_sessions = !keys.is_empty();
+        let of = subject.clone();
+        let focus = Focus::new(keys, move |destination| {
+            let namespaces = [&destination.workload.namespace, &destination.service_namespace];
+            let is_here = namespaces.iter().any(|it| ***it == of.namespace);
+            match is_here {
+                true if is_of(&of.canary, destination) => Some(Side::Canary),
+                true if is_of(&of.primary, destination) => Some(Side::Primary),
+                _ => None,
+            }
+        });
+        Self { subject: subject.clone(), focus, has_sessions, differed: HashSet::new() }
+    }
+
+    fn sample(&mut self, sight: Sight) -> Sample {
+        let mut sample = Sample::default();
+        sample.requests.canary = arm(&sight.canary.all);
+        sample.requests.primary = arm(&sight.primary.all);
+        if self.has_sessions {
+            let mut sessions = Sessions {
+                canary: sessions(&sight.canary),
+                primary: sessions(&sight.primary),
+                ..Sessions::default()
+            };
+            sessions.alone.canary = arm(&sight.canary.alone);
+            sessions.alone.primary = arm(&sight.primary.alone);
+            sample.sessions = Some(sessions);
+        }
+        sample.copies = arm(&sight.copies);
+        sample.mirrored = (sight.pairs.all > 0).then(|| self.mirrored(&sight.pairs));
+        sample
+    }
+
+    /// Pairs of answers that differ, each session once.
+    fn mirrored(&mut self, pairs: &Pairs) -> MirrorInterval {
+        let mut interval = MirrorInterval { pairs: pairs.all, ..MirrorInterval::default() };
+        for (session, difference) in &pairs.differences {
+            if self.differed.len() >= REMEMBERED {
+                self.differed.clear();
+            }
+            let is_new = session.is_none_or(|session| self.differed.insert((session, *difference)));
+            *match difference {
+                Difference::CanaryFailed => &mut interval.canary_failed,
+                Difference::PrimaryFailed => &mut interval.primary_failed,
+                Difference::CanarySlower => &mut interval.canary_slower,
+                Difference::PrimarySlower => &mut interval.primary_slower,
+            } += u64::from(is_new);
+        }
+        interval
     }
 }
 
 /// Whether a destination is a version: its workload, or, where no endpoint was found, its Service or subset.
-fn is_of(version: &Version, destination: &serin_telemetry::Destination) -> bool {
+fn is_of(version: &Version, destination: &Destination) -> bool {
     if !version.subset.is_empty() {
         return *destination.subset == version.subset
             && *destination.service_name == version.service;
@@ -67,30 +139,35 @@ fn is_of(version: &Version, destination: &serin_telemetry::Destination) -> bool 
     *destination.workload.name == version.workload
 }
 
+fn arm(sum: &Sum) -> serin_rollout::statistics::Arm {
+    let mut arm = serin_rollout::statistics::Arm {
+        counts: Counts::new(sum.requests, sum.failures),
+        ..Default::default()
+    };
+    sum.latency.counts().for_each(|(middle, count)| arm.latency.record_many(middle, count));
+    arm
+}
+
+fn sessions(arm: &Arm) -> Vec<Session> {
+    let of = |(id, session): (&u64, &serin_telemetry::focus::Session)| Session {
+        id: *id,
+        failed: session.failed,
+        latency: session.latency.map(|it| it.as_secs_f64() * 1000.0),
+    };
+    let mut sessions: Vec<Session> = arm.sessions.iter().map(of).collect();
+    sessions.sort_by_key(|it| it.id);
+    sessions
+}
+
 impl Traffic for Counted {
     fn take<'a>(&'a self, subject: &'a Subject) -> BoxFuture<'a, Result<Sample, String>> {
         Box::pin(async move {
-            let now = self.totals(subject).await;
-            let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-            let Some(before) = last.insert(subject.clone(), now.clone()) else {
-                return Ok(Sample::default());
-            };
-            let [canary, primary] = &now;
-            let [canary_before, primary_before] = &before;
-            let mut sample = Sample::default();
-            for (arm, now, before) in [
-                (&mut sample.requests.canary, canary, canary_before),
-                (&mut sample.requests.primary, primary, primary_before),
-            ] {
-                let requests = now.sent.requests.saturating_sub(before.sent.requests);
-                let failures = now.sent.failures.saturating_sub(before.sent.failures);
-                arm.counts = Counts::new(requests, failures);
-                for (milliseconds, count) in spread(&now.sent, &before.sent) {
-                    (0..count).for_each(|_| arm.latency.record(milliseconds));
-                }
-            }
-            sample.mirrored = mirrored(&canary.mirrored, &canary_before.mirrored, &sample);
-            Ok(sample)
+            let focus = self.focus(subject)?;
+            let sight = self.observer.look_closer(&focus).await;
+            let mut looks = self.looks();
+            let look = looks.get_mut(&key(subject)).filter(|look| Arc::ptr_eq(&look.focus, &focus));
+            // Forgotten meanwhile: nobody wants to know.
+            Ok(look.map_or_else(Sample::default, |look| look.sample(sight)))
         })
     }
 
@@ -108,36 +185,86 @@ impl Traffic for Counted {
     }
 
     fn forget(&self, subject: &Subject) {
-        self.last.lock().unwrap_or_else(PoisonError::into_inner).remove(subject);
+        self.looks().remove(&key(subject));
     }
 }
 
-/// What was added to each bucket of durations, at the middle of the bucket.
-fn spread(now: &Tally, before: &Tally) -> Vec<(f64, u64)> {
-    let mut below = 0.0_f64;
-    let mut counted = 0;
-    let buckets = now.duration.cumulative().zip(before.duration.cumulative());
-    let added = buckets.map(|((bound, now), (_, before))| {
-        let cumulative = now.saturating_sub(before);
-        let count = cumulative.saturating_sub(counted);
-        counted = cumulative;
-        let middle = f64::midpoint(below, bound);
-        below = bound;
-        (middle, count)
-    });
-    added.filter(|(_, count)| *count > 0).collect()
-}
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
 
-/// Copies against what users got in the same time. Which copy belongs to which request is not known: failures count as if they
-/// never met, which makes the test slower, not wrong.
-fn mirrored(now: &Tally, before: &Tally, sample: &Sample) -> Option<MirrorInterval> {
-    let pairs = now.requests.saturating_sub(before.requests);
-    let canary_failed = now.failures.saturating_sub(before.failures);
-    let primary_failed = sample.requests.primary.counts.bad.min(pairs);
-    (pairs > 0).then_some(MirrorInterval {
-        pairs,
-        canary_failed: canary_failed.min(pairs),
-        primary_failed,
-        ..MirrorInterval::default()
-    })
+    use super::*;
+
+    fn subject() -> Subject {
+        let version = |name: &str| Version {
+            workload: name.to_owned(),
+            service: format!("{name}-service"),
+            ..Version::default()
+        };
+        Subject {
+            namespace: "test".to_owned(),
+            release: "podinfo".to_owned(),
+            canary: version("podinfo"),
+            primary: version("podinfo-primary"),
+            ..Subject::default()
+        }
+    }
+
+    #[test]
+    fn a_version_is_known_by_its_workload_its_service_or_its_subset() {
+        let check =
+            |version: &Version, workload: &str, service: &str, subset: &str, expect: bool| {
+                let mut destination = Destination {
+                    service_name: service.into(),
+                    subset: subset.into(),
+                    ..Destination::default()
+                };
+                destination.workload.name = workload.into();
+                assert_eq!(is_of(version, &destination), expect, "{workload} {service} {subset}");
+            };
+        let whole = subject().canary;
+        check(&whole, "podinfo", "apex", "", true);
+        check(&whole, "podinfo-primary", "podinfo-service", "", false);
+        check(&whole, "", "podinfo-service", "", true);
+        check(&whole, "", "apex", "", false);
+        let part = Version { service: "apex".to_owned(), subset: "v2".to_owned(), ..whole };
+        check(&part, "podinfo", "apex", "v2", true);
+        check(&part, "podinfo", "apex", "v1", false);
+        check(&part, "podinfo", "other", "v2", false);
+    }
+
+    #[test]
+    fn a_session_differs_once_in_a_run() {
+        let mut look = Look::new(&subject(), vec![Key::SourceAddress]);
+        let failed = (Some(7), Difference::CanaryFailed);
+        let slower = (Some(7), Difference::CanarySlower);
+        let unknown = (None, Difference::CanaryFailed);
+        let pairs = Pairs { all: 9, differences: vec![failed, failed, slower, unknown, unknown] };
+        let counts = |it: MirrorInterval| (it.pairs, it.canary_failed, it.canary_slower);
+        assert_eq!(counts(look.mirrored(&pairs)), (9, 3, 1));
+        assert_eq!(counts(look.mirrored(&pairs)), (9, 2, 0));
+    }
+
+    #[test]
+    fn what_was_seen_is_a_sample() {
+        let mut look = Look::new(&subject(), vec![Key::SourceAddress]);
+        let mut sight = Sight::default();
+        sight.canary.all.requests = 3;
+        sight.canary.all.failures = 1;
+        sight.canary.all.latency.record(Duration::from_millis(40));
+        sight.canary.alone.requests = 1;
+        let seen = serin_telemetry::focus::Session {
+            failed: true,
+            latency: Some(Duration::from_millis(40)),
+        };
+        sight.canary.sessions.insert(5, seen);
+        let sample = look.sample(sight);
+        assert_eq!(sample.requests.canary.counts, Counts::new(3, 1));
+        let median = sample.requests.canary.latency.quantile(0.5).unwrap();
+        assert!((median / 40.0 - 1.0).abs() < 0.05, "{median}");
+        let sessions = sample.sessions.unwrap();
+        assert_eq!(sessions.alone.canary.counts, Counts::new(1, 0));
+        assert_eq!(sessions.canary, [Session { id: 5, failed: true, latency: Some(40.0) }]);
+        assert_eq!(sample.mirrored, None);
+    }
 }
