@@ -51,6 +51,8 @@ pub struct Head {
     length: usize,
     fields: Vec<Field>,
     names: FieldNames,
+    /// Where the lines end, but for the empty one.
+    feeds: Vec<u32>,
 }
 
 impl Default for Head {
@@ -63,6 +65,7 @@ impl Default for Head {
             length: 0,
             fields: Vec::new(),
             names: FieldNames::default(),
+            feeds: Vec::new(),
         }
     }
 }
@@ -80,22 +83,24 @@ impl Head {
         limits: Limits,
     ) -> Result<Option<()>, Error> {
         let start = if kind == Kind::Request { leading_empty_lines(buffer)? } else { 0 };
-        let Some(length) = end_of_head(buffer, start, limits)? else { return Ok(None) };
+        let Some(length) = end_of_head(buffer, start, limits, &mut self.feeds)? else {
+            return Ok(None);
+        };
         self.fields.clear();
         self.names = FieldNames::default();
         self.fields.reserve(FIELDS);
         self.length = length;
         let head = buffer.get_mut(..length).unwrap_or_default();
-        let mut at = match kind {
-            Kind::Request => self.request_line(head, start)?,
-            Kind::Response => self.status_line(head)?,
-        };
-        // The head ends with an empty line: the two bytes before its end.
-        while at + 2 < length {
-            if self.fields.len() == limits.fields {
-                return Err(Error::TooManyFields);
+        let mut at = start;
+        for number in 0..self.feeds.len() {
+            let feed = self.feeds.get(number).map_or(at, |&feed| feed as usize);
+            match (number, kind) {
+                (0, Kind::Request) => self.request_line(head, at, feed)?,
+                (0, Kind::Response) => self.status_line(head, feed)?,
+                _ if self.fields.len() == limits.fields => return Err(Error::TooManyFields),
+                _ => self.field(head, at, feed)?,
             }
-            at = self.field(head, at)?;
+            at = feed + 1;
         }
         Ok(Some(()))
     }
@@ -147,8 +152,8 @@ impl Head {
     }
 
     /// `method SP target SP HTTP/1.x CR LF`, with single spaces.
-    fn request_line(&mut self, head: &[u8], start: usize) -> Result<usize, Error> {
-        let (line, next) = line(head, start)?;
+    fn request_line(&mut self, head: &[u8], start: usize, feed: usize) -> Result<(), Error> {
+        let line = line(head.get(start..feed))?;
         let method = memchr(b' ', line).ok_or(Error::RequestLine)?;
         if method == 0 || !line.iter().take(method).all(|&byte| is_token(byte)) {
             return Err(Error::RequestLine);
@@ -162,12 +167,12 @@ impl Head {
         self.status = 0;
         self.first = (offset(start), offset(start + method));
         self.second = (offset(start + method + 1), offset(start + method + 1 + target));
-        Ok(next)
+        Ok(())
     }
 
     /// `HTTP/1.x SP 3DIGIT SP reason CR LF`; the space before an empty reason may be missing, as many servers leave it out.
-    fn status_line(&mut self, head: &[u8]) -> Result<usize, Error> {
-        let (line, next) = line(head, 0)?;
+    fn status_line(&mut self, head: &[u8], feed: usize) -> Result<(), Error> {
+        let line = line(head.get(..feed))?;
         self.version = version(line.get(..8).ok_or(Error::StatusLine)?)?;
         let &[b' ', a, b, c] = line.get(8..12).ok_or(Error::StatusLine)? else {
             return Err(Error::StatusLine);
@@ -186,26 +191,29 @@ impl Head {
         }
         self.first = (0, 0);
         self.second = (0, 0);
-        Ok(next)
+        Ok(())
     }
 
     /// `name ":" OWS value OWS CR LF`.
-    fn field(&mut self, head: &mut [u8], start: usize) -> Result<usize, Error> {
-        if matches!(head.get(start), Some(b' ' | b'\t')) {
+    fn field(&mut self, head: &mut [u8], start: usize, feed: usize) -> Result<(), Error> {
+        let whole = head.get_mut(start..feed).unwrap_or_default();
+        if let Some(b' ' | b'\t') = whole.first() {
             return Err(Error::Folding);
         }
-        let mut at = start;
-        loop {
-            let byte = head.get_mut(at).ok_or(Error::FieldName)?;
+        let mut length = 0;
+        for byte in whole.iter_mut() {
             match TOKEN[usize::from(*byte)] {
-                0 if *byte == b':' && at > start => break,
-                0 => return Err(Error::FieldName),
+                0 => break,
                 lower => *byte = lower,
             }
-            at += 1;
+            length += 1;
         }
-        let name_end = at;
-        let (line, next) = line(head, name_end + 1)?;
+        let (name, rest) = whole.split_at(length);
+        if name.is_empty() || rest.first() != Some(&b':') {
+            return Err(Error::FieldName);
+        }
+        let name_end = start + length;
+        let line = line(rest.get(1..))?;
         // All of them without a way out between: that is done many at a time.
         if !line.iter().fold(true, |good, &byte| good & is_value(byte)) {
             return Err(Error::FieldValue);
@@ -213,7 +221,7 @@ impl Head {
         let value = line.trim_ascii_start();
         let value_start = name_end + 1 + (line.len() - value.len());
         let value_end = value_start + value.trim_ascii_end().len();
-        let known = FieldName::of(head.get(start..name_end).unwrap_or_default());
+        let known = FieldName::of(name);
         self.names.insert(known);
         self.fields.push(Field {
             known,
@@ -222,26 +230,31 @@ impl Head {
             value_start: offset(value_start),
             value_end: offset(value_end),
         });
-        Ok(next)
+        Ok(())
     }
 }
 
-/// A line without its CR LF, and where the next one starts. A line feed without a carriage return is refused.
-fn line(head: &[u8], start: usize) -> Result<(&[u8], usize), Error> {
-    let rest = head.get(start..).unwrap_or_default();
-    let feed = memchr(b'\n', rest).ok_or(Error::LineEnd)?;
-    match rest.get(..feed).and_then(<[u8]>::split_last) {
-        Some((b'\r', line)) => Ok((line, start + feed + 1)),
+/// A line without its carriage return, out of what stands before its line feed. A line feed alone is refused.
+fn line(before_feed: Option<&[u8]>) -> Result<&[u8], Error> {
+    match before_feed.and_then(<[u8]>::split_last) {
+        Some((b'\r', line)) => Ok(line),
         _ => Err(Error::LineEnd),
     }
 }
 
-/// The length of the head once its empty line is there. Looks for line feeds only: this is repeated for a head that arrives
-/// in pieces, and must stay cheap for one that arrives byte by byte.
-fn end_of_head(buffer: &[u8], start: usize, limits: Limits) -> Result<Option<usize>, Error> {
+/// The length of the head once its empty line is there, and where the lines before it end. Looks for line feeds only: this is
+/// repeated for a head that arrives in pieces, and must stay cheap for one that arrives byte by byte.
+fn end_of_head(
+    buffer: &[u8],
+    start: usize,
+    limits: Limits,
+    feeds: &mut Vec<u32>,
+) -> Result<Option<usize>, Error> {
+    feeds.clear();
     let within = buffer.get(..limits.head_bytes).unwrap_or(buffer);
     let mut at = start;
     while let Some(feed) = memchr(b'\n', within.get(at..).unwrap_or_default()) {
+        feeds.push(offset(at + feed));
         at += feed + 1;
         match within.get(at..) {
             Some([b'\r', b'\n', ..]) => return Ok(Some(at + 2)),

@@ -45,13 +45,14 @@ macro_rules! names {
         pub enum FieldName {
             /// Any other name.
             Other,
-            /// `x-envoy-…` of any kind: looked at by its full name, but rarely there at all.
+            /// `x-envoy-…` of any other kind: looked at by its full name, but rarely there at all.
             Envoy,
             $($(#[$doc])* $variant,)*
         }
 
         impl FieldName {
-            /// The name that a lower-case text is.
+            /// The name that a lower-case text is. Known at compile time for a text that is.
+            #[inline]
             pub fn of(name: &[u8]) -> Self {
                 match name {
                     $($text => Self::$variant,)*
@@ -98,6 +99,12 @@ names! {
     TransferEncoding = b"transfer-encoding",
     /// `upgrade`.
     Upgrade = b"upgrade",
+    /// `x-envoy-attempt-count`, which each request upstream has.
+    EnvoyAttemptCount = b"x-envoy-attempt-count",
+    /// `x-envoy-external-address`, which each request through a gateway has.
+    EnvoyExternalAddress = b"x-envoy-external-address",
+    /// `x-envoy-upstream-service-time`, which each answer of an upstream has.
+    EnvoyServiceTime = b"x-envoy-upstream-service-time",
     /// `x-forwarded-client-cert`.
     ForwardedClientCert = b"x-forwarded-client-cert",
     /// `x-forwarded-for`.
@@ -181,7 +188,8 @@ mod tests {
 
     #[test]
     fn names_of_envoys_are_told_apart_from_others() {
-        assert_eq!(FieldName::of(b"x-envoy-attempt-count"), FieldName::Envoy);
+        assert_eq!(FieldName::of(b"x-envoy-max-retries"), FieldName::Envoy);
+        assert_eq!(FieldName::of(b"x-envoy-attempt-count"), FieldName::EnvoyAttemptCount);
         assert_eq!(FieldName::of(b"x-envoys"), FieldName::Other);
         assert_eq!(FieldName::of(b"host"), FieldName::Host);
     }

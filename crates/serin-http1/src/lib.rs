@@ -21,4 +21,6 @@ pub use framing::{Framing, request_framing, response_framing};
 pub use head::{Head, Kind, Limits, Version};
 pub use header::{Field, FieldName, FieldNames};
 pub use target::{Target, is_authority, normalize};
-pub use write::{chunk_head, last_chunk, request_line, status_line, write_decimal, write_field};
+pub use write::{
+    chunk_head, last_chunk, request_line, status_line, write_decimal, write_field, write_ipv4,
+};

@@ -10,6 +10,9 @@ pub fn request_line(out: &mut Vec<u8>, method: &[u8], target: &[u8]) {
 
 /// Writes a status line with the standard's reason phrase.
 pub fn status_line(out: &mut Vec<u8>, status: u16) {
+    if status == 200 {
+        return out.extend_from_slice(b"HTTP/1.1 200 OK\r\n");
+    }
     out.extend_from_slice(b"HTTP/1.1 ");
     write_decimal(out, u64::from(status));
     out.push(b' ');
@@ -46,17 +49,9 @@ pub fn last_chunk(out: &mut Vec<u8>, trailers: &[u8]) {
 
 /// Writes a number.
 pub fn write_decimal(out: &mut Vec<u8>, number: u64) {
-    // Most are statuses, parts of addresses and small counts.
-    if let Ok(number @ ..=u8::MAX) = u8::try_from(number) {
-        let digits = [number / 100, number / 10 % 10, number % 10].map(|digit| b'0' + digit);
-        let first = if number >= 100 {
-            0
-        } else if number >= 10 {
-            1
-        } else {
-            2
-        };
-        return out.extend_from_slice(&digits[first..]);
+    // Most are small counts.
+    if let Ok(digit @ ..=9) = u8::try_from(number) {
+        return out.push(b'0' + digit);
     }
     let mut digits = [0; 20];
     let mut rest = number;
@@ -71,6 +66,42 @@ pub fn write_decimal(out: &mut Vec<u8>, number: u64) {
     }
     out.extend_from_slice(&digits[at..]);
 }
+
+/// Writes an address of IP version 4.
+pub fn write_ipv4(out: &mut Vec<u8>, address: [u8; 4]) {
+    // Each number is written with room for three digits and a dot; the next begins where it ends.
+    let mut text = [0; 16];
+    let mut at = 0;
+    for octet in address {
+        let (digits, length) = OCTETS[usize::from(octet)];
+        if let Some(place) = text.get_mut(at..at + 4) {
+            place.copy_from_slice(&digits);
+        }
+        at += length;
+    }
+    // Without the last dot.
+    out.extend_from_slice(text.get(..at - 1).unwrap_or_default());
+}
+
+/// Numbers of one byte with a dot after them, and how long that is.
+const OCTETS: [([u8; 4], usize); 256] = {
+    let mut table = [([b'.'; 4], 0); 256];
+    let mut number = 0;
+    while number < 256 {
+        let (mut digits, mut at) = ([b'.'; 4], 0);
+        let mut unit = 100;
+        while unit > 0 {
+            if number >= unit || unit == 1 {
+                digits[at] = b'0' + (number / unit % 10) as u8;
+                at += 1;
+            }
+            unit /= 10;
+        }
+        table[number] = (digits, at + 1);
+        number += 1;
+    }
+    table
+};
 
 /// Reason phrases of RFC 9110 §15 and the registry.
 const fn reason(status: u16) -> &'static str {
@@ -142,5 +173,21 @@ mod tests {
         let expected = "GET /a?b HTTP/1.1\r\nhost: example.com\r\nHTTP/1.1 503 Service Unavailable\r\n\
                         0\r\n1\r\nf\r\n10\r\nff\r\n1000\r\n0\r\nx: y\r\n\r\n";
         assert_eq!(String::from_utf8(out).unwrap(), expected);
+    }
+
+    #[test]
+    fn numbers_and_addresses_are_written_in_decimals() {
+        let text = |write: &dyn Fn(&mut Vec<u8>)| {
+            let mut out = Vec::new();
+            write(&mut out);
+            String::from_utf8(out).unwrap()
+        };
+        for number in [0, 9, 10, 99, 100, 255, 256, u64::MAX] {
+            assert_eq!(text(&|out| write_decimal(out, number)), number.to_string());
+        }
+        for octets in [[0, 0, 0, 0], [1, 10, 100, 255], [255, 255, 255, 255], [127, 0, 0, 1]] {
+            let expected = std::net::Ipv4Addr::from(octets).to_string();
+            assert_eq!(text(&|out| write_ipv4(out, octets)), expected);
+        }
     }
 }

@@ -30,6 +30,10 @@ const FEW: usize = 3;
 /// Rules of the large table.
 const MANY: usize = 10_000;
 
+/// The one of the binary.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let ended = match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {

@@ -104,7 +104,6 @@ async fn open<'l>(
     (peer, local): (SocketAddr, Option<SocketAddr>),
 ) -> Result<(&'l FilterChain, Stream, Ends), Refusal> {
     let snapshot = worker.snapshot();
-    stream.set_nodelay(true)?;
     // What is meant for a port that no listener stands for is told apart by that port.
     let listener_port = match (listener.bind, local) {
         (Bind::Capture, Some(meant)) => meant.port(),

@@ -7,7 +7,7 @@ mod certificate;
 use std::net::{IpAddr, SocketAddr};
 
 use rand_core::Rng;
-use serin_http1::{FieldName, FieldNames, write_decimal};
+use serin_http1::{FieldName, FieldNames, write_ipv4};
 use serin_routing::model::HttpConnection;
 
 use crate::request::Request;
@@ -100,15 +100,9 @@ fn trust_peer(request: &mut Request, http: &HttpConnection, peer: Option<SocketA
 
 /// Writes an address. That of version 4 without the formatter's detours, for each request has two.
 fn write_address(out: &mut Vec<u8>, address: IpAddr) {
-    let address = match address {
-        IpAddr::V4(address) => address.octets(),
-        IpAddr::V6(address) => return out.extend_from_slice(address.to_string().as_bytes()),
-    };
-    for (place, octet) in address.into_iter().enumerate() {
-        if place > 0 {
-            out.push(b'.');
-        }
-        write_decimal(out, u64::from(octet));
+    match address {
+        IpAddr::V4(address) => write_ipv4(out, address.octets()),
+        IpAddr::V6(address) => out.extend_from_slice(address.to_string().as_bytes()),
     }
 }
 
@@ -132,14 +126,28 @@ fn address(text: &[u8]) -> Option<IpAddr> {
 
 /// A random UUID (RFC 9562 version 4).
 fn request_id(random: &mut impl Rng) -> [u8; 36] {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    const PLACES: [usize; 16] = [0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34];
     let high = random.next_u64() & !(0xf << 12) | (4 << 12);
     let low = random.next_u64() & !(0x3 << 62) | (2 << 62);
+    let [a, b, c, d] =
+        [(high >> 32) as u32, high as u32, (low >> 32) as u32, low as u32].map(hexadecimal);
     let mut id = [b'-'; 36];
-    for (byte, place) in high.to_be_bytes().into_iter().chain(low.to_be_bytes()).zip(PLACES) {
-        id[place] = DIGITS[usize::from(byte >> 4)];
-        id[place + 1] = DIGITS[usize::from(byte & 0xf)];
-    }
+    id[..8].copy_from_slice(&a);
+    id[9..13].copy_from_slice(&b[..4]);
+    id[14..18].copy_from_slice(&b[4..]);
+    id[19..23].copy_from_slice(&c[..4]);
+    id[24..28].copy_from_slice(&c[4..]);
+    id[28..].copy_from_slice(&d);
     id
+}
+
+/// The eight digits of a number, all at once: each of them in a byte of its own.
+const fn hexadecimal(number: u32) -> [u8; 8] {
+    let halves = number as u64 | (number as u64) << 16;
+    let bytes = halves & 0x0000_ffff_0000_ffff;
+    let bytes = (bytes | bytes << 8) & 0x00ff_00ff_00ff_00ff;
+    let digits = (bytes | bytes << 4) & 0x0f0f_0f0f_0f0f_0f0f;
+    // One where the digit is a letter: those stand further on in ASCII.
+    let letters = (digits + 0x0606_0606_0606_0606) >> 4 & 0x0101_0101_0101_0101;
+    let text = digits + 0x3030_3030_3030_3030 + letters * (b'a' - b'0' - 10) as u64;
+    text.to_be_bytes()
 }

@@ -43,6 +43,8 @@ enum Next {
     Idle,
     /// Ends.
     Close,
+    /// Ends, and the client has said that it sends no more.
+    Over,
     /// Goes on in HTTP/2, after these bytes.
     Http2(Vec<u8>),
 }
@@ -60,6 +62,11 @@ pub(crate) async fn serve(worker: &Rc<Worker>, http: &HttpConnection, stream: St
         match Box::pin(serve_requests(worker, http, &io, &ends, (may_change, !is_first))).await {
             Next::Idle => {}
             Next::Close => break,
+            Next::Over => {
+                // The peer may be gone already.
+                let _ = io.say_goodbye().await;
+                return;
+            }
             Next::Http2(first) => {
                 let stream = Rewound::new(first, io.into_inner());
                 return Box::pin(http2::serve(worker, http, stream, ends.clone())).await;
@@ -130,9 +137,11 @@ async fn serve_requests(
         let body = Source::Http1(Http1Source::new(io, &mut input, framing));
         let ended = exchange::handle(&exchange, &mut request, body, &mut responder).await;
         worker.telemetry.end(&request, &responder.record, Version::Http1, worker.clock.now());
-        let keep_alive = matches!(&responder.reply, Reply::Http1(reply) if reply.keep_alive);
-        if ended == Ended::Broken || !keep_alive {
-            return Next::Close;
+        let stays = matches!(&responder.reply, Reply::Http1(reply) if reply.keep_alive);
+        match ended {
+            Ended::Complete if stays => {}
+            Ended::Complete if !keep_alive && input.is_empty() => return Next::Over,
+            _ => return Next::Close,
         }
         if input.is_empty() {
             input.release();

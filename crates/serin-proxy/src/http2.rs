@@ -75,20 +75,20 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let mut is_closing = false;
+    // What is waited for beside requests stays registered from request to request.
     let mut idle = std::pin::pin!(shared.idle());
+    let mut abused = std::pin::pin!(shared.abused());
+    let mut draining = std::pin::pin!(shared.ends.listener.draining.started());
     loop {
         tokio::select! {
-            accepted = connection.accept() => match accepted {
-                Some(Ok((request, respond))) => {
-                    spawn_local(serve_stream(Rc::clone(shared), request, respond, shared.opened()));
-                }
-                Some(Err(error)) => {
-                    tracing::debug!(peer = %shared.ends.peer, %error, "an HTTP/2 connection failed");
-                    return;
-                }
-                None => return,
-            },
-            () = shared.ends.listener.draining.started(), if !is_closing => {
+            biased;
+            () = &mut abused => {
+                connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
+                // The goodbye is written, then the connection ends whatever is under way.
+                let _ = timeout(PREMATURE, std::future::poll_fn(|cx| connection.poll_closed(cx))).await;
+                return;
+            }
+            () = &mut draining, if !is_closing => {
                 is_closing = true;
                 connection.graceful_shutdown();
             }
@@ -96,12 +96,18 @@ where
                 is_closing = true;
                 connection.graceful_shutdown();
             }
-            () = shared.abused() => {
-                connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
-                // The goodbye is written, then the connection ends whatever is under way.
-                let _ = timeout(PREMATURE, std::future::poll_fn(|cx| connection.poll_closed(cx))).await;
-                return;
-            }
+            accepted = connection.accept() => match accepted {
+                Some(Ok((request, respond))) => {
+                    let serving = serve_stream(Rc::clone(shared), request, respond, shared.opened());
+                    // It is large, and a task is moved several times while it begins and ends.
+                    spawn_local(Box::pin(serving));
+                }
+                Some(Err(error)) => {
+                    tracing::debug!(peer = %shared.ends.peer, %error, "an HTTP/2 connection failed");
+                    return;
+                }
+                None => return,
+            },
         }
     }
 }
@@ -127,10 +133,15 @@ impl Connection {
         }
     }
 
-    /// Waits until most streams were opened for nothing.
-    async fn abused(&self) {
+    /// Whether most streams were opened for nothing.
+    fn is_abused(&self) -> bool {
         let least = self.worker.settings.http2.premature_resets;
-        while self.ended.get() < least || self.premature.get() <= self.ended.get() / 2 {
+        self.ended.get() >= least && self.premature.get() > self.ended.get() / 2
+    }
+
+    /// Waits until that is so.
+    async fn abused(&self) {
+        while !self.is_abused() {
             self.change.notified().await;
         }
     }
@@ -151,7 +162,10 @@ impl Drop for Open {
         if self.is_premature {
             add(&self.connection.premature);
         }
-        self.connection.change.notify_waiters();
+        // Those that wait want to know of nothing else.
+        if self.connection.active.get() == 0 || self.connection.is_abused() {
+            self.connection.change.notify_waiters();
+        }
     }
 }
 

@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use serin_http1::{FieldName, FieldNames, Head, write_decimal, write_field};
 
 use crate::memory::{self, Spare};
@@ -54,11 +54,17 @@ pub(crate) struct Headers {
 }
 
 impl Headers {
+    #[inline]
     fn make_room(&mut self) {
         if self.arena.capacity() == 0 {
-            self.arena = memory::take();
-            self.fields = LISTS.try_with(|spare| spare.take(FIELDS)).unwrap_or_default();
+            self.take_memory();
         }
+    }
+
+    #[cold]
+    fn take_memory(&mut self) {
+        self.arena = memory::take();
+        self.fields = LISTS.try_with(|spare| spare.take(FIELDS)).unwrap_or_default();
     }
 
     /// Removes everything but keeps the memory.
@@ -96,10 +102,12 @@ impl Headers {
     /// The fields for an HTTP/2 head or trailers. What HTTP/2 cannot carry is left out.
     pub(crate) fn to_map(&self) -> HeaderMap {
         let mut map = HeaderMap::with_capacity(self.fields.len());
-        for (_, name, value) in self.iter() {
-            if let (Ok(name), Ok(value)) =
-                (HeaderName::from_bytes(name), HeaderValue::from_bytes(value))
-            {
+        for (known, name, value) in self.iter() {
+            let name = match header_name(known) {
+                Some(name) => Ok(name),
+                None => HeaderName::from_bytes(name),
+            };
+            if let (Ok(name), Ok(value)) = (name, HeaderValue::from_bytes(value)) {
                 map.append(name, value);
             }
         }
@@ -169,9 +177,13 @@ impl Headers {
     }
 
     /// Adds a field whose value `write` appends.
+    #[inline]
     pub(crate) fn append_with(&mut self, name: &[u8], write: impl FnOnce(&mut Vec<u8>)) {
+        self.append_named(FieldName::of(name), name, write);
+    }
+
+    fn append_named(&mut self, known: FieldName, name: &[u8], write: impl FnOnce(&mut Vec<u8>)) {
         self.make_room();
-        let known = FieldName::of(name);
         self.names.insert(known);
         let start = self.arena.len();
         self.arena.extend_from_slice(name);
@@ -185,24 +197,36 @@ impl Headers {
     }
 
     /// Replaces every field of the name by one.
+    #[inline]
     pub(crate) fn set(&mut self, name: &[u8], value: &[u8]) {
         self.set_with(name, |arena| arena.extend_from_slice(value));
     }
 
     /// The same with a value that `write` appends. What was in the arena is there still.
+    #[inline]
     pub(crate) fn set_with(&mut self, name: &[u8], write: impl FnOnce(&mut Vec<u8>)) {
-        self.remove(name);
-        self.append_with(name, write);
+        let known = FieldName::of(name);
+        self.remove_named(known, name);
+        self.append_named(known, name, write);
     }
 
     /// The same with a number as the value.
+    #[inline]
     pub(crate) fn set_number(&mut self, name: &[u8], number: u64) {
         self.set_with(name, |arena| write_decimal(arena, number));
     }
 
     /// Removes every field of the name.
+    #[inline]
     pub(crate) fn remove(&mut self, name: &[u8]) {
-        let known = FieldName::of(name);
+        self.remove_named(FieldName::of(name), name);
+    }
+
+    #[inline]
+    fn remove_named(&mut self, known: FieldName, name: &[u8]) {
+        if !self.names.has(known) {
+            return;
+        }
         if known.is_one_name() {
             self.remove_any(FieldNames::of(&[known]), |_| true);
         } else {
@@ -211,14 +235,14 @@ impl Headers {
     }
 
     /// Removes every field of these names that `unwanted` picks by its full name.
-    pub(crate) fn remove_any(
-        &mut self,
-        names: FieldNames,
-        mut unwanted: impl FnMut(&[u8]) -> bool,
-    ) {
-        if !self.names.has_any(names) {
-            return;
+    #[inline]
+    pub(crate) fn remove_any(&mut self, names: FieldNames, unwanted: impl FnMut(&[u8]) -> bool) {
+        if self.names.has_any(names) {
+            self.remove_some(names, unwanted);
         }
+    }
+
+    fn remove_some(&mut self, names: FieldNames, mut unwanted: impl FnMut(&[u8]) -> bool) {
         let arena = &self.arena;
         self.fields.retain(|field| {
             let name = || arena.get(field.name.range()).unwrap_or_default();
@@ -271,6 +295,7 @@ impl Headers {
     }
 
     /// The first value of a name.
+    #[inline]
     pub(crate) fn find(&self, name: &[u8]) -> Option<&[u8]> {
         let known = FieldName::of(name);
         self.of_name(known)
@@ -314,6 +339,30 @@ impl Headers {
     pub(crate) fn iter(&self) -> impl Iterator<Item = (FieldName, &[u8], &[u8])> {
         self.fields.iter().map(|field| (field.known, self.text(field.name), self.text(field.value)))
     }
+}
+
+/// The library's form of names that most messages have, which is made when this is compiled.
+const fn header_name(known: FieldName) -> Option<HeaderName> {
+    Some(match known {
+        FieldName::ContentLength => header::CONTENT_LENGTH,
+        FieldName::ContentType => header::CONTENT_TYPE,
+        FieldName::Cookie => header::COOKIE,
+        FieldName::Date => header::DATE,
+        FieldName::Server => header::SERVER,
+        FieldName::Te => header::TE,
+        FieldName::EnvoyAttemptCount => const { HeaderName::from_static("x-envoy-attempt-count") },
+        FieldName::EnvoyExternalAddress => {
+            const { HeaderName::from_static("x-envoy-external-address") }
+        }
+        FieldName::EnvoyServiceTime => {
+            const { HeaderName::from_static("x-envoy-upstream-service-time") }
+        }
+        FieldName::ForwardedFor => const { HeaderName::from_static("x-forwarded-for") },
+        FieldName::ForwardedProto => const { HeaderName::from_static("x-forwarded-proto") },
+        FieldName::RequestId => const { HeaderName::from_static("x-request-id") },
+        FieldName::GrpcStatus => const { HeaderName::from_static("grpc-status") },
+        _ => return None,
+    })
 }
 
 impl Drop for Headers {

@@ -1,4 +1,4 @@
-//! xxHash64: the hash that Envoy's consistent hashing is built on, and that tables here use too.
+//! xxHash64, the hash that Envoy's consistent hashing is built on; and a quicker one for tables.
 //!
 //! Tables are filled from configuration and only looked up with what clients send, so that a keyed hash is not needed.
 
@@ -63,7 +63,7 @@ const fn round(lane: u64, input: u64) -> u64 {
     lane.wrapping_add(input.wrapping_mul(PRIME_2)).rotate_left(31).wrapping_mul(PRIME_1)
 }
 
-/// Hashes the keys of tables by xxHash64.
+/// Hashes the keys of tables, which are short: one multiplication for eight bytes.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TextHash;
 
@@ -71,7 +71,7 @@ impl BuildHasher for TextHash {
     type Hasher = TextHasher;
 
     fn build_hasher(&self) -> TextHasher {
-        TextHasher(0)
+        TextHasher(PRIME_5)
     }
 }
 
@@ -80,31 +80,58 @@ impl BuildHasher for TextHash {
 pub struct TextHasher(u64);
 
 impl Hasher for TextHasher {
+    #[inline]
     fn write(&mut self, bytes: &[u8]) {
-        self.0 = xxh64(bytes, self.0);
+        let (words, rest) = bytes.as_chunks::<8>();
+        for word in words {
+            self.write_u64(u64::from_le_bytes(*word));
+        }
+        if rest.is_empty() {
+            return;
+        }
+        let last = match bytes.last_chunk::<8>() {
+            // Some bytes a second time: that is quicker than to look at each.
+            Some(last) => u64::from_le_bytes(*last),
+            None => rest.iter().fold(0, |word, &byte| word << 8 | u64::from(byte)),
+        };
+        // Texts of which one begins the other are told apart by their lengths.
+        self.write_u64(last ^ (bytes.len() as u64) << 56);
     }
 
     // Lengths and discriminants, which come with every text.
+    #[inline]
     fn write_u8(&mut self, value: u8) {
         self.write_u64(u64::from(value));
     }
 
+    #[inline]
     fn write_u16(&mut self, value: u16) {
         self.write_u64(u64::from(value));
     }
 
-    fn write_u64(&mut self, value: u64) {
-        self.0 = round(self.0, value);
+    #[inline]
+    fn write_u32(&mut self, value: u32) {
+        self.write_u64(u64::from(value));
     }
 
+    /// Both halves of the product: each bit of the value has its way into all of the hash.
+    #[inline]
+    fn write_u64(&mut self, value: u64) {
+        let product = u128::from(self.0 ^ value) * u128::from(PRIME_1);
+        self.0 = (product as u64 ^ (product >> 64) as u64).wrapping_add(PRIME_3);
+    }
+
+    #[inline]
     fn write_usize(&mut self, value: usize) {
         self.write_u64(value as u64);
     }
 
+    #[inline]
     fn write_isize(&mut self, value: isize) {
         self.write_u64(value.cast_unsigned() as u64);
     }
 
+    #[inline]
     fn finish(&self) -> u64 {
         self.0
     }
@@ -130,5 +157,24 @@ mod tests {
             0xAAA4_6907_D304_7814,
         );
         check("Nobody inspects the spammish repetition", 0, 0xFBCE_A83C_8A37_8BF1);
+    }
+
+    #[test]
+    fn keys_of_tables_spread_over_all_bits() {
+        let hash = |text: &str| TextHash.hash_one(text.as_bytes());
+        let names: Vec<String> =
+            (0..4096).map(|it| format!("outbound|80|v{it}|web.test")).collect();
+        for shift in [0, 26, 52] {
+            let mut filled = vec![0_u32; 4096];
+            names.iter().for_each(|name| filled[(hash(name) >> shift) as usize % 4096] += 1);
+            // Thrown at random, so many are alone or with a few: more than ten in one place have a chance below 1e-4.
+            assert!(filled.iter().all(|&count| count <= 10), "{shift}");
+            assert!(filled.iter().filter(|&&count| count == 0).count() < 1800, "{shift}");
+        }
+        let differs =
+            |one: &str, other: &str| assert_ne!(hash(one), hash(other), "{one:?} {other:?}");
+        differs("", "\0");
+        differs("\0", "\0\0");
+        differs("abcdefgh", "abcdefghh");
     }
 }

@@ -247,18 +247,27 @@ pub struct State {
 }
 
 impl State {
-    /// The retries of a new request; `None` if there is nothing that it would be tried again for.
-    pub fn new(policy: &Policy, headers: &Headers<'_>) -> Option<Self> {
-        let mut state = Self {
-            conditions: 0,
+    /// What a policy alone allows a new request.
+    fn of(policy: &Policy) -> Self {
+        let conditions = policy.retry_on.iter().fold(0, |all, &it| all | 1 << it as u32);
+        Self {
+            conditions,
             remaining: policy.attempts,
             interval: policy.base_interval,
             status_codes: Vec::new(),
             header_names: Vec::new(),
-        };
-        for condition in &policy.retry_on {
-            state.add(*condition);
         }
+    }
+
+    /// The retries of a new request that asks for nothing itself; `None` if there is nothing that it would be tried again for.
+    pub fn without_headers(policy: &Policy) -> Option<Self> {
+        let state = Self::of(policy);
+        (state.conditions != 0).then_some(state)
+    }
+
+    /// The same for a request whose headers may ask for more.
+    pub fn new(policy: &Policy, headers: &Headers<'_>) -> Option<Self> {
+        let mut state = Self::of(policy);
         let named = |list, grpc| {
             elements(list)
                 .filter_map(Condition::from_name)

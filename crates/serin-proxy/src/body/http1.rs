@@ -12,6 +12,9 @@ use crate::message::Headers;
 /// A client that sends the next requests before it has its answer may fill so much; then it is no longer listened to.
 const AHEAD: usize = 8 * 1024;
 
+/// A piece so small is put behind the head: copying it costs less than a list of pieces costs the system.
+const SMALL: usize = 4 * 1024;
+
 /// A body being read from a connection.
 pub(crate) struct Http1Source<'c> {
     io: &'c Io,
@@ -110,11 +113,9 @@ impl<'c> Http1Sink<'c> {
         }
     }
 
+    /// What was sent has left already.
     pub(super) async fn flush(&mut self) -> io::Result<()> {
-        if !self.pending.is_empty() {
-            self.send(&[], b"").await?;
-        }
-        self.io.flush().await
+        if self.pending.is_empty() { Ok(()) } else { self.send(&[], b"").await }
     }
 
     pub(super) async fn finish(&mut self, trailers: &Headers) -> io::Result<()> {
@@ -131,8 +132,14 @@ impl<'c> Http1Sink<'c> {
     }
 
     async fn send(&mut self, piece: &[u8], after: &[u8]) -> io::Result<()> {
-        let mut pieces = [IoSlice::new(&self.pending), IoSlice::new(piece), IoSlice::new(after)];
-        self.io.write_all(&mut pieces).await?;
+        if piece.len() <= SMALL {
+            self.pending.extend_from_slice(piece);
+            self.pending.extend_from_slice(after);
+            self.io.write_all(&mut [IoSlice::new(&self.pending)]).await?;
+        } else {
+            let pieces = [&self.pending, piece, after];
+            self.io.write_all(&mut pieces.map(IoSlice::new)).await?;
+        }
         self.pending.clear();
         Ok(())
     }

@@ -12,7 +12,7 @@ use serin_routing::retry::{self, ResetReason, Verdict};
 
 use super::forward::Trip;
 use super::outgoing::Outgoing;
-use super::progress::Progress;
+use super::progress::{Progress, Step};
 use super::{Ended, mirror, respond};
 use crate::body::{BodyError, Broken};
 use crate::record::Record;
@@ -204,21 +204,23 @@ impl Round<'_> {
     ) -> Result<Response, Interrupted> {
         let limits = self.trip.exchange.worker.settings.heads;
         loop {
-            let response = tokio::select! {
-                biased;
-                broken = &mut *sending, if *is_sending => match broken {
-                    Err(Broken::Source(BodyError::Malformed(error))) => {
-                        return Err(Interrupted::Malformed(error));
-                    }
-                    Err(Broken::Source(_)) => return Err(Interrupted::Abandoned),
-                    // There may be an answer all the same, which says why.
-                    Err(Broken::Sink) => {
-                        *is_sending = false;
-                        continue;
-                    }
-                },
-                head = answer.head(limits) => {
+            let step = {
+                let mut head = std::pin::pin!(answer.head(limits));
+                let sending = is_sending.then_some(&mut *sending);
+                self.progress.with_sending(sending, head.as_mut()).await
+            };
+            let response = match step {
+                Step::Other(head) => {
                     head.map_err(|error| Interrupted::NoAnswer(no_answer(&error, true)))?
+                }
+                Step::Sending(Err(Broken::Source(BodyError::Malformed(error)))) => {
+                    return Err(Interrupted::Malformed(error));
+                }
+                Step::Sending(Err(Broken::Source(_))) => return Err(Interrupted::Abandoned),
+                // There may be an answer all the same, which says why.
+                Step::Sending(Err(Broken::Sink)) => {
+                    *is_sending = false;
+                    continue;
                 }
             };
             if !response.is_interim() {

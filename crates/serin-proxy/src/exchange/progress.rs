@@ -4,13 +4,22 @@
 
 use std::cell::Cell;
 use std::future::poll_fn;
-use std::task::Poll;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use serin_routing::time::Instant;
 use tokio::time::sleep;
 
 use crate::clock::Clock;
+
+/// What came to an end first.
+pub(super) enum Step<S, O> {
+    /// Sending the request.
+    Sending(S),
+    /// What was done beside it.
+    Other(O),
+}
 
 /// How far a request is.
 pub(super) struct Progress {
@@ -67,6 +76,30 @@ impl Progress {
     pub(super) async fn after_whole(&self, limit: Duration) {
         until(&self.whole).await;
         sleep(limit).await;
+    }
+
+    /// Goes on sending the request, if any of it is left, and does something else meanwhile; tells which of the two came to an
+    /// end. A request that is sent is only watched for the client's going: that is looked at last.
+    pub(super) async fn with_sending<S: Future + Unpin, O: Future>(
+        &self,
+        mut sending: Option<&mut S>,
+        mut other: Pin<&mut O>,
+    ) -> Step<S::Output, O::Output> {
+        poll_fn(|cx| {
+            let mut poll_sending = |cx: &mut Context<'_>| match sending.as_deref_mut() {
+                Some(sending) => Pin::new(sending).poll(cx).map(Step::Sending),
+                None => Poll::Pending,
+            };
+            let is_sent = self.sent.get();
+            if !is_sent && let Poll::Ready(ended) = poll_sending(cx) {
+                return Poll::Ready(ended);
+            }
+            if let Poll::Ready(ended) = other.as_mut().poll(cx) {
+                return Poll::Ready(Step::Other(ended));
+            }
+            if is_sent { poll_sending(cx) } else { Poll::Pending }
+        })
+        .await
     }
 
     /// Waits until the connection has become a tunnel.

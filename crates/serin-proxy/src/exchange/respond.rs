@@ -4,7 +4,7 @@ use serin_routing::response::Failure;
 
 use super::attempt::Sending;
 use super::forward::Trip;
-use super::progress::Progress;
+use super::progress::{Progress, Step};
 use super::{Ended, reply};
 use crate::body::{Broken, GrpcFrames, Sink, Source};
 use crate::request::{Request, Upgrade};
@@ -130,14 +130,12 @@ impl Delivery<'_> {
             });
             let mut carry = std::pin::pin!(carry);
             loop {
-                tokio::select! {
-                    biased;
-                    broken = &mut self.sending, if self.is_sending => match broken {
-                        Err(Broken::Source(_)) => return Err(Broken::Sink),
-                        // The upstream wants no more of the request; its answer counts.
-                        Err(Broken::Sink) => self.is_sending = false,
-                    },
-                    carried = &mut carry => {
+                let sending = self.is_sending.then_some(&mut self.sending);
+                match progress.with_sending(sending, carry.as_mut()).await {
+                    Step::Sending(Err(Broken::Source(_))) => return Err(Broken::Sink),
+                    // The upstream wants no more of the request; its answer counts.
+                    Step::Sending(Err(Broken::Sink)) => self.is_sending = false,
+                    Step::Other(carried) => {
                         carried?;
                         break;
                     }

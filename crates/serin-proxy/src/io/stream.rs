@@ -122,9 +122,7 @@ impl Io {
         let mut rest = pieces;
         IoSlice::advance_slices(&mut rest, 0);
         while !rest.is_empty() {
-            let count =
-                poll_fn(|cx| Pin::new(&mut *self.0.borrow_mut()).poll_write_vectored(cx, rest))
-                    .await?;
+            let count = poll_fn(|cx| self.poll_write(cx, rest)).await?;
             if count == 0 {
                 return Err(io::ErrorKind::WriteZero.into());
             }
@@ -134,9 +132,25 @@ impl Io {
         self.flush().await
     }
 
+    fn poll_write(&self, cx: &mut Context<'_>, pieces: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        let mut stream = self.0.borrow_mut();
+        let stream = Pin::new(&mut *stream);
+        match pieces {
+            // The system takes one piece for less than a list of one.
+            [piece] => stream.poll_write(cx, piece),
+            pieces => stream.poll_write_vectored(cx, pieces),
+        }
+    }
+
     /// Hands on what was written.
     pub(crate) async fn flush(&self) -> io::Result<()> {
         poll_fn(|cx| Pin::new(&mut *self.0.borrow_mut()).poll_flush(cx)).await
+    }
+
+    /// Says what has to be said before a connection is closed in both directions at once: on TLS, that there is no more to come.
+    pub(crate) async fn say_goodbye(&self) -> io::Result<()> {
+        let is_tls = matches!(&*self.0.borrow(), Stream::Tls(_));
+        if is_tls { self.shutdown().await } else { Ok(()) }
     }
 
     /// Ends the outgoing direction.

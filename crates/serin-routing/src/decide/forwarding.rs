@@ -91,7 +91,7 @@ impl<'m> Forwarding<'m> {
     pub fn retries<R: Request>(&self, request: &R) -> Option<retry::State> {
         let policy = self.forward.retry.as_ref()?;
         if !request.may_steer() {
-            return retry::State::new(policy, &retry::Headers::default());
+            return retry::State::without_headers(policy);
         }
         let header = |name: &str| std::str::from_utf8(request.header_values(name).next()?).ok();
         let headers = retry::Headers {
@@ -155,7 +155,8 @@ impl<'m> Mirrors<'m> {
 /// capped by the rule's timeout (Envoy's `max_grpc_timeout`, which Istio sets to the timeout); else the rule's.
 pub(crate) fn timeout<R: Request>(forward: &Forward, view: &View<'_, R>) -> Option<Duration> {
     let number = |value: &[u8]| std::str::from_utf8(value).ok()?.parse().ok();
-    if let Some(milliseconds) = view.first_header(TIMEOUT_HEADER).and_then(number) {
+    let asked = || view.first_header(TIMEOUT_HEADER).and_then(number);
+    if let Some(milliseconds) = view.request.may_steer().then(asked).flatten() {
         return (milliseconds > 0).then(|| Duration::from_millis(milliseconds));
     }
     if !is_grpc(view.request) {
