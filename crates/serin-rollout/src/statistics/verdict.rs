@@ -224,6 +224,11 @@ impl Sequential {
         log_weighted_mean(self.tests().iter().map(|(_, weight, log)| (*weight, *log)))
     }
 
+    /// The greatest that the logarithm of the evidence ever was.
+    pub const fn peak(&self) -> f64 {
+        self.peak
+    }
+
     /// What the logarithm of the evidence is compared with.
     pub fn threshold(&self) -> f64 {
         -self.policy.alpha.ln()

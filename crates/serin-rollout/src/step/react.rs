@@ -155,18 +155,11 @@ impl Run<'_> {
         let Some(evidence) = self.state.evidence.as_ref().filter(|it| it.is_abort()) else {
             return;
         };
-        let told = evidence.evidence();
-        let strongest = told.tests.iter().max_by(|a, b| a.log_e.total_cmp(&b.log_e));
         let reason = format!(
-            "the new version is worse: {} of {} units failed, {} of {} of the primary; evidence {:.1} of {:.1} needed, most of it \
-             from {}",
-            told.canary.errors,
-            told.canary.units,
-            told.primary.errors,
-            told.primary.units,
-            told.peak_log_e,
-            told.threshold,
-            strongest.map_or_else(String::new, |test| format!("{:?}", test.name).to_lowercase()),
+            "the new version is worse: {}; evidence {:.1} of {:.1} needed",
+            evidence.complaint(),
+            evidence.peak(),
+            evidence.threshold(),
         );
         self.warn(format!("Rolling back {} by evidence", self.plan.full_name()), reason.clone());
         self.alert(Severity::Error, format!("Rolling back by evidence: {reason}"));

@@ -11,7 +11,7 @@ use crate::values::Duration;
 const BUILT_IN: [&str; 2] = ["request-success-rate", "request-duration"];
 
 pub(super) fn check(analysis: &Analysis, canary: &Canary, dialect: Dialect, at: &Place<'_>) {
-    interval(&analysis.interval, &at.key("interval"));
+    interval(&analysis.interval, dialect, &at.key("interval"));
     if analysis.threshold < 0 {
         at.key("threshold").warning("a threshold below 1 is taken as 1");
     }
@@ -25,13 +25,17 @@ pub(super) fn check(analysis: &Analysis, canary: &Canary, dialect: Dialect, at: 
     }
 }
 
-/// Time from one check to the next, as Flagger reads it.
-fn interval(text: &str, at: &Place<'_>) {
+/// Time from one check to the next.
+fn interval(text: &str, dialect: Dialect, at: &Place<'_>) {
+    let least = match dialect {
+        Dialect::Flagger => 10,
+        Dialect::Serin => 1,
+    };
     match text.parse::<Duration>() {
         _ if text.is_empty() => {}
         Err(_) => at.warning(format!("{text:?} is not a duration; 60s is taken instead")),
-        Ok(duration) if duration < Duration::from_secs(10) => {
-            at.warning(format!("an interval of {text} is too short; 10s is taken instead"));
+        Ok(duration) if duration < Duration::from_secs(least) => {
+            at.warning(format!("an interval of {text} is too short; {least}s is taken instead"));
         }
         Ok(_) => {}
     }

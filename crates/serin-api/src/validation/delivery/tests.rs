@@ -74,6 +74,7 @@ fn steps_that_cannot_be_taken_are_told() {
         &["error spec.analysis.stepweight", "warning spec.analysis.maxweight"],
     );
     check(FLAGGER, json!({"analysis": {"interval": "5s"}}), &["warning spec.analysis.interval"]);
+    check(SERIN, json!({"analysis": {"interval": "5s"}}), &[]);
     check(FLAGGER, json!({"analysis": {"interval": "soon"}}), &["warning spec.analysis.interval"]);
 }
 

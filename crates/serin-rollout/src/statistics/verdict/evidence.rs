@@ -110,6 +110,45 @@ impl Sequential {
         }
     }
 
+    /// What speaks most against the canary, in words.
+    pub fn complaint(&self) -> String {
+        let used = self.tests().into_iter().filter(|(_, part, _)| *part > 0.0);
+        let strongest = used.max_by(|(_, _, a), (_, _, b)| a.total_cmp(b)).map(|(name, _, _)| name);
+        let (canary, primary) = (self.canary, self.primary);
+        let failed = format!(
+            "{} of {} units failed, {} of {} of the primary",
+            canary.bad, canary.total, primary.bad, primary.total
+        );
+        match strongest {
+            Some(TestName::MirroredErrors) => {
+                let (canary, primary) = self.mirrored_errors.pairs();
+                format!(
+                    "{canary} copies failed that the primary answered well, {primary} the other way round"
+                )
+            }
+            Some(TestName::MirroredLatency) => {
+                let (canary, primary) = self.mirrored_latency.pairs();
+                format!(
+                    "{canary} copies took a quarter longer than the primary, {primary} the other way round"
+                )
+            }
+            Some(TestName::Latency) => match self.latency.strongest() {
+                Some((quantile, limit)) => {
+                    let percent = (1.0 - quantile) * 100.0;
+                    format!(
+                        "far more than {percent:.0} % of its answers take longer than {limit:.0} ms, which {percent:.0} % of the primary's do; {failed}"
+                    )
+                }
+                None => failed,
+            },
+            Some(TestName::Ceiling) => match self.policy.ceiling {
+                Some(ceiling) => format!("{failed}; at most {} % may", ceiling * 100.0),
+                None => failed,
+            },
+            Some(TestName::Errors) | None => failed,
+        }
+    }
+
     fn gate_evidence(&self) -> Option<GateEvidence> {
         let (gate, Gate { ratio, beta }) = (self.gate.as_ref()?, self.policy.gate?);
         Some(GateEvidence { ratio, log_e: gate.log_e(), threshold: -beta.ln() })

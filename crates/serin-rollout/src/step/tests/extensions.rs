@@ -198,6 +198,9 @@ fn mirrored_pairs_end_a_release_before_a_user_is_part_of_it() {
     release.world.traffic = vec![Traffic::Mirrored(pairs)];
     release.call();
     assert_eq!((release.shown().as_str(), release.state.exposed), ("Failed 0", 0));
+    let reason = &release.state.history[release.state.history.len() - 2].reason;
+    let expect = "the new version is worse: 12 copies failed that the primary answered well, 0 the other way round; evidence ";
+    assert!(reason.starts_with(expect), "{reason}");
 }
 
 #[test]
