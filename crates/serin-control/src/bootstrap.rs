@@ -1,5 +1,8 @@
 //! What has to be there before a mesh can work.
 
+use futures_util::future::try_join_all;
+use serde_json::Value;
+
 use crate::api::{self, WriteError};
 use crate::made;
 use crate::settings::Settings;
@@ -21,17 +24,23 @@ pub struct BootstrapError {
 /// # Errors
 /// The API refuses.
 pub async fn bootstrap(client: &kube::Client, settings: &Settings) -> Result<(), BootstrapError> {
-    for object in made::at_start(settings) {
-        match api::apply(client, &object).await {
-            Ok(()) => {}
-            Err(error) if error.is_missing() => {}
-            Err(source) => {
-                let text =
-                    |at: &str| object.pointer(at).and_then(|it| it.as_str()).unwrap_or_default();
-                let what = format!("{} {}", text("/kind"), text("/metadata/name"));
-                return Err(BootstrapError { what, source });
-            }
-        }
+    let objects = made::at_start(settings);
+    // What is in a namespace comes after it; the rest is written together, which takes as long as one write.
+    let (first, rest): (Vec<_>, Vec<_>) = objects.iter().partition(|it| it["kind"] == "Namespace");
+    for together in [first, rest] {
+        try_join_all(together.into_iter().map(|object| make(client, object))).await?;
     }
     Ok(())
+}
+
+async fn make(client: &kube::Client, object: &Value) -> Result<(), BootstrapError> {
+    match api::apply(client, object).await {
+        Ok(()) => Ok(()),
+        Err(error) if error.is_missing() => Ok(()),
+        Err(source) => {
+            let text = |at: &str| object.pointer(at).and_then(Value::as_str).unwrap_or_default();
+            let what = format!("{} {}", text("/kind"), text("/metadata/name"));
+            Err(BootstrapError { what, source })
+        }
+    }
 }

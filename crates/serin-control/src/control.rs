@@ -16,7 +16,7 @@ use crate::cache::{Cache, Changes, Key, Written};
 use crate::models::Push;
 use crate::progress::{Live, Progress};
 use crate::proxy::ProxyId;
-use crate::publisher::Publisher;
+use crate::publisher::{Problem, Publisher};
 use crate::push::Loop;
 use crate::settings::Settings;
 use crate::{status, upkeep};
@@ -255,6 +255,11 @@ impl Shared {
     /// The last push that every proxy of the mesh has reached.
     pub(crate) fn everywhere(&self) -> u64 {
         self.lock().progress.everywhere()
+    }
+
+    /// What a proxy could not take of its model.
+    pub(crate) fn problems(&self, proxy: &ProxyId) -> Vec<Problem> {
+        self.lock().progress.problems().get(proxy).cloned().unwrap_or_default()
     }
 
     /// Tells when something has moved.

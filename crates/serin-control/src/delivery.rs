@@ -9,20 +9,25 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
+use tokio::time::Instant;
 
 use crate::models::Publication;
 use crate::proxy::ProxyId;
-use crate::publisher::{Ack, PublishError, Publisher};
+use crate::publisher::{Ack, Problem, PublishError, Publisher};
 
 /// The first pause before a proxy that refused is tried again; it doubles up to [`LONGEST_PAUSE`].
 const PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// The pause before listeners that could not be opened are tried again.
+const REOPEN: Duration = Duration::from_secs(1);
 
 /// Something that a proxy has done.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Done {
     /// It decides by what a push has for it.
     Reached { proxy: ProxyId, push: u64, is_in_mesh: bool },
+    /// This is what it could not take of its model: something else than before.
+    Lacks { proxy: ProxyId, problems: Vec<Problem> },
     /// It gets nothing any more.
     Retired(ProxyId),
     /// It did not take what it got, and gets it again.
@@ -49,7 +54,7 @@ struct Slot {
     /// What it has.
     taken: Option<Publication>,
     /// What it could not take of that, as it was told.
-    problems: Vec<String>,
+    problems: Vec<Problem>,
     /// Something is on its way to it.
     is_busy: bool,
     /// The pause after the next failure.
@@ -61,11 +66,13 @@ pub(crate) struct Delivery<P> {
     publisher: Arc<P>,
     slots: BTreeMap<ProxyId, Slot>,
     running: FuturesUnordered<BoxFuture<'static, Running>>,
+    /// When listeners that could not be opened are tried again.
+    reopen: Option<Instant>,
 }
 
 impl<P: Publisher> Delivery<P> {
     pub(crate) fn new(publisher: Arc<P>) -> Self {
-        Self { publisher, slots: BTreeMap::new(), running: FuturesUnordered::new() }
+        Self { publisher, slots: BTreeMap::new(), running: FuturesUnordered::new(), reopen: None }
     }
 
     /// Whether nothing is on its way.
@@ -117,7 +124,15 @@ impl<P: Publisher> Delivery<P> {
             }
             Outcome::Published(publication, Ok(ack)) => {
                 for problem in ack.problems.iter().filter(|it| !slot.problems.contains(it)) {
+                    let problem = &problem.message;
                     tracing::warn!(%proxy, problem, "a proxy could not take everything");
+                }
+                if ack.problems.iter().any(|it| it.listener.is_some()) {
+                    self.reopen.get_or_insert_with(|| Instant::now() + REOPEN);
+                }
+                if slot.problems != ack.problems {
+                    let problems = ack.problems.clone();
+                    done.push(Done::Lacks { proxy: proxy.clone(), problems });
                 }
                 slot.problems = ack.problems;
                 slot.taken = Some(publication);
@@ -132,6 +147,26 @@ impl<P: Publisher> Delivery<P> {
         }
         done.extend(self.advance(&proxy, pause));
         done
+    }
+
+    /// When [`Self::open_again`] is to be called, if it is.
+    pub(crate) const fn reopens_at(&self) -> Option<Instant> {
+        self.reopen
+    }
+
+    /// Brings their models once more to proxies that could not open a listener.
+    pub(crate) fn open_again(&mut self) -> Vec<Done> {
+        self.reopen = None;
+        let lacking = self.slots.iter_mut().filter(|(_, slot)| {
+            !slot.is_busy && slot.problems.iter().any(|it| it.listener.is_some())
+        });
+        let lacking: Vec<ProxyId> = lacking
+            .map(|(proxy, slot)| {
+                slot.taken = None;
+                proxy.clone()
+            })
+            .collect();
+        lacking.iter().filter_map(|proxy| self.advance(proxy, Duration::ZERO)).collect()
     }
 
     /// Starts what is to be done for a proxy next, after a pause.

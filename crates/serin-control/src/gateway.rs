@@ -3,6 +3,8 @@
 //! Objects find it as they find any gateway: by the labels of a pod, which stands among the objects though the API does not have it,
 //! and by the Services that lead to its address.
 
+pub(crate) mod health;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -14,7 +16,9 @@ use serin_routing::model::{Bind, WorkloadIdentity};
 use serin_translate::registry::ServiceTarget;
 use serin_translate::{Proxy, ProxyKind, Snapshot};
 
+use crate::cache::Key;
 use crate::proxy::{ProxyId, Role, Socket, Workload};
+use crate::publisher::Problem;
 use crate::settings::{Gateway, Settings};
 
 /// Label of a Service that was made for a Gateway of the Gateway API, as istiod labels it.
@@ -146,6 +150,29 @@ fn sockets(
         }
     }
     sockets.into_iter().collect()
+}
+
+/// The Gateways with servers on ports of the gateway that could not be opened, and what is to be said of each.
+pub(crate) fn unserved(
+    gateway: &Gateway,
+    settings: &Settings,
+    snapshot: &Snapshot,
+    problems: &[Problem],
+) -> BTreeMap<Key, String> {
+    let proxy = proxy(gateway, settings);
+    let mut unserved: BTreeMap<Key, String> = BTreeMap::new();
+    for problem in problems {
+        let Some(listener) = problem.listener else { continue };
+        let served = serin_translate::served_at(snapshot, &proxy, listener.port());
+        for key in served.iter().filter_map(Key::of) {
+            let text = unserved.entry(key).or_default();
+            if !text.is_empty() {
+                text.push_str("; ");
+            }
+            text.push_str(&problem.message);
+        }
+    }
+    unserved
 }
 
 /// The machine's ports for the gateway's Services, each with the gateway's port.

@@ -36,5 +36,5 @@ pub use bootstrap::{BootstrapError, bootstrap};
 pub use control::{Control, NotLive, NotRemoved};
 pub use progress::Live;
 pub use proxy::{ProxyId, Role, Socket, Workload};
-pub use publisher::{Ack, PublishError, Publisher};
+pub use publisher::{Ack, Problem, PublishError, Publisher};
 pub use settings::{Gateway, Settings};

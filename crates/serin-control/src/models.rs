@@ -15,6 +15,7 @@ use serin_translate::{
 };
 
 use crate::fleet::{self, Class, Fleet, View};
+use crate::gateway::health::Health;
 use crate::host::{self, Assigned};
 use crate::proxy::{ProxyId, Workload};
 use crate::settings::Settings;
@@ -62,6 +63,7 @@ pub(crate) struct Models {
     excluding: HashMap<Class, Arc<Model>>,
     plain: Arc<Model>,
     gateway: Option<(Made, Arc<Workload>)>,
+    health: Health,
     host: (Arc<Model>, Arc<Workload>),
     assigned: Arc<Assigned>,
 }
@@ -79,8 +81,10 @@ impl Made {
         Self { translator, model: Arc::default(), findings: Vec::new() }
     }
 
-    fn follow(&mut self, snapshot: &Arc<Snapshot>) {
-        let Translation { model, findings } = self.translator.translate(snapshot);
+    /// `and`: what else belongs into the model.
+    fn follow(&mut self, snapshot: &Arc<Snapshot>, and: impl FnOnce(&mut Model)) {
+        let Translation { mut model, findings } = self.translator.translate(snapshot);
+        and(&mut model);
         keep(&mut self.model, model);
         self.findings = findings;
     }
@@ -105,6 +109,7 @@ impl Models {
             excluding: HashMap::new(),
             plain: Arc::default(),
             gateway,
+            health: Health::new(),
             host,
         }
     }
@@ -157,7 +162,7 @@ impl Models {
             }
             let made = last.remove(view);
             let mut made = made.unwrap_or_else(|| Made::new(Translator::new(view.proxy())));
-            made.follow(snapshot);
+            made.follow(snapshot, |_| ());
             self.views.insert(Arc::clone(view), made);
         }
     }
@@ -181,7 +186,7 @@ impl Models {
         else {
             return;
         };
-        made.follow(snapshot);
+        made.follow(snapshot, |model| self.health.add_to(model));
         let now = gateway::workload(gateway, &self.settings, snapshot, &made.model);
         if **workload != now {
             *workload = Arc::new(now);

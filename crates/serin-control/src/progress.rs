@@ -12,6 +12,7 @@ use serin_translate::Snapshot;
 
 use crate::cache::Key;
 use crate::proxy::ProxyId;
+use crate::publisher::Problem;
 
 /// Where an object decides.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -48,6 +49,8 @@ pub(crate) struct Progress {
     push: u64,
     /// Proxies that decide by some model.
     proxies: BTreeMap<ProxyId, Reached>,
+    /// What proxies could not take of their models.
+    problems: BTreeMap<ProxyId, Vec<Problem>>,
     /// The generation of each object, and the push that brought it.
     objects: BTreeMap<Key, (i64, u64)>,
     /// Addresses that take connections as endpoints of Services, in the last push.
@@ -92,9 +95,24 @@ impl Progress {
         self.forget();
     }
 
+    /// This is what a proxy could not take of its model.
+    pub(crate) fn lack(&mut self, proxy: &ProxyId, problems: Vec<Problem>) {
+        if problems.is_empty() {
+            self.problems.remove(proxy);
+        } else {
+            self.problems.insert(proxy.clone(), problems);
+        }
+    }
+
+    /// What proxies could not take of their models.
+    pub(crate) const fn problems(&self) -> &BTreeMap<ProxyId, Vec<Problem>> {
+        &self.problems
+    }
+
     /// A proxy is gone.
     pub(crate) fn retire(&mut self, proxy: &ProxyId) {
         self.proxies.remove(proxy);
+        self.problems.remove(proxy);
         self.forget();
     }
 

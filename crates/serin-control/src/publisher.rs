@@ -1,6 +1,7 @@
 //! The way to the proxies.
 
 use std::future::Future;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use serin_routing::Model;
@@ -30,8 +31,17 @@ pub trait Publisher: Send + Sync + 'static {
 /// A proxy decides by a model.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ack {
-    /// What of the model could not be had, in words: ports that are taken, certificates that are missing. The rest is in force.
-    pub problems: Vec<String>,
+    /// What of the model could not be had: ports that are taken, certificates that are missing. The rest is in force.
+    pub problems: Vec<Problem>,
+}
+
+/// A part of a model that is not in force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The address and port, in the model, of a listener that could not be opened. It is tried again from time to time.
+    pub listener: Option<SocketAddr>,
+    /// What is missing, why, and what to do, in words.
+    pub message: String,
 }
 
 /// A proxy does not decide by a model, and goes on with the one before.

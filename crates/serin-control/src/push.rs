@@ -77,7 +77,7 @@ impl<P: Publisher> Loop<P> {
 
     /// Waits for one thing to happen.
     async fn turn(&mut self, events: &mut Receiver<Event>) {
-        let due = self.due();
+        let (due, reopens) = (self.due(), self.delivery.reopens_at());
         let mut read = Vec::new();
         tokio::select! {
             count = events.recv_many(&mut read, EVENTS) => {
@@ -89,6 +89,10 @@ impl<P: Publisher> Loop<P> {
             }
             done = self.delivery.next(), if !self.delivery.is_idle() => self.done(done),
             made = made(&mut self.making), if self.making.is_some() => self.made(made),
+            () = sleep_until(reopens), if reopens.is_some() => {
+                let done = self.delivery.open_again();
+                self.done(done);
+            }
             () = sleep_until(due), if due.is_some() => {}
         }
     }
@@ -166,6 +170,7 @@ impl<P: Publisher> Loop<P> {
                     Done::Reached { proxy, push, is_in_mesh } => {
                         progress.reach(&proxy, push, is_in_mesh);
                     }
+                    Done::Lacks { proxy, problems } => progress.lack(&proxy, problems),
                     Done::Retired(proxy) => progress.retire(&proxy),
                     Done::Failed => {}
                 }

@@ -24,9 +24,9 @@ use tokio::time::Instant;
 use crate::api::{self, WriteError};
 use crate::cache::{Key, Written};
 use crate::control::Shared;
-use crate::kinds;
 use crate::models::Push;
 use crate::settings::Settings;
+use crate::{gateway, kinds};
 use desired::Known;
 use queue::{For, Queue};
 
@@ -92,6 +92,8 @@ struct Statuses {
     everywhere: u64,
     /// What the Gateway API's objects are to say, without times.
     converted: BTreeMap<Key, Value>,
+    /// Gateways with ports that could not be opened, and what is to be said of that.
+    unserved: BTreeMap<Key, String>,
 }
 
 /// Writes statuses until the task is ended.
@@ -138,6 +140,7 @@ impl Statuses {
             took: Duration::ZERO,
             everywhere: 0,
             converted: BTreeMap::new(),
+            unserved: BTreeMap::new(),
         }
     }
 
@@ -166,6 +169,24 @@ impl Statuses {
         if self.push.as_ref().is_none_or(is_new) {
             self.convert(&push, now);
             self.push = Some(push);
+        }
+        self.follow_ports(now);
+    }
+
+    /// Notes which Gateways have ports that could not be opened.
+    fn follow_ports(&mut self, now: Instant) {
+        let (Some(push), Some(gateway)) = (&self.push, &self.settings.gateway) else { return };
+        let problems = self.shared.problems(&gateway::id(gateway, &self.settings));
+        if problems.is_empty() && self.unserved.is_empty() {
+            return;
+        }
+        let unserved = gateway::unserved(gateway, &self.settings, &push.snapshot, &problems);
+        let before = std::mem::replace(&mut self.unserved, unserved);
+        let keys: BTreeSet<&Key> = before.keys().chain(self.unserved.keys()).collect();
+        for key in keys.into_iter().filter(|key| before.get(*key) != self.unserved.get(*key)) {
+            if self.objects.contains_key(key) {
+                self.queue.add(key.clone(), now);
+            }
         }
     }
 
@@ -301,7 +322,9 @@ impl Statuses {
         let none = Vec::new();
         let found = is_analysed.then(|| self.found.1.get(key).unwrap_or(&none).as_slice());
         let without_effect = kinds::without_effect(key.kind);
-        let known = Known { written, found, live: live.as_ref(), is_overdue, without_effect };
+        let unserved = self.unserved.get(key).map(String::as_str);
+        let live = live.as_ref();
+        let known = Known { written, found, live, is_overdue, unserved, without_effect };
         let ours = match is_of_istio(key) {
             true => desired::status(&known),
             false => self.of_gateway_api(key, &known),
@@ -337,12 +360,19 @@ impl Statuses {
 
     fn of_gateway_api(&self, key: &Key, known: &Known<'_>) -> Value {
         let mut status = self.converted.get(key).cloned().unwrap_or_else(|| json!({}));
-        let live = if is_route(key) { desired::live_only(known) } else { None };
-        if let Some(live) = live {
+        let mut add = |condition: Option<Value>| {
+            let Some(condition) = condition else { return };
             match status.get_mut("conditions").and_then(Value::as_array_mut) {
-                Some(conditions) => conditions.push(live),
-                None => status["conditions"] = json!([live]),
+                Some(conditions) => {
+                    conditions.retain(|it| it["type"] != condition["type"]);
+                    conditions.push(condition);
+                }
+                None => status["conditions"] = json!([condition]),
             }
+        };
+        if is_route(key) {
+            add(desired::live_only(known));
+            add(desired::not_programmed(known));
         }
         status
     }

@@ -14,7 +14,7 @@ mod tables;
 
 use std::sync::Arc;
 
-use serin_api::Finding;
+use serin_api::{Finding, ObjectRef};
 use serin_routing::model::{ByName, Listener, RouteTable};
 
 use crate::cluster::GatewayKind;
@@ -101,6 +101,22 @@ impl Edge {
         let findings = without_repetition(found.iter().chain(tables.findings()));
         Self { listeners, route_tables, findings, kind, found, tables }
     }
+}
+
+/// The objects, as somebody wrote them, whose servers a gateway serves on a port of its own.
+pub fn served_at(snapshot: &Snapshot, proxy: &Proxy, port: u16) -> Vec<ObjectRef> {
+    let targets = snapshot.registry().targets(proxy);
+    let selected = selection::selected(&snapshot.objects().gateways, proxy, &targets);
+    let mut objects = Vec::new();
+    for gateway in &selected {
+        for server in gateway.servers.iter().filter(|it| gateway.ports(it.port).contains(&port)) {
+            let (object, _) = server.place();
+            if !objects.contains(&object) {
+                objects.push(object);
+            }
+        }
+    }
+    objects
 }
 
 /// The place of a VirtualService with new rules, and what stood there.

@@ -30,6 +30,7 @@ pub mod visibility;
 #[cfg(test)]
 mod testing;
 
+pub use gateway::served_at;
 pub use left_out::tell_left_out;
 pub use proxy::{Proxy, ProxyKind};
 pub use snapshot::{Kind, List, Objects, Settings, Snapshot, SnapshotBuilder};

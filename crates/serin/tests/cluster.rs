@@ -19,6 +19,8 @@ mod documents;
 mod life;
 #[path = "cluster/machine.rs"]
 mod machine;
+#[path = "cluster/mesh.rs"]
+mod mesh;
 #[path = "cluster/receiver.rs"]
 mod receiver;
 #[path = "cluster/releases.rs"]

@@ -11,6 +11,7 @@ use crate::proxy::{Role, Workload};
 struct Noted {
     asked: Mutex<Vec<String>>,
     refusals: Mutex<usize>,
+    problems: Mutex<Vec<Problem>>,
 }
 
 impl Publisher for Noted {
@@ -23,7 +24,8 @@ impl Publisher for Noted {
         self.asked.lock().unwrap().push(format!("{proxy} {}", model.listeners.len()));
         let mut refusals = self.refusals.lock().unwrap();
         if *refusals == 0 {
-            return Ok(Ack::default());
+            let problems = self.problems.lock().unwrap().clone();
+            return Ok(Ack { problems });
         }
         *refusals -= 1;
         Err(PublishError { reason: "not now".to_owned() })
@@ -94,4 +96,23 @@ async fn a_proxy_that_refuses_is_asked_again() {
     let mut delivery = Delivery::new(Arc::clone(&publisher));
     delivery.push(1, BTreeMap::from([(proxy("a"), publication(Role::Gateway))]));
     assert_eq!(settle(&mut delivery).await, [Done::Failed, Done::Failed, reached("a", 1)]);
+}
+
+#[tokio::test]
+async fn a_listener_that_could_not_be_opened_is_told_once_and_tried_again() {
+    let problem = Problem { listener: "0.0.0.0:80".parse().ok(), message: "taken".to_owned() };
+    let publisher = Arc::new(Noted::default());
+    publisher.problems.lock().unwrap().push(problem.clone());
+    let mut delivery = Delivery::new(Arc::clone(&publisher));
+    delivery.push(1, BTreeMap::from([(proxy("a"), publication(Role::Gateway))]));
+    let lacks = |problems| Done::Lacks { proxy: proxy("a"), problems };
+    assert_eq!(settle(&mut delivery).await, [lacks(vec![problem]), reached("a", 1)]);
+    assert!(delivery.reopens_at().is_some());
+    delivery.open_again();
+    assert_eq!(settle(&mut delivery).await, [reached("a", 1)]);
+    publisher.problems.lock().unwrap().clear();
+    delivery.open_again();
+    assert_eq!(settle(&mut delivery).await, [lacks(Vec::new()), reached("a", 1)]);
+    delivery.open_again();
+    assert!(delivery.is_idle() && delivery.reopens_at().is_none());
 }

@@ -30,6 +30,8 @@ pub(crate) struct Known<'k> {
     pub(crate) live: Option<&'k Live>,
     /// Whether to say that it is not live yet.
     pub(crate) is_overdue: bool,
+    /// Why some of its ports are not served, if it is a Gateway with such.
+    pub(crate) unserved: Option<&'k str>,
     /// Why objects of its kind have no effect, if they have none.
     pub(crate) without_effect: Option<&'static str>,
 }
@@ -55,6 +57,13 @@ pub(crate) fn status(known: &Known<'_>) -> Value {
 /// Our part of the status of an object that has conditions of its own kind: where it decides.
 pub(crate) fn live_only(known: &Known<'_>) -> Option<Value> {
     live(known).map(|live| live.write(known.written.generation))
+}
+
+/// That a Gateway of the Gateway API has ports that are not served, if it has.
+pub(crate) fn not_programmed(known: &Known<'_>) -> Option<Value> {
+    let why = known.unserved?.to_owned();
+    let condition = Condition::new("Programmed", false, "AddressNotUsable", why);
+    Some(condition.write(known.written.generation))
 }
 
 #[derive(Clone)]
@@ -135,6 +144,9 @@ fn live(known: &Known<'_>) -> Option<Condition> {
             "NotAccepted",
             format!("generation {generation} is refused; {on}"),
         ));
+    }
+    if let Some(why) = known.unserved {
+        return Some(Condition::new("Live", false, "PortUnavailable", why.to_owned()));
     }
     if live.generation < generation || !live.is_everywhere() {
         let message = match live.waiting.as_slice() {

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use serde_json::Value;
-use serin_control::{Role, Settings, bootstrap};
+use serin_control::{Problem, Role, Settings, bootstrap};
 use serin_routing::model::Direction;
 
 use crate::world::{INJECTED, World, pod, reference, service, way};
@@ -67,13 +67,62 @@ async fn a_gateway_at_port_80_or_8080_is_reached_at_port_80() {
             .await;
         assert_eq!(workload.role, Role::Gateway);
         assert!(
-            workload.sockets.iter().all(|it| it.listener.port() == 8080),
+            workload.sockets.iter().all(|it| [8080, 15021].contains(&it.listener.port())),
             "{:?}",
             workload.sockets
         );
         let way = way(&model, Direction::Gateway, "example.com:8080", "/");
         assert_eq!(way, [(PRODUCTPAGE.to_owned(), 100)]);
     }
+}
+
+#[tokio::test]
+async fn gateways_whose_port_is_taken_say_so_until_it_is_free() {
+    let world = world().await;
+    let message = "cannot listen on 127.0.0.1:80: it is taken".to_owned();
+    let taken = Problem { listener: Some("0.0.0.0:8080".parse().unwrap()), message };
+    world.recorder.lack(vec![taken]);
+    let of_istio = crate::world::objects(&bookinfo(80)).remove(0);
+    let of_istio = crate::world::apply(&world.client, &of_istio).await;
+    let standard = "
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: edge, namespace: default}
+spec: {gatewayClassName: istio, listeners: [{name: http, port: 80, protocol: HTTP}]}
+";
+    let standard = crate::world::objects(standard).remove(0);
+    let standard = crate::world::apply(&world.client, &standard).await;
+    world.condition(&of_istio, "Live", "False").await;
+    world.condition(&standard, "Live", "False").await;
+    world.condition(&standard, "Programmed", "False").await;
+    let status = world.get(&reference(&of_istio)).await["status"].clone();
+    let conditions = status["conditions"].as_array().unwrap();
+    let live = conditions.iter().find(|it| it["type"] == "Live").unwrap();
+    assert_eq!(live["reason"], "PortUnavailable");
+    assert_eq!(live["message"], "cannot listen on 127.0.0.1:80: it is taken");
+    world.recorder.lack(Vec::new());
+    world.condition(&of_istio, "Live", "True").await;
+    world.condition(&standard, "Programmed", "True").await;
+}
+
+#[tokio::test]
+async fn a_gateway_on_the_port_of_its_service_is_not_warned_of() {
+    let world = world().await;
+    for object in crate::world::objects(&bookinfo(80)) {
+        let object = crate::world::apply(&world.client, &object).await;
+        world.condition(&object, "Resolved", "True").await;
+        let status = world.get(&reference(&object)).await["status"].clone();
+        assert_eq!(status["validationMessages"], serde_json::json!([]), "{status:#}");
+    }
+}
+
+#[tokio::test]
+async fn a_gateway_tells_that_it_is_ready_where_istios_do() {
+    let world = world().await;
+    let (model, workload) = world.proxy(GATEWAY).await;
+    let reached = workload.sockets.iter().map(|it| it.address.to_string());
+    assert!(reached.collect::<Vec<_>>().contains(&"127.0.0.1:15021".to_owned()));
+    assert!(model.listeners.values().any(|it| it.port == 15021));
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use kube::core::{ApiResource, GroupVersionKind};
 use serde_json::{Value, json};
 use serin_api::{Kind, ObjectRef};
 use serin_apiserver::{ApiServer, User};
-use serin_control::{Ack, Control, ProxyId, PublishError, Publisher, Settings, Workload};
+use serin_control::{Ack, Control, Problem, ProxyId, PublishError, Publisher, Settings, Workload};
 use serin_routing::Model;
 use serin_routing::connection;
 use serin_routing::explain::explain;
@@ -31,6 +31,8 @@ pub(crate) struct Recorder {
     /// Proxies that do not answer while they are in here.
     held: Mutex<Vec<String>>,
     released: Notify,
+    /// What proxies tell that they could not take.
+    problems: Mutex<Vec<Problem>>,
     moved: watch::Sender<u64>,
 }
 
@@ -54,7 +56,11 @@ impl Publisher for Recording {
         self.0.proxies.lock().unwrap().insert(proxy.clone(), (model, workload));
         self.0.publications.lock().unwrap().push(proxy.clone());
         self.0.moved.send_modify(|count| *count += 1);
-        Ok(Ack::default())
+        let problems = match proxy {
+            ProxyId::Gateway { .. } => self.0.problems.lock().unwrap().clone(),
+            _ => Vec::new(),
+        };
+        Ok(Ack { problems })
     }
 
     async fn retire(&self, proxy: &ProxyId) {
@@ -72,6 +78,11 @@ impl Recorder {
     pub(crate) fn release(&self) {
         self.held.lock().unwrap().clear();
         self.released.notify_waiters();
+    }
+
+    /// Gateways cannot take these parts of their models.
+    pub(crate) fn lack(&self, problems: Vec<Problem>) {
+        *self.problems.lock().unwrap() = problems;
     }
 
     /// What a proxy has, by the name that it is shown under.

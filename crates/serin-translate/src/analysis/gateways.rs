@@ -46,7 +46,9 @@ fn pods_of<'a>(input: Input<'a>, gateway: &'a Gateway) -> Vec<(&'a str, &'a Labe
     pods
 }
 
-/// IST0162: a server's port that the Service in front of the pods does not lead to.
+/// IST0162: a server's port that the Service in front of the pods does not lead to. It may be the Service's port or the pods': a server
+/// on the Service's port is served on the pods' port that it leads to (istiod's `resolvePorts`), so that Istio's warning about
+/// those would be a false one.
 pub(super) fn ports(input: Input<'_>, report: &mut Report) {
     for gateway in written_gateways(input) {
         let mut reachable = BTreeSet::new();
@@ -65,7 +67,7 @@ pub(super) fn ports(input: Input<'_>, report: &mut Report) {
                 .filter(of_pod)
                 .flat_map(|service| &service.spec.ports);
             let tcp = ports.filter(|port| matches!(port.protocol.as_str(), "" | "TCP"));
-            reachable.extend(tcp.map(target));
+            reachable.extend(tcp.flat_map(|port| [target(port), port.port]));
         }
         if pods.is_empty() {
             missing_pods(gateway, report);

@@ -1,7 +1,7 @@
 //! VirtualServices: what they refer to, and what their rules can never do.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 
 use serin_api::networking::{Destination, VirtualService};
 use serin_api::validation::virtual_service::unreachable;
@@ -130,49 +130,73 @@ pub(super) fn mesh_hosts(input: Input<'_>, report: &mut Report) {
 
 /// IST0101, IST0112 and IST0140: hosts and ports that no service has.
 pub(super) fn destination_hosts(input: Input<'_>, report: &mut Report) {
-    let names = ServiceNames::new(input);
+    let mut names = ServiceNames::new(input);
+    let of_mesh = choosers_in_mesh(input);
     for virtual_service in written(input) {
         for used in destinations(&virtual_service.spec) {
-            check_host(input, virtual_service, &used, &names, report);
+            check_host(input, virtual_service, &used, &mut names, report);
         }
-        ingress_unaffected(input, virtual_service, report);
+        ingress_unaffected(input, virtual_service, &of_mesh, report);
     }
 }
 
 /// The services each namespace sees, by host.
 struct ServiceNames<'a> {
     input: Input<'a>,
+    /// Of the namespaces that were asked for.
+    seen: BTreeMap<&'a str, Seen<'a>>,
+}
+
+/// The services that a namespace sees: of those with the same host the first.
+struct Seen<'a> {
+    exact: BTreeMap<&'a Host, &'a Service>,
+    wildcards: Vec<&'a Service>,
 }
 
 impl<'a> ServiceNames<'a> {
     const fn new(input: Input<'a>) -> Self {
-        Self { input }
+        Self { input, seen: BTreeMap::new() }
     }
 
     /// The service a rule means: visible where the VirtualService stands, or, if it is exported elsewhere only, there.
-    fn find(&self, virtual_service: &Object<VirtualService>, host: &Host) -> Option<&'a Service> {
+    fn find(
+        &mut self,
+        virtual_service: &'a Object<VirtualService>,
+        host: &Host,
+    ) -> Option<&'a Service> {
         let own = virtual_service.meta.namespace.as_str();
         let export_to = &virtual_service.spec.export_to;
         let elsewhere =
             !export_to.is_empty() && !export_to.iter().any(|it| matches!(it.as_str(), "*" | "."));
         let namespaces: Vec<&str> =
             if elsewhere { export_to.iter().map(String::as_str).collect() } else { vec![own] };
+        let exact = namespaces.iter().find_map(|it| self.seen_by(it).exact.get(host).copied());
+        exact.or_else(|| {
+            namespaces.iter().find_map(|it| {
+                let mut wildcards = self.seen_by(it).wildcards.iter().copied();
+                wildcards.find(|service| host.is_subset_of(&service.host))
+            })
+        })
+    }
+
+    fn seen_by(&mut self, namespace: &'a str) -> &Seen<'a> {
         let registry = self.input.snapshot.registry();
-        let seen: Vec<_> =
-            namespaces.into_iter().flat_map(|namespace| registry.visible_to(namespace)).collect();
-        let exact = seen.iter().find(|service| service.host == *host);
-        let covers = |service: &&&Arc<Service>| {
-            service.host.is_wildcard() && host.is_subset_of(&service.host)
-        };
-        exact.or_else(|| seen.iter().find(covers)).map(|service| &***service)
+        self.seen.entry(namespace).or_insert_with(|| {
+            let mut seen = Seen { exact: BTreeMap::new(), wildcards: Vec::new() };
+            for service in registry.visible_to(namespace) {
+                seen.exact.entry(&service.host).or_insert(service);
+                seen.wildcards.extend(service.host.is_wildcard().then_some(&**service));
+            }
+            seen
+        })
     }
 }
 
-fn check_host(
-    input: Input<'_>,
-    virtual_service: &Object<VirtualService>,
+fn check_host<'a>(
+    input: Input<'a>,
+    virtual_service: &'a Object<VirtualService>,
     used: &Use<'_>,
-    names: &ServiceNames<'_>,
+    names: &mut ServiceNames<'a>,
     report: &mut Report,
 ) {
     let Use { at, destination, mirror } = used;
@@ -209,10 +233,29 @@ fn check_host(
     }
 }
 
+/// The VirtualServices for the mesh only that choose subsets of a host.
+type Choosers<'a> = BTreeMap<Host, Vec<&'a Object<VirtualService>>>;
+
+fn choosers_in_mesh(input: Input<'_>) -> Choosers<'_> {
+    let mut choosers = Choosers::new();
+    for virtual_service in written(input).filter(|it| it.spec.gateways.is_empty()) {
+        let uses = destinations(&virtual_service.spec);
+        let chosen = uses.iter().filter(|it| !it.mirror && !it.destination.subset.is_empty());
+        let namespace = &virtual_service.meta.namespace;
+        let hosts: BTreeSet<Host> =
+            chosen.map(|used| resolve(input, &used.destination.host, namespace)).collect();
+        for host in hosts {
+            choosers.entry(host).or_default().push(virtual_service);
+        }
+    }
+    choosers
+}
+
 /// A rule bound to a gateway that sends to a whole service, for which another VirtualService chooses subsets in the mesh only.
 fn ingress_unaffected(
     input: Input<'_>,
     virtual_service: &Object<VirtualService>,
+    of_mesh: &Choosers<'_>,
     report: &mut Report,
 ) {
     if virtual_service.spec.gateways.is_empty() {
@@ -226,15 +269,7 @@ fn ingress_unaffected(
                 continue;
             };
             let host = resolve(input, &destination.host, namespace);
-            for other in written(input).filter(|other| other.spec.gateways.is_empty()) {
-                let chooses = destinations(&other.spec).iter().any(|used| {
-                    !used.mirror
-                        && !used.destination.subset.is_empty()
-                        && resolve(input, &used.destination.host, &other.meta.namespace) == host
-                });
-                if !chooses {
-                    continue;
-                }
+            for other in of_mesh.get(&host).into_iter().flatten() {
                 let text = format!(
                     "what comes through the gateway goes to every version of {}: the subsets in VirtualService {} apply to \
                      requests inside the mesh only",

@@ -23,7 +23,7 @@ pub(crate) type Change<'l, T> = (Option<&'l Arc<Object<T>>>, Option<&'l Arc<Obje
 
 impl<T> List<T> {
     /// Whether this is the very same list, not only an equal one.
-    pub(crate) fn is(&self, other: &Self) -> bool {
+    pub fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.objects, &other.objects)
     }
 

@@ -13,28 +13,35 @@ pub(crate) struct Cluster {
     pub(crate) process: Process,
     pub(crate) folder: tempfile::TempDir,
     pub(crate) gateway: Ipv4Addr,
+    /// What it keeps.
+    pub(crate) data: PathBuf,
 }
 
 impl Cluster {
     /// Starts one; `None`, with the reason printed, where this machine does not allow it.
     pub(crate) fn start(arguments: &[&str]) -> Option<Self> {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("data");
+        Self::begin(folder, data, arguments)
+    }
+
+    fn begin(folder: tempfile::TempDir, data: PathBuf, arguments: &[&str]) -> Option<Self> {
         if !is_allowed() {
             println!("skipped: this user may not make network namespaces");
             return None;
         }
         tools::find("kubectl")?;
-        let folder = tempfile::tempdir().unwrap();
         let gateway = address();
-        let process = start(folder.path(), gateway, arguments);
-        Some(Self { process, folder, gateway })
+        let process = start(folder.path(), &data, gateway, arguments);
+        Some(Self { process, folder, gateway, data })
     }
 
     /// The same cluster by a new process, after the one before has ended.
     pub(crate) fn start_again(self, arguments: &[&str]) -> Self {
-        let Self { process, folder, gateway } = self;
+        let Self { process, folder, gateway, data } = self;
         drop(process);
-        let process = start(folder.path(), gateway, arguments);
-        Self { process, folder, gateway }
+        let process = start(folder.path(), &data, gateway, arguments);
+        Self { process, folder, gateway, data }
     }
 
     pub(crate) fn kubeconfig(&self) -> PathBuf {
@@ -131,10 +138,10 @@ impl Cluster {
     }
 }
 
-fn start(folder: &Path, gateway: Ipv4Addr, arguments: &[&str]) -> Process {
+fn start(folder: &Path, data: &Path, gateway: Ipv4Addr, arguments: &[&str]) -> Process {
     let mut command = Command::new(env!("CARGO_BIN_EXE_serin"));
     command.current_dir(tools::root());
-    command.arg("up").arg("--data-dir").arg(folder.join("data"));
+    command.arg("up").arg("--data-dir").arg(data);
     command.arg("--kubeconfig").arg(folder.join("kubeconfig"));
     command.args(["--gateway-address", &gateway.to_string(), "--log-level", "info"]);
     let process = Process::start(command.args(arguments));

@@ -55,6 +55,7 @@ fn an_object_that_every_proxy_decides_by_is_live() {
         found: Some(&[]),
         live: Some(&live),
         is_overdue: false,
+        unserved: None,
         without_effect: None,
     };
     check(
@@ -76,6 +77,7 @@ fn what_is_not_known_yet_is_not_told_until_it_takes_too_long() {
         found: None,
         live: Some(&live),
         is_overdue: false,
+        unserved: None,
         without_effect: None,
     };
     check(&known, &[VALID]);
@@ -100,6 +102,7 @@ fn a_refused_generation_is_not_live_but_the_one_before_may_be() {
         found: None,
         live: Some(&live),
         is_overdue: false,
+        unserved: None,
         without_effect: None,
     };
     let refused = "generation 3 is refused; live on 5 of 5 proxies at generation 2";
@@ -133,6 +136,7 @@ fn errors_unresolve_and_warnings_are_only_told() {
         found: Some(found),
         live: Some(&live),
         is_overdue: false,
+        unserved: None,
         without_effect: None,
     };
     check(
@@ -167,7 +171,24 @@ fn an_object_without_effect_is_not_accepted_and_says_nothing_about_where_it_deci
         found: None,
         live: Some(&live),
         is_overdue: false,
+        unserved: None,
         without_effect,
     };
     check(&known, &["Accepted False NotEnforced: nobody enforces it"]);
+}
+
+#[test]
+fn a_gateway_with_a_port_that_cannot_be_had_is_not_live() {
+    let (written, live) = (written(2, Vec::new()), live(2, &[]));
+    let why = Some("cannot listen on 127.0.0.1:80");
+    let known = Known {
+        written: &written,
+        found: Some(&[]),
+        live: Some(&live),
+        is_overdue: false,
+        unserved: why,
+        without_effect: None,
+    };
+    let not_live = "Live False PortUnavailable: cannot listen on 127.0.0.1:80";
+    check(&known, &[VALID, THERE, &not_live.replace("Live", "Reconciled"), not_live]);
 }
