@@ -8,6 +8,7 @@ mod logs;
 mod metrics;
 mod port_forward;
 mod remote;
+mod spdy;
 mod upgrade;
 
 use std::convert::Infallible;

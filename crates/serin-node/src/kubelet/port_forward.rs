@@ -13,13 +13,15 @@ use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::Message;
 
 use super::upgrade::{Protocols, Socket, Stream, upgrade};
-use super::{Answer, Query, text};
+use super::{Answer, Query, spdy, text};
 use crate::node::Shared;
 use crate::pod::identity;
 use crate::sandbox::Sandbox;
 
-const PROTOCOLS: Protocols =
-    Protocols { messages: &["v4.channel.k8s.io", "portforward.k8s.io"], spdy: &[] };
+const PROTOCOLS: Protocols = Protocols {
+    messages: &["v4.channel.k8s.io", "portforward.k8s.io"],
+    spdy: &["portforward.k8s.io"],
+};
 /// Messages that wait to be sent.
 const WAITING: usize = 16;
 
@@ -42,7 +44,11 @@ pub(super) fn answer(shared: &Arc<Shared>, pod: &Pod, mut request: Request<()>) 
     tokio::spawn(async move {
         match begun.await {
             Some(Stream::Messages(socket, _)) => messages(*socket, &sandbox, &ports).await,
-            Some(Stream::Spdy(_) | Stream::Tunnel(_)) | None => {}
+            Some(Stream::Spdy(raw)) => spdy::forward::carry(raw, &sandbox).await,
+            Some(Stream::Tunnel(socket)) => {
+                spdy::forward::carry(spdy::tunnel::open(*socket), &sandbox).await;
+            }
+            None => {}
         }
     });
     answer

@@ -12,7 +12,7 @@ use tokio::sync::{broadcast, mpsc};
 use tokio::task::JoinSet;
 
 use super::upgrade::{Protocols, Stream, upgrade};
-use super::{Answer, Query, channels, text};
+use super::{Answer, Query, channels, spdy, text};
 use crate::logs;
 use crate::node::Shared;
 use crate::pod::identity;
@@ -26,7 +26,7 @@ const WAITING: usize = 16;
 const LAST: Duration = Duration::from_secs(1);
 const PROTOCOLS: Protocols = Protocols {
     messages: &["v5.channel.k8s.io", "v4.channel.k8s.io", "channel.k8s.io"],
-    spdy: &[],
+    spdy: &["v5.channel.k8s.io", "v4.channel.k8s.io"],
 };
 
 /// What comes from the client.
@@ -107,7 +107,10 @@ pub(super) fn answer(
                 Stream::Messages(socket, protocol) => {
                     channels::carry(*socket, &protocol, wanted, input, output).await;
                 }
-                Stream::Spdy(_) | Stream::Tunnel(_) => {}
+                Stream::Spdy(raw) => spdy::remote::carry(raw, wanted, input, output).await,
+                Stream::Tunnel(socket) => {
+                    spdy::remote::carry(spdy::tunnel::open(*socket), wanted, input, output).await;
+                }
             }
         };
         let work = async {

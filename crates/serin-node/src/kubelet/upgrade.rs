@@ -24,7 +24,6 @@ pub(super) type Raw = TokioIo<Upgraded>;
 /// A WebSocket.
 pub(super) type Socket = WebSocketStream<Raw>;
 
-#[expect(dead_code, reason = "no SPDY protocol is offered")]
 /// A stream, as the client wants it, with the protocol that was agreed on.
 pub(super) enum Stream {
     /// WebSocket messages.

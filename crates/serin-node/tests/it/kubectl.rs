@@ -71,3 +71,39 @@ async fn usage_is_told() {
     let cpu: u32 = cpu.trim_end_matches('m').parse().unwrap_or(0);
     assert!(cpu > 50, "{shown:?}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kubectl_forwards_ports() {
+    use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+    let Some(world) = World::start().await else { return };
+    let config = world.listen().await;
+    let serve = "import socket\ns = socket.create_server(('0.0.0.0', 7000))\nwhile True:\n  c, _ = s.accept()\n  c.sendall(b'you said ' + c.recv(100))\n  c.close()";
+    let pod = json!({
+        "metadata": {"name": "served"},
+        "spec": {"containers": [{
+            "name": "main", "image": "sh:1", "command": ["python3", "-c", serve],
+            "readinessProbe": {"exec": {"command": ["sh", "-c", "grep -q :1B58 /proc/net/tcp"]}, "periodSeconds": 1},
+        }]},
+    });
+    world.create(pod).await;
+    world.ready("served").await;
+    let mut forward = tokio::process::Command::new("kubectl")
+        .args(["port-forward", "pod/served", ":7000"])
+        .env("KUBECONFIG", &config)
+        .stdout(std::process::Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("kubectl is installed");
+    let mut said = BufReader::new(forward.stdout.take().unwrap()).lines();
+    let line = said.next_line().await.unwrap().unwrap_or_default();
+    let port = line.strip_prefix("Forwarding from 127.0.0.1:").unwrap_or(&line);
+    let port: u16 = port.split(' ').next().unwrap().parse().expect(&line);
+    for text in ["one", "two"] {
+        let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+        stream.write_all(text.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        let read = stream.read_to_string(&mut answer);
+        tokio::time::timeout(std::time::Duration::from_secs(10), read).await.unwrap().unwrap();
+        assert_eq!(answer, format!("you said {text}"));
+    }
+}

@@ -5,6 +5,8 @@
 #[cfg(test)]
 mod dns;
 #[cfg(test)]
+mod features;
+#[cfg(test)]
 mod images;
 #[cfg(test)]
 mod kubectl;

@@ -1,0 +1,156 @@
+//! What manifests ask of pods beside running: probes by network, hooks, limits, tokens, terminals, copies.
+
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::{Api, PostParams};
+use serde_json::{Value, json};
+
+use crate::world::{World, kubectl};
+
+/// The first container's part of a status.
+fn first(pod: &Value) -> &Value {
+    &pod["status"]["containerStatuses"][0]
+}
+
+#[tokio::test]
+async fn probes_ask_by_http_and_tcp_and_a_startup_probe_holds_the_others_back() {
+    let Some(world) = World::start().await else { return };
+    let more = json!({
+        "ports": [{"name": "web", "containerPort": 7000}],
+        "startupProbe": {"tcpSocket": {"port": "web"}, "periodSeconds": 1, "failureThreshold": 30},
+        "readinessProbe": {"httpGet": {"path": "/", "port": 7000}, "periodSeconds": 1},
+        "livenessProbe": {"httpGet": {"path": "/alive", "port": "web"}, "periodSeconds": 1, "failureThreshold": 1},
+        "workingDir": "/srv/page",
+        "volumeMounts": [{"name": "page", "mountPath": "/srv/page"}],
+        "spec": {"volumes": [{"name": "page", "emptyDir": {}}]},
+    });
+    // Until it listens the startup probe fails, and nobody asks whether it is alive; later the page is gone.
+    let script = "touch alive; sleep 1.5; (sleep 3; rm alive) & exec python3 -m http.server 7000";
+    world.run("web", script, more).await;
+    world.ready("web").await;
+    let before = world.until("web", |pod| first(pod)["restartCount"].as_i64()).await;
+    assert_eq!(before, 0, "a probe for life failed before the container had started");
+    let code =
+        world.until("web", |pod| first(pod)["lastState"]["terminated"]["exitCode"].as_i64()).await;
+    assert_ne!(code, 0);
+}
+
+#[tokio::test]
+async fn hooks_run_after_the_start_and_before_the_end() {
+    let Some(world) = World::start().await else { return };
+    let hook =
+        |text: &str| json!({"exec": {"command": ["sh", "-c", format!("echo {text} >> /out/log")]}});
+    let more = json!({
+        "lifecycle": {"postStart": hook("started"), "preStop": hook("stopping")},
+        "volumeMounts": [{"name": "out", "mountPath": "/out"}],
+        "spec": {"volumes": [{"name": "out", "hostPath": {"path": world.folder.path()}}]},
+    });
+    let script = "trap 'echo stopped >> /out/log; exit 0' TERM; \
+                  until test -e /out/log; do sleep 0.05; done; sleep 1000 & wait";
+    world.run("hooked", script, more).await;
+    world.ready("hooked").await;
+    world.delete("hooked").await;
+    world.gone("hooked").await;
+    let log = std::fs::read_to_string(world.folder.path().join("log")).unwrap();
+    assert_eq!(log, "started\nstopping\nstopped\n");
+}
+
+#[tokio::test]
+async fn a_container_that_takes_more_memory_than_its_limit_is_killed_and_says_so() {
+    let Some(world) = World::start().await else { return };
+    if !world.node.can_limit() {
+        println!("skipped: no control groups can be made here");
+        return;
+    }
+    let more = json!({
+        "resources": {"limits": {"memory": "64Mi", "cpu": "500m"}},
+        "spec": {"restartPolicy": "Never"},
+    });
+    world.run("large", "exec python3 -c 'x = bytearray(300 << 20)'", more).await;
+    assert_eq!(world.over("large").await, "Failed");
+    let ended = world.until("large", |pod| Some(first(pod)["state"]["terminated"].clone())).await;
+    assert_eq!(
+        (ended["reason"].as_str(), ended["exitCode"].as_i64()),
+        (Some("OOMKilled"), Some(137))
+    );
+}
+
+#[tokio::test]
+async fn tokens_and_secrets_are_projected() {
+    let Some(world) = World::start().await else { return };
+    let secrets: Api<Secret> = Api::default_namespaced(world.client.clone());
+    let secret = json!({"metadata": {"name": "s"}, "stringData": {"user": "anna"}});
+    let secret: Secret = serde_json::from_value(secret).unwrap();
+    secrets.create(&PostParams::default(), &secret).await.unwrap();
+    let sources = json!([
+        {"serviceAccountToken": {"path": "token", "expirationSeconds": 600, "audience": "shop"}},
+        {"secret": {"name": "s", "items": [{"key": "user", "path": "deep/user", "mode": 256}]}},
+        {"downwardAPI": {"items": [{"path": "labels", "fieldRef": {"fieldPath": "metadata.labels"}}]}},
+    ]);
+    let more = json!({
+        "volumeMounts": [{"name": "all", "mountPath": "/all"}],
+        "spec": {
+            "restartPolicy": "Never",
+            "volumes": [{"name": "all", "projected": {"sources": sources}}],
+        },
+    });
+    let script =
+        "tr -cd . < /all/token | wc -c; cat /all/deep/user; echo; stat -Lc %a /all/deep/user";
+    let pod = world.run("projected", script, more).await;
+    let phase = world.over("projected").await;
+    let log = world.log(&pod, "main", 0);
+    assert_eq!((phase.as_str(), log.as_str()), ("Succeeded", "2\nanna\n400"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kubectl_runs_attaches_copies_and_gives_terminals() {
+    let Some(world) = World::start().await else { return };
+    let config = world.listen().await;
+    let run = [
+        "run",
+        "talk",
+        "--image=sh:1",
+        "--restart=Never",
+        "--rm",
+        "-i",
+        "--command",
+        "--",
+        "sh",
+        "-c",
+        "read word; echo got $word",
+    ];
+    let (out, err, code) = kubectl(&config, &run, "hello\n").await;
+    assert!(out.contains("got hello") && code == 0, "{out} {err} {code}");
+    world.gone("talk").await;
+
+    let pod = world.run(
+        "here",
+        "mkdir -p /tmp/in; exec sleep 1000",
+        json!({
+            "volumeMounts": [{"name": "tmp", "mountPath": "/tmp/in"}],
+            "spec": {"volumes": [{"name": "tmp", "emptyDir": {}}]},
+        }),
+    );
+    pod.await;
+    world.ready("here").await;
+    let file = world.folder.path().join("file");
+    std::fs::write(&file, "content\n".repeat(10_000)).unwrap();
+    let (back, file) = (world.folder.path().join("back"), file.to_str().unwrap().to_owned());
+    let (out, err, code) = kubectl(&config, &["cp", &file, "here:/tmp/in/file"], "").await;
+    assert_eq!(code, 0, "{out} {err}");
+    let there = ["cp", "here:/tmp/in/file", back.to_str().unwrap()];
+    let (out, err, code) = kubectl(&config, &there, "").await;
+    assert_eq!(code, 0, "{out} {err}");
+    assert_eq!(std::fs::read(&back).unwrap(), std::fs::read(&file).unwrap());
+
+    let config = config.to_str().unwrap();
+    let command = format!(
+        "kubectl --kubeconfig {config} exec -it here -- sh -c 'test -t 0 && test -t 1 && echo a terminal'"
+    );
+    let output = tokio::process::Command::new("script")
+        .args(["-qec", &command, "/dev/null"])
+        .stdin(std::process::Stdio::null())
+        .output();
+    let output = tokio::time::timeout(std::time::Duration::from_secs(30), output).await;
+    let shown = String::from_utf8_lossy(&output.unwrap().unwrap().stdout).into_owned();
+    assert!(shown.contains("a terminal"), "{shown:?}");
+}
