@@ -6,6 +6,7 @@
 //! API: a process may end at any point, and the next one goes on.
 
 mod autoscaler;
+mod cron_job;
 mod daemon_set;
 mod deployment;
 mod disruption;
@@ -73,6 +74,7 @@ pub async fn run(client: Client, settings: Settings, shutdown: impl Future<Outpu
     start(&mut tasks, &world, |queues| &queues.replica_sets, replica_set::reconcile);
     start(&mut tasks, &world, |queues| &queues.services, endpoints::reconcile);
     start(&mut tasks, &world, |queues| &queues.jobs, job::reconcile);
+    start(&mut tasks, &world, |queues| &queues.cron_jobs, cron_job::reconcile);
     start(&mut tasks, &world, |queues| &queues.autoscalers, autoscaler::reconcile);
     start(&mut tasks, &world, |queues| &queues.stateful_sets, stateful_set::reconcile);
     start(&mut tasks, &world, |queues| &queues.daemon_sets, daemon_set::reconcile);

@@ -7,7 +7,7 @@ use k8s_openapi::api::apps::v1::{
     ControllerRevision, DaemonSet, Deployment, ReplicaSet, StatefulSet,
 };
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
-use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::core::v1::{Endpoints, Node, PersistentVolumeClaim, Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
@@ -30,6 +30,7 @@ pub(crate) struct Queues {
     pub(crate) replica_sets: Queue,
     pub(crate) services: Queue,
     pub(crate) jobs: Queue,
+    pub(crate) cron_jobs: Queue,
     pub(crate) autoscalers: Queue,
     pub(crate) stateful_sets: Queue,
     pub(crate) daemon_sets: Queue,
@@ -51,6 +52,7 @@ pub(crate) struct World {
     pub(crate) endpoints: Objects<Endpoints>,
     pub(crate) slices: Objects<EndpointSlice>,
     pub(crate) jobs: Objects<Job>,
+    pub(crate) cron_jobs: Objects<CronJob>,
     pub(crate) autoscalers: Objects<HorizontalPodAutoscaler>,
     pub(crate) stateful_sets: Objects<StatefulSet>,
     pub(crate) daemon_sets: Objects<DaemonSet>,
@@ -76,7 +78,8 @@ impl World {
             services: Objects::new(client, endpoints::service_tags),
             endpoints: Objects::new(client, |_| Vec::new()),
             slices: Objects::new(client, slice_tags),
-            jobs: Objects::new(client, |_| Vec::new()),
+            jobs: Objects::new(client, |job| owner::tags(&job.metadata)),
+            cron_jobs: Objects::new(client, |_| Vec::new()),
             autoscalers: Objects::new(client, |_| Vec::new()),
             stateful_sets: Objects::new(client, |_| Vec::new()),
             daemon_sets: Objects::new(client, |_| Vec::new()),
@@ -104,6 +107,7 @@ impl World {
             self.endpoints.follow(),
             self.slices.follow(),
             self.jobs.follow(),
+            self.cron_jobs.follow(),
             self.autoscalers.follow(),
             self.stateful_sets.follow(),
             self.daemon_sets.follow(),
@@ -123,6 +127,7 @@ impl World {
             self.endpoints.complete(),
             self.slices.complete(),
             self.jobs.complete(),
+            self.cron_jobs.complete(),
             self.autoscalers.complete(),
             self.stateful_sets.complete(),
             self.daemon_sets.complete(),
@@ -170,7 +175,13 @@ fn route(world: &Arc<World>) {
         let slices = [old, new].into_iter().flatten();
         slices.filter_map(endpoints::service_of).for_each(|key| world.queues.services.add(key));
     });
-    on!(jobs, |world, old, new| wake(&world.queues.jobs, new.or(old)));
+    on!(jobs, |world, old, new| {
+        wake(&world.queues.jobs, new.or(old));
+        for job in [old, new].into_iter().flatten() {
+            wake_owners(&world.queues.cron_jobs, &world.cron_jobs, job, |_| None);
+        }
+    });
+    on!(cron_jobs, |world, old, new| wake(&world.queues.cron_jobs, new.or(old)));
     on!(autoscalers, |world, old, new| {
         // It looks at its interval; what it writes itself is no reason to look earlier.
         if old.map(|it| &it.spec) != new.map(|it| &it.spec) {
