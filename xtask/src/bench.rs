@@ -19,6 +19,7 @@ use crate::{instructions, tools};
 const BENCHES: &[(&str, &[(&str, &str)])] = &[
     (instructions::BENCH, &[("serin-proxy", "instructions")]),
     ("apiserver", &[("serin", "apiserver")]),
+    ("cluster", &[("serin", "cluster")]),
     ("proxy", &[("serin", "proxy")]),
     ("release", &[("serin", "release")]),
     ("routing", &[("serin-routing", "routing"), ("serin-translate", "change")]),
