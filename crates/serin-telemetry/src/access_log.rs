@@ -5,9 +5,9 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -21,6 +21,8 @@ mod layout;
 const FULL: usize = 16 * 1024;
 /// Buffers that may wait for the writer.
 const QUEUE: usize = 256;
+/// A file that nobody else looks after is set aside when it is larger, as a kubelet's `containerLogMaxSize`.
+const LARGE: u64 = 10 << 20;
 
 /// An access log: which requests, in which form, to where.
 pub struct AccessLog {
@@ -76,6 +78,8 @@ pub enum Target {
     Stderr,
     /// A file, appended to; opened again when it was moved away.
     File(PathBuf),
+    /// The same, and when it has become large it is moved to `NAME.1`, in the place of the one before.
+    Limited(PathBuf),
 }
 
 impl Target {
@@ -92,7 +96,7 @@ impl Target {
         match self {
             Self::Stdout => Ok(Output::Stream(Box::new(io::stdout()))),
             Self::Stderr => Ok(Output::Stream(Box::new(io::stderr()))),
-            Self::File(path) => {
+            Self::File(path) | Self::Limited(path) => {
                 let file = OpenOptions::new().create(true).append(true).open(path)?;
                 Ok(Output::File(file))
             }
@@ -116,16 +120,30 @@ impl Output {
 
 /// What the thread that writes is told.
 enum Job {
-    Write(Vec<u8>),
+    Write(Arc<Place>, Vec<u8>),
     /// Say when everything before is written.
     Finish(SyncSender<()>),
 }
 
+/// An open target.
+struct Place {
+    target: Target,
+    output: Mutex<Output>,
+    /// Lines that were lost on the way to it.
+    dropped: AtomicU64,
+}
+
 /// Takes lines from all cores.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Writer {
     queue: SyncSender<Job>,
-    dropped: Arc<AtomicU64>,
+    place: Arc<Place>,
+}
+
+impl std::fmt::Debug for Writer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Writer").field("target", &self.place.target).finish_non_exhaustive()
+    }
 }
 
 impl Writer {
@@ -134,19 +152,23 @@ impl Writer {
     /// # Errors
     /// The file cannot be opened, or the thread cannot be made.
     pub fn start(target: Target) -> io::Result<Self> {
-        let output = target.open()?;
+        let place = Place::open(target)?;
         let (queue, jobs) = sync_channel(QUEUE);
-        let dropped = Arc::new(AtomicU64::new(0));
-        let count = Arc::clone(&dropped);
-        thread::Builder::new()
-            .name("access-log".into())
-            .spawn(move || write_all(&target, output, &jobs, &count))?;
-        Ok(Self { queue, dropped })
+        thread::Builder::new().name("access-log".into()).spawn(move || write_all(&jobs))?;
+        Ok(Self { queue, place })
+    }
+
+    /// A writer to another target on the thread of this one.
+    ///
+    /// # Errors
+    /// The file cannot be opened.
+    pub fn beside(&self, target: Target) -> io::Result<Self> {
+        Ok(Self { queue: self.queue.clone(), place: Place::open(target)? })
     }
 
     /// Lines that were dropped because the target was too slow or failed.
     pub fn dropped(&self) -> u64 {
-        self.dropped.load(Ordering::Relaxed)
+        self.place.dropped.load(Ordering::Relaxed)
     }
 
     /// Waits until everything that was handed over is written, but no longer than `limit`.
@@ -164,24 +186,40 @@ impl Writer {
     }
 }
 
-fn write_all(target: &Target, mut output: Output, jobs: &Receiver<Job>, dropped: &AtomicU64) {
+impl Place {
+    fn open(target: Target) -> io::Result<Arc<Self>> {
+        let output = Mutex::new(target.open()?);
+        Ok(Arc::new(Self { target, output, dropped: AtomicU64::new(0) }))
+    }
+
+    fn write(&self, lines: &[u8]) {
+        let mut output = self.output.lock().unwrap_or_else(PoisonError::into_inner);
+        if let (Target::Limited(path), Output::File(file)) = (&self.target, &*output)
+            && file.metadata().is_ok_and(|it| it.len() > LARGE)
+        {
+            // One that stays where it is goes on growing, which loses nothing.
+            let _ = std::fs::rename(path, path.with_added_extension("1"));
+        }
+        if has_moved(&self.target, &output)
+            && let Ok(new) = self.target.open()
+        {
+            *output = new;
+        }
+        if output.write(lines).is_err() {
+            let lost = lines.iter().filter(|&&byte| byte == b'\n').count() as u64;
+            self.dropped.fetch_add(lost, Ordering::Relaxed);
+        }
+    }
+}
+
+fn write_all(jobs: &Receiver<Job>) {
     while let Ok(job) = jobs.recv() {
-        let lines = match job {
-            Job::Write(lines) => lines,
+        match job {
+            Job::Write(place, lines) => place.write(&lines),
             Job::Finish(done) => {
                 // Whoever asked may have stopped waiting.
                 let _ = done.send(());
-                continue;
             }
-        };
-        if has_moved(target, &output)
-            && let Ok(new) = target.open()
-        {
-            output = new;
-        }
-        if output.write(&lines).is_err() {
-            let lost = lines.iter().filter(|&&byte| byte == b'\n').count() as u64;
-            dropped.fetch_add(lost, Ordering::Relaxed);
         }
     }
 }
@@ -189,7 +227,9 @@ fn write_all(target: &Target, mut output: Output, jobs: &Receiver<Job>, dropped:
 /// Whether the file is not the one under its name any more, as after log rotation.
 fn has_moved(target: &Target, output: &Output) -> bool {
     use std::os::unix::fs::MetadataExt;
-    let (Target::File(path), Output::File(file)) = (target, output) else { return false };
+    let (Target::File(path) | Target::Limited(path), Output::File(file)) = (target, output) else {
+        return false;
+    };
     match (std::fs::metadata(path), file.metadata()) {
         (Ok(named), Ok(open)) => (named.dev(), named.ino()) != (open.dev(), open.ino()),
         (Err(_), _) => true,
@@ -223,10 +263,11 @@ impl Buffer {
         }
         let lines = std::mem::replace(&mut self.lines, Vec::with_capacity(FULL));
         let count = std::mem::take(&mut self.count);
-        match self.writer.queue.try_send(Job::Write(lines)) {
+        let Writer { queue, place } = &self.writer;
+        match queue.try_send(Job::Write(Arc::clone(place), lines)) {
             Ok(()) => {}
             Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
-                self.writer.dropped.fetch_add(count, Ordering::Relaxed);
+                place.dropped.fetch_add(count, Ordering::Relaxed);
             }
         }
     }
@@ -260,6 +301,25 @@ mod tests {
         while writer.dropped() == 0 {
             buffer.line(|out| out.extend_from_slice(&line));
         }
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+    #[test]
+    fn several_targets_share_a_thread_and_a_large_file_is_set_aside() {
+        let folder = std::env::temp_dir().join(format!("serin-logs-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let path = |name: &str| folder.join(name);
+        let first = Writer::start(Target::File(path("a"))).unwrap();
+        let second = first.beside(Target::Limited(path("b"))).unwrap();
+        let large = vec![b'x'; usize::try_from(LARGE).unwrap()];
+        for (writer, line) in [(&first, &b"one"[..]), (&second, &large), (&second, b"two")] {
+            let mut buffer = writer.buffer();
+            buffer.line(|out| out.extend_from_slice(line));
+            buffer.flush();
+        }
+        second.finish(Duration::from_secs(60));
+        assert_eq!(std::fs::read(path("a")).unwrap(), b"one\n");
+        assert_eq!(std::fs::read(path("b")).unwrap(), b"two\n");
+        assert_eq!(std::fs::metadata(path("b.1")).unwrap().len(), LARGE + 1);
         std::fs::remove_dir_all(&folder).unwrap();
     }
 }

@@ -3,6 +3,7 @@
 //! Contexts are read and written in the forms of the W3C (`traceparent`) and of B3 (one header, or several). Spans leave as OTLP over HTTP
 //! with JSON bodies, in batches, from a thread of their own; what does not fit into its queue is dropped and counted.
 
+use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::sync::Arc;
@@ -146,14 +147,19 @@ fn attribute(key: &str, value: &str) -> Value {
 pub struct Tracing {
     /// Share of traces that begin here and are reported, from 0 to 1.
     pub share: f64,
+    /// Whose spans they are.
+    service: Arc<str>,
     exporter: Arc<Exporter>,
 }
 
 #[derive(Debug)]
 struct Exporter {
-    queue: SyncSender<Span>,
+    queue: SyncSender<(Arc<str>, Span)>,
     dropped: AtomicU64,
 }
+
+/// Connects to `host:port`; runs on the thread that sends spans.
+pub type Connect = Box<dyn Fn(&str) -> std::io::Result<TcpStream> + Send>;
 
 /// A collector: `http://host:port/path`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -168,27 +174,46 @@ impl Tracing {
     /// # Errors
     /// The URL is none of this form, or the thread cannot be made.
     pub fn start(url: &str, service: &str, share: f64) -> std::io::Result<Self> {
+        Self::start_by(Box::new(connect), url, service, share)
+    }
+
+    /// The same with connections of another kind.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn start_by(
+        connect: Connect,
+        url: &str,
+        service: &str,
+        share: f64,
+    ) -> std::io::Result<Self> {
         let collector = Collector::parse(url).ok_or_else(|| {
             let message = format!("{url}: write http://host:port/v1/traces");
             std::io::Error::new(std::io::ErrorKind::InvalidInput, message)
         })?;
         let (queue, spans) = sync_channel(QUEUE);
-        let service = service.to_owned();
         thread::Builder::new().name("traces".into()).spawn(move || {
-            export(&collector, &service, &spans);
+            export(&collector, &connect, &spans);
         })?;
         let exporter = Arc::new(Exporter { queue, dropped: AtomicU64::new(0) });
-        Ok(Self { share, exporter })
+        Ok(Self { share, service: service.into(), exporter })
     }
 
     /// The same with another share.
     #[must_use]
     pub fn with_share(&self, share: f64) -> Self {
-        Self { share, exporter: Arc::clone(&self.exporter) }
+        Self { share, ..self.clone() }
+    }
+
+    /// The same for the spans of another service.
+    #[must_use]
+    pub fn of_service(&self, service: &str) -> Self {
+        Self { service: service.into(), ..self.clone() }
     }
 
     /// Reports a span.
     pub fn report(&self, span: Span) {
+        let span = (Arc::clone(&self.service), span);
         if self.exporter.queue.try_send(span).is_err() {
             self.exporter.dropped.fetch_add(1, Ordering::Relaxed);
         }
@@ -210,11 +235,8 @@ impl Collector {
     }
 
     /// Sends a body; what comes back does not matter.
-    fn post(&self, body: &str) -> std::io::Result<()> {
-        let unknown =
-            || std::io::Error::new(std::io::ErrorKind::NotFound, "the name has no address");
-        let address = self.authority.to_socket_addrs()?.next().ok_or_else(unknown)?;
-        let mut stream = TcpStream::connect_timeout(&address, LIMIT)?;
+    fn post(&self, connect: &Connect, body: &str) -> std::io::Result<()> {
+        let mut stream = connect(&self.authority)?;
         stream.set_read_timeout(Some(LIMIT))?;
         stream.set_write_timeout(Some(LIMIT))?;
         let (path, host, length) = (&self.path, &self.authority, body.len());
@@ -229,24 +251,42 @@ impl Collector {
     }
 }
 
-fn export(collector: &Collector, service: &str, spans: &Receiver<Span>) {
+/// Connects as the system does.
+fn connect(authority: &str) -> std::io::Result<TcpStream> {
+    let unknown = || std::io::Error::new(std::io::ErrorKind::NotFound, "the name has no address");
+    let address = authority.to_socket_addrs()?.next().ok_or_else(unknown)?;
+    TcpStream::connect_timeout(&address, LIMIT)
+}
+
+fn export(collector: &Collector, connect: &Connect, spans: &Receiver<(Arc<str>, Span)>) {
     loop {
         let Ok(first) = spans.recv() else { return };
-        let mut batch = vec![first.to_json()];
+        let mut batch = vec![first];
         let due = Instant::now() + WAIT;
         while batch.len() < BATCH {
             match spans.recv_timeout(due.saturating_duration_since(Instant::now())) {
-                Ok(span) => batch.push(span.to_json()),
+                Ok(span) => batch.push(span),
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
             }
         }
-        let body = json!({"resourceSpans": [{
-            "resource": {"attributes": [attribute("service.name", service)]},
-            "scopeSpans": [{"scope": {"name": "serin"}, "spans": batch}],
-        }]});
         // Traces of a collector that is gone are lost; requests are not its business.
-        let _ = collector.post(&body.to_string());
+        let _ = collector.post(connect, &body(&batch).to_string());
     }
+}
+
+/// `ExportTraceServiceRequest`: spans by the service whose they are.
+fn body(batch: &[(Arc<str>, Span)]) -> Value {
+    let mut by_service: BTreeMap<&str, Vec<Value>> = BTreeMap::new();
+    for (service, span) in batch {
+        by_service.entry(service).or_default().push(span.to_json());
+    }
+    let of_service = |(service, spans): (&str, Vec<Value>)| {
+        json!({
+            "resource": {"attributes": [attribute("service.name", service)]},
+            "scopeSpans": [{"scope": {"name": "serin"}, "spans": spans}],
+        })
+    };
+    json!({"resourceSpans": by_service.into_iter().map(of_service).collect::<Vec<_>>()})
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //! handed to `serin-proxy`, whose threads serve. Names of endpoints are resolved here (`names`), changes of files are noticed
 //! here (`watch`); none of it stands in a request's way.
 
-mod access_log;
+pub(crate) mod access_log;
 mod admin;
 pub(crate) mod certificates;
 pub(crate) mod log;

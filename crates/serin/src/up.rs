@@ -16,6 +16,7 @@ mod metrics;
 mod networks;
 mod place;
 mod privileges;
+mod told;
 mod traffic;
 
 use std::io::Write;

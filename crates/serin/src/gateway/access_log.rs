@@ -1,6 +1,7 @@
 //! Which access log the manifests ask for: the command line's, a Telemetry's, or the mesh configuration's; and how much is traced.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::sync::Arc;
 
 use cel::{Context, Program, Value};
@@ -19,7 +20,7 @@ const DEFAULT_PROVIDER: &str = "envoy";
 
 /// An access log as it is asked for.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Wanted {
+pub(crate) struct Wanted {
     path: String,
     form: Form,
     filter: Option<String>,
@@ -33,16 +34,21 @@ enum Form {
 
 /// The access log of a gateway, opened again only if another is asked for.
 #[derive(Default)]
-pub(super) struct Current {
+pub(crate) struct Current {
     wanted: Option<Wanted>,
     log: Option<Arc<AccessLog>>,
 }
 
 impl Current {
-    /// Takes over what is asked for now. A log that cannot be opened is reported, and the one before goes on.
-    pub(super) fn follow(&mut self, wanted: Option<Wanted>) -> Option<&Arc<AccessLog>> {
+    /// Takes over what is asked for now, which `start` opens by its path. A log that cannot be opened is reported, and the one before
+    /// goes on.
+    pub(crate) fn follow(
+        &mut self,
+        wanted: Option<Wanted>,
+        start: impl FnOnce(&str) -> io::Result<Writer>,
+    ) -> Option<&Arc<AccessLog>> {
         if wanted != self.wanted {
-            match wanted.as_ref().map(open).transpose() {
+            match wanted.as_ref().map(|wanted| open(wanted, start)).transpose() {
                 Ok(log) => (self.wanted, self.log) = (wanted, log.map(Arc::new)),
                 Err(error) => tracing::error!(error, "the access log cannot be opened"),
             }
@@ -56,20 +62,21 @@ impl Current {
     }
 }
 
-fn open(wanted: &Wanted) -> Result<AccessLog, String> {
+fn open(
+    wanted: &Wanted,
+    start: impl FnOnce(&str) -> io::Result<Writer>,
+) -> Result<AccessLog, String> {
     let filter = wanted.filter.as_deref().map(filter).transpose()?;
     let layout = match &wanted.form {
         Form::Text(format) => Layout::text(format),
         Form::Json(fields) => Layout::json(fields),
     };
-    let writer = Writer::start(Target::new(&wanted.path));
-    let writer = writer.map_err(|error| format!("{}: {error}", wanted.path))?;
+    let writer = start(&wanted.path).map_err(|error| format!("{}: {error}", wanted.path))?;
     Ok(AccessLog::new(layout, filter, writer))
 }
 
-/// What is asked for.
+/// What is asked for by the command line, or else by the mesh.
 pub(super) fn wanted(args: &GatewayArgs, snapshot: &Snapshot, proxy: &Proxy) -> Option<Wanted> {
-    let mesh = &snapshot.settings().mesh;
     if let Some(path) = &args.access_log {
         let format = args.access_log_format.clone().unwrap_or_default();
         let form = match args.access_log_encoding.unwrap_or(LogEncoding::Text) {
@@ -78,6 +85,12 @@ pub(super) fn wanted(args: &GatewayArgs, snapshot: &Snapshot, proxy: &Proxy) -> 
         };
         return Some(Wanted { path: path.clone(), form, filter: None });
     }
+    wanted_by_mesh(snapshot, proxy)
+}
+
+/// What Telemetries and the mesh configuration ask for.
+pub(crate) fn wanted_by_mesh(snapshot: &Snapshot, proxy: &Proxy) -> Option<Wanted> {
+    let mesh = &snapshot.settings().mesh;
     let of_mesh = || {
         let path = Some(mesh.access_log_file.clone()).filter(|path| !path.is_empty())?;
         Some(Wanted { path, form: form_of_mesh(mesh), filter: None })
@@ -106,6 +119,11 @@ fn plain(value: &serde_json::Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
+/// Opens the file, or the stream, of a path.
+pub(super) fn at_path(path: &str) -> io::Result<Writer> {
+    Writer::start(Target::new(path))
+}
+
 fn settings<'s>(snapshot: &'s Snapshot, proxy: &Proxy) -> Option<&'s AccessLogging> {
     of_telemetries(snapshot, proxy, |telemetry| {
         telemetry.access_logging.iter().rfind(|it| {
@@ -116,11 +134,28 @@ fn settings<'s>(snapshot: &'s Snapshot, proxy: &Proxy) -> Option<&'s AccessLoggi
 }
 
 /// The percentage of traces that Telemetries ask for.
-pub(super) fn sampling(snapshot: &Snapshot, proxy: &Proxy) -> Option<f64> {
+pub(crate) fn sampling(snapshot: &Snapshot, proxy: &Proxy) -> Option<f64> {
     of_telemetries(snapshot, proxy, |telemetry| {
         telemetry.tracing.iter().find_map(|it| it.random_sampling_percentage.as_ref())
     })
     .copied()
+}
+
+/// The provider of traces that Telemetries, or else the mesh configuration, name for a proxy.
+pub(crate) fn trace_provider<'s>(snapshot: &'s Snapshot, proxy: &Proxy) -> Option<&'s str> {
+    let mesh = &snapshot.settings().mesh;
+    let of_client = |telemetry: &'s Telemetry| {
+        telemetry
+            .tracing
+            .iter()
+            .find(|it| it.condition.as_ref().is_none_or(|it| it.mode != WorkloadMode::Server))
+    };
+    let asked = of_telemetries(snapshot, proxy, of_client);
+    if !mesh.enable_tracing || asked.is_some_and(|it| it.disable_span_reporting == Some(true)) {
+        return None;
+    }
+    let named = asked.and_then(|it| it.providers.first()).map(|it| it.name.as_str());
+    named.or_else(|| mesh.default_providers.tracing.first().map(String::as_str))
 }
 
 /// What Telemetries say for a proxy: those of its workload before those of its namespace before those of the mesh (Istio's order).

@@ -287,7 +287,7 @@ impl<'a> Gateway<'a> {
         let snapshot = self.builder.build(objects.into_iter().collect(), settings);
         self.lookup.every = snapshot.settings().mesh.dns_refresh_rate.to_std();
         let log = access_log::wanted(self.args, &snapshot, &self.identity);
-        self.proxy.set_access_log(self.access_log.follow(log).cloned());
+        self.proxy.set_access_log(self.access_log.follow(log, access_log::at_path).cloned());
         if let Some(tracing) = &self.tracing {
             let asked = self.args.trace_sampling;
             let percent = asked.or_else(|| access_log::sampling(&snapshot, &self.identity));

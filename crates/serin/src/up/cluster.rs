@@ -26,6 +26,7 @@ use super::inside::{self, Inside};
 use super::metrics::Metrics;
 use super::networks::PodNetworks;
 use super::place::{Hold, Place, Run};
+use super::told::Told;
 use super::traffic::Counted;
 use super::{apply, dashboard, images, kubeconfig, privileges};
 use crate::cli::UpArgs;
@@ -146,7 +147,9 @@ impl Cluster {
         let networks = Arc::new(PodNetworks::new(privileges::are_of_the_host())?);
         let proxy = Proxy::start(proxy_settings(args, &networks))
             .context("cannot start the proxy's threads")?;
-        let fleet = Fleet::new(proxy, Arc::clone(&networks) as _, ports(args));
+        let inside = Arc::new(Inside::new(client.clone(), Arc::clone(&networks) as _));
+        let told = Told::new(place.join("access-logs"), inside.for_threads());
+        let fleet = Fleet::new(proxy, Arc::clone(&networks) as _, ports(args), told);
         let settings = control_settings(args, api);
         serin_control::bootstrap(&client, &settings).await?;
         let observer = fleet.observer();
@@ -168,7 +171,7 @@ impl Cluster {
         tokio::spawn(controllers);
         let settings = serin_operator::Settings {
             traffic,
-            dial: Arc::new(Inside::new(client.clone(), Arc::clone(&networks) as _)),
+            dial: inside,
             trust: inside::trust(),
             ..serin_operator::Settings::default()
         };

@@ -1,20 +1,25 @@
 //! The proxies of this machine as the control plane reaches them: one [`Proxy`] that serves every pod, the gateway and the node.
 
 use std::collections::BTreeMap;
-
+use std::io;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use serin_control::{Ack, ProxyId, PublishError, Publisher, Role, Workload};
+use serin_control::{Ack, Problem, ProxyId, PublishError, Publisher, Role, Workload};
 use serin_proxy::{Networks, Observer, Proxy, Publication, Published};
 use serin_routing::Model;
 use serin_routing::model::Listener;
 use serin_telemetry::Workload as Named;
 use serin_translate::Snapshot;
 
+use super::told::Told;
 use crate::gateway::certificates;
 
 /// What metrics call the cluster of this machine (Istio's default).
 const CLUSTER: &str = "Kubernetes";
+
+/// Models by the proxies' names, each with the workload that it is for.
+type Given = BTreeMap<String, (Arc<Model>, Arc<Workload>)>;
 
 /// The proxies. Clones are the same.
 #[derive(Clone)]
@@ -22,6 +27,9 @@ pub(super) struct Fleet {
     proxy: Arc<Mutex<Proxy>>,
     networks: Arc<dyn Networks>,
     trust_domain: Arc<Mutex<Arc<str>>>,
+    told: Arc<Mutex<Told>>,
+    /// What each proxy of the mesh was given last.
+    given: Arc<Mutex<Given>>,
     /// Ports below 1024 that cannot be had, and those in their place.
     ports: Arc<BTreeMap<u16, u16>>,
 }
@@ -31,11 +39,14 @@ impl Fleet {
         proxy: Proxy,
         networks: Arc<dyn Networks>,
         ports: BTreeMap<u16, u16>,
+        told: Told,
     ) -> Self {
         Self {
             proxy: Arc::new(Mutex::new(proxy)),
             networks,
             trust_domain: Arc::new(Mutex::new("cluster.local".into())),
+            told: Arc::new(Mutex::new(told)),
+            given: Arc::default(),
             ports: Arc::new(ports),
         }
     }
@@ -51,6 +62,7 @@ impl Fleet {
 
     fn publication(
         &self,
+        key: &str,
         model: Arc<Model>,
         workload: &Workload,
     ) -> Result<Publication, PublishError> {
@@ -71,7 +83,25 @@ impl Fleet {
             Role::Node if !self.ports.is_empty() => Arc::new(self.above_low_ports(&model)),
             _ => model,
         };
-        Ok(Publication { model, network, workload: named, ..Publication::default() })
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let (access_log, tracing) = told.of(key, workload);
+        Ok(Publication { model, network, workload: named, access_log, tracing })
+    }
+
+    fn given(&self) -> MutexGuard<'_, Given> {
+        self.given.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives every proxy of the mesh what it has once more, because it is to tell something else of requests.
+    fn give_again(&self) {
+        let given = self.given().clone();
+        for (key, (model, workload)) in given {
+            // One whose pod is gone is retired soon.
+            if let Ok(publication) = self.publication(&key, model, &workload) {
+                // Nobody waits for logs to be in force.
+                drop(self.lock().publish_to(&key, publication));
+            }
+        }
     }
 
     /// The model with listeners on other ports in the place of those that cannot be had.
@@ -103,7 +133,7 @@ impl Fleet {
                 let port = socket.address.port();
                 let port = self.ports.get(&port).copied().unwrap_or(port);
                 let address = socket.address.ip();
-                let name: Arc<str> = format!("{name} at {address}:{port}").into();
+                let name: Arc<str> = format!("{name}{AT}{address}:{port}").into();
                 let listener =
                     Listener { name: Arc::clone(&name), address, port, ..(**listener).clone() };
                 placed.listeners.insert(name, Arc::new(listener));
@@ -127,6 +157,11 @@ impl Publisher for Fleet {
         self.lock().certificates().set_objects(held);
         let domain = snapshot.settings().mesh.trust_domain.as_str().into();
         *self.trust_domain.lock().unwrap_or_else(PoisonError::into_inner) = domain;
+        let is_told_otherwise =
+            self.told.lock().unwrap_or_else(PoisonError::into_inner).follow(snapshot);
+        if is_told_otherwise {
+            self.give_again();
+        }
     }
 
     async fn publish(
@@ -135,26 +170,54 @@ impl Publisher for Fleet {
         model: Arc<Model>,
         workload: Arc<Workload>,
     ) -> Result<Ack, PublishError> {
-        let publication = self.publication(model, &workload)?;
-        let taken = self.lock().publish_to(&key(proxy), publication);
-        Ok(Ack { problems: problems(&taken.await) })
+        let key = key(proxy);
+        let publication = self.publication(&key, Arc::clone(&model), &workload)?;
+        let taken = self.lock().publish_to(&key, publication);
+        if workload.role.is_in_mesh() {
+            self.given().insert(key, (Arc::clone(&model), workload));
+        }
+        Ok(Ack { problems: problems(&taken.await, &model) })
     }
 
     async fn retire(&self, proxy: &ProxyId) {
-        let removed = self.lock().remove(&key(proxy));
+        let key = key(proxy);
+        self.given().remove(&key);
+        let removed = self.lock().remove(&key);
         removed.await;
+        self.told.lock().unwrap_or_else(PoisonError::into_inner).forget(&key);
     }
 }
 
-/// What is not in force, in words.
-fn problems(published: &Published) -> Vec<String> {
-    let ports = published.failed.iter();
-    let ports = ports.map(|(_, address, error)| format!("cannot listen on {address}: {error}"));
+/// Between a listener's name and the address of one of its places.
+const AT: &str = " at ";
+
+/// What of `model` is not in force.
+fn problems(published: &Published, model: &Model) -> Vec<Problem> {
+    let ports = published.failed.iter().map(|(name, address, error)| {
+        let name = name.split_once(AT).map_or(&**name, |(name, _)| name);
+        let listener = model.listeners.get(name).map(|it| SocketAddr::new(it.address, it.port));
+        let help = match error.kind() {
+            io::ErrorKind::AddrInUse => {
+                let port = address.port();
+                format!(
+                    "something else listens there (`ss -ltnp sport = :{port}` tells what): end it, and the port is opened within seconds, or \
+                     start the cluster with another --gateway-address"
+                )
+            }
+            io::ErrorKind::PermissionDenied => {
+                "ports below 1024 are root's: use a higher one, or start the cluster as root".to_owned()
+            }
+            _ => "it is tried again every few seconds".to_owned(),
+        };
+        let message = format!("cannot listen on {address}: {error}; {help}");
+        Problem { listener, message }
+    });
     // What comes to a pod comes through a proxy of this process, which needs no listener of the pod's.
     let tls = published.tls.iter().filter(|problem| &*problem.subject != "virtualInbound");
     let tls = tls.map(|problem| {
         let effect = if problem.serves { "served nevertheless" } else { "connections are refused" };
-        format!("TLS of {}: {}; {effect}", problem.subject, problem.reason)
+        let message = format!("TLS of {}: {}; {effect}", problem.subject, problem.reason);
+        Problem { listener: None, message }
     });
     ports.chain(tls).collect()
 }

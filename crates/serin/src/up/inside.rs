@@ -6,6 +6,7 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use k8s_openapi::api::core::v1::Service;
@@ -16,7 +17,10 @@ use serin_operator::{Dial, Stream, System, Trust};
 use serin_proxy::Networks;
 use socket2::{Domain, Socket};
 use tokio::net::TcpSocket;
+use tokio::runtime::Handle;
 
+/// A thread waits no longer for a connection.
+const LIMIT: Duration = Duration::from_secs(5);
 /// The ends of names that mean a Service of this cluster.
 const DOMAINS: [&str; 2] = [".svc.cluster.local", ".svc"];
 /// Where a name without a namespace is looked for.
@@ -80,6 +84,26 @@ impl Inside {
             Some(SocketAddr::new(address, u16::try_from(number).ok()?))
         });
         Ok(found)
+    }
+
+    /// Connects for threads that wait until it is done. To be called on the runtime.
+    pub(super) fn for_threads(self: &Arc<Self>) -> super::told::Connect {
+        let (inside, runtime) = (Arc::clone(self), Handle::current());
+        Arc::new(move |authority| {
+            let name = authority
+                .rsplit_once(':')
+                .and_then(|(host, port)| Some((host, port.parse().ok()?)));
+            let (host, port) = name.ok_or(io::ErrorKind::InvalidInput)?;
+            let Some(address) = runtime.block_on(inside.endpoint(host, port))? else {
+                return TcpStream::connect(authority);
+            };
+            let network = inside.networks.network_of(address.ip());
+            let network = network.ok_or(io::ErrorKind::ConnectionRefused)?;
+            let socket = Socket::from(network.socket(Domain::for_address(address))?);
+            socket.set_nonblocking(false)?;
+            socket.connect_timeout(&address.into(), LIMIT)?;
+            Ok(socket.into())
+        })
     }
 
     async fn connect(&self, address: SocketAddr) -> io::Result<Box<dyn Stream>> {
