@@ -23,8 +23,7 @@ use crate::tls::{AcceptError, TlsFacts};
 use crate::worker::Worker;
 use crate::{http, proxy_protocol, tcp};
 
-/// Who is connected.
-#[derive(Clone)]
+/// Who is connected. What serves a connection has it behind a pointer, because it hands it on from one to the next.
 pub(crate) struct Ends {
     /// The listener that accepted the connection.
     pub(crate) listener: Rc<Served>,
@@ -102,7 +101,7 @@ async fn open<'l>(
     (served, listener): (Rc<Served>, &'l Listener),
     mut stream: TcpStream,
     (peer, local): (SocketAddr, Option<SocketAddr>),
-) -> Result<(&'l FilterChain, Stream, Ends), Refusal> {
+) -> Result<(&'l FilterChain, Stream, Rc<Ends>), Refusal> {
     let snapshot = worker.snapshot();
     // What is meant for a port that no listener stands for is told apart by that port.
     let listener_port = match (listener.bind, local) {
@@ -128,11 +127,11 @@ async fn open<'l>(
     if chain.tls.is_none() {
         let asked_for = (!seen.server_name.is_empty()).then_some(seen.server_name);
         ends.server_name = asked_for.map(String::into_boxed_str);
-        return Ok((chain, Stream::Tcp(stream), ends));
+        return Ok((chain, Stream::Tcp(stream), Rc::new(ends)));
     }
     let (stream, facts) = handshake(worker, &snapshot, (listener, chain), stream).await?;
     ends.tls = Some(Rc::new(facts));
-    Ok((chain, stream, ends))
+    Ok((chain, stream, Rc::new(ends)))
 }
 
 /// Looks at the first bytes, for no longer than the listener says.

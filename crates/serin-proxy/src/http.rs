@@ -10,7 +10,12 @@ use crate::worker::Worker;
 use crate::{http1, http2};
 
 /// Serves a connection until it ends. Where ALPN has not told, HTTP/2 is known by its first bytes.
-pub(crate) async fn serve(worker: &Rc<Worker>, http: &HttpConnection, stream: Stream, ends: Ends) {
+pub(crate) async fn serve(
+    worker: &Rc<Worker>,
+    http: &HttpConnection,
+    stream: Stream,
+    ends: Rc<Ends>,
+) {
     let is_http2 = match http.codec {
         Codec::Http2 => true,
         Codec::Http1 => false,

@@ -50,7 +50,12 @@ enum Next {
 }
 
 /// Serves a connection until it ends. While nothing is asked it holds no buffer, and no more than this small task.
-pub(crate) async fn serve(worker: &Rc<Worker>, http: &HttpConnection, stream: Stream, ends: Ends) {
+pub(crate) async fn serve(
+    worker: &Rc<Worker>,
+    http: &HttpConnection,
+    stream: Stream,
+    ends: Rc<Ends>,
+) {
     let io = Io::new(stream);
     let mut may_change = http.codec == Codec::Auto;
     let draining = &ends.listener.draining;
@@ -69,7 +74,7 @@ pub(crate) async fn serve(worker: &Rc<Worker>, http: &HttpConnection, stream: St
             }
             Next::Http2(first) => {
                 let stream = Rewound::new(first, io.into_inner());
-                return Box::pin(http2::serve(worker, http, stream, ends.clone())).await;
+                return Box::pin(http2::serve(worker, http, stream, Rc::clone(&ends))).await;
             }
         }
         (may_change, is_first) = (false, false);

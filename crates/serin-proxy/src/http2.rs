@@ -34,7 +34,7 @@ const PREMATURE: Duration = Duration::from_secs(1);
 struct Connection {
     worker: Rc<Worker>,
     http: HttpConnection,
-    ends: Ends,
+    ends: Rc<Ends>,
     active: Cell<usize>,
     /// Streams that are over, and those among them that were opened for nothing.
     ended: Cell<u32>,
@@ -43,7 +43,7 @@ struct Connection {
 }
 
 /// Serves a connection until it ends.
-pub(crate) async fn serve<S>(worker: &Rc<Worker>, http: &HttpConnection, stream: S, ends: Ends)
+pub(crate) async fn serve<S>(worker: &Rc<Worker>, http: &HttpConnection, stream: S, ends: Rc<Ends>)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {

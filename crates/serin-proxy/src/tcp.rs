@@ -50,7 +50,7 @@ pub(crate) struct TcpRecord {
 }
 
 /// Connects a client to an endpoint and carries bytes until both are done. One draw per connection.
-pub(crate) async fn serve(worker: &Rc<Worker>, proxy: &TcpProxy, client: Stream, ends: Ends) {
+pub(crate) async fn serve(worker: &Rc<Worker>, proxy: &TcpProxy, client: Stream, ends: Rc<Ends>) {
     let carried = Carried::default();
     let (started, detail) = (worker.clock.now(), worker.telemetry.connection());
     let mut record = TcpRecord { started, detail, ..TcpRecord::default() };

@@ -43,10 +43,12 @@ impl<D: Future<Output = ()>> Waiting<'_, D> {
                 }
             }
         }
+        // Boxed, for hardly any connection comes to this, and all have room for what they may come to.
+        let last = Box::pin(sleep(worker.settings.last_request_time.min(self.limit)));
         tokio::select! {
             biased;
             ready = io.readable() => ready.is_ok(),
-            () = sleep(worker.settings.last_request_time.min(self.limit)) => false,
+            () = last => false,
         }
     }
 }
