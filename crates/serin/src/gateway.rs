@@ -7,6 +7,7 @@
 pub(crate) mod access_log;
 mod admin;
 pub(crate) mod certificates;
+mod code;
 pub(crate) mod log;
 mod manifests;
 mod names;

@@ -31,6 +31,10 @@ use clap::Parser;
 
 use crate::cli::{Cli, Command};
 
+/// Keeps less memory after load than the C library's, and is quicker where much is allocated: connections, HTTP/2.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> ExitCode {
     // The first process of a container is this program, too. It must come before any thread.
     if let Some(code) = serin_node::init::run(std::env::args_os()) {

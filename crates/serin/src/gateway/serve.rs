@@ -25,6 +25,7 @@ use tokio::time::{Instant, interval, sleep_until, timeout};
 use super::access_log;
 use super::admin::{self, Order, Shared, Stage};
 use super::certificates;
+use super::code;
 use super::log::Level;
 use super::manifests::Manifests;
 use super::names::{self, Answers, Names};
@@ -89,6 +90,7 @@ pub(super) async fn serve(
     take_over::finish(args.take_over.as_deref(), before, send)?;
     writeln!(out, "ready {}{admin}", addresses(&published))?;
     out.flush()?;
+    code::give_back();
     let mut certificates = interval(CERTIFICATE_FILES);
     loop {
         let due = gateway.lookup.due;
