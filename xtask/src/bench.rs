@@ -22,6 +22,7 @@ const BENCHES: &[(&str, &[(&str, &str)])] = &[
     ("cluster", &[("serin", "cluster")]),
     ("proxy", &[("serin", "proxy")]),
     ("release", &[("serin", "release")]),
+    ("soak", &[("serin", "soak")]),
     ("routing", &[("serin-routing", "routing"), ("serin-translate", "change")]),
     ("verdict", &[("serin-rollout", "verdict")]),
 ];

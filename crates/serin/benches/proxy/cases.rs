@@ -61,6 +61,11 @@ const CASES: [Case; 13] = [
     kept("http/1 1 KiB again", false, "/1k"),
 ];
 
+/// Of Serin alone: what others do with so many rules is known from the routing benchmark's linear scan.
+const MANY_RULES: Case = kept("http/1 1 KiB, 10,000 rules", false, "/1k");
+/// So many they are.
+const RULES: usize = 10_000;
+
 /// A folder that is removed in the end.
 struct Folder(PathBuf);
 
@@ -77,6 +82,7 @@ pub(crate) fn run(plan: &Plan) -> anyhow::Result<()> {
     make_certificate(&folder.0)?;
     let backend = BackendProcess::start()?;
     let subjects = subjects::start(&folder.0, backend.backends)?;
+    let with_many_rules = subjects::serin(&folder.0, backend.backends, RULES)?;
     for subject in &subjects {
         sample("memory", subject, "idle", "MiB", memory(subject.process())? / 1024.0);
     }
@@ -90,6 +96,7 @@ pub(crate) fn run(plan: &Plan) -> anyhow::Result<()> {
                     .with_context(|| format!("{} of {}", case.name, subject.name))?;
             }
         }
+        bench.measure(&MANY_RULES, &with_many_rules).context(MANY_RULES.name)?;
         bench.rate("direct", backend.backends.one)?;
         for subject in &subjects {
             bench.rate(subject.name, subject.plain)?;
@@ -98,7 +105,7 @@ pub(crate) fn run(plan: &Plan) -> anyhow::Result<()> {
     for subject in &subjects {
         sample("memory", subject, "after load", "MiB", memory(subject.process())? / 1024.0);
     }
-    drop(subjects);
+    drop((subjects, with_many_rules));
     idle_connections(plan, &folder.0, backend.backends)
 }
 

@@ -50,14 +50,19 @@ impl Drop for Subject {
 pub(crate) fn pinned(core: &str, program: &Path) -> Command {
     let mut command = Command::new("sh");
     command
-        .args(["-c", "ulimit -n $(ulimit -H -n); exec taskset -c \"$@\"", "sh", core])
+        .args([
+            "-c",
+            "ulimit -n 40000 2>/dev/null || ulimit -n $(ulimit -H -n); exec taskset -c \"$@\"",
+            "sh",
+            core,
+        ])
         .arg(program);
     command
 }
 
 /// Starts all that are installed. `folder` has the certificate.
 pub(crate) fn start(folder: &Path, backends: Backends) -> anyhow::Result<Vec<Subject>> {
-    let mut subjects = vec![serin(folder, backends)?];
+    let mut subjects = vec![serin(folder, backends, 0)?];
     if let Some(program) = tools::find("nginx") {
         subjects.push(nginx(&program, folder, backends)?);
     }
@@ -94,8 +99,9 @@ fn launch(name: &'static str, mut command: Command, ports: [u16; 3]) -> anyhow::
     Ok(subject)
 }
 
-fn serin(folder: &Path, backends: Backends) -> anyhow::Result<Subject> {
-    let manifests = folder.join("serin");
+/// Serin with so many rules before those that requests match.
+pub(crate) fn serin(folder: &Path, backends: Backends, more: usize) -> anyhow::Result<Subject> {
+    let manifests = folder.join(format!("serin-{more}"));
     fs::create_dir_all(&manifests)?;
     let read = |file: &str| fs::read_to_string(folder.join(file));
     let (certificate, key) =
@@ -104,6 +110,7 @@ fn serin(folder: &Path, backends: Backends) -> anyhow::Result<Subject> {
     let text = include_str!("serin.yaml")
         .replace("CERTIFICATE\n", &certificate)
         .replace("KEY\n", &key)
+        .replace("RULES\n", &(0..more).map(rule).collect::<String>())
         .replace("PORT_ONE", &one.to_string())
         .replace("PORT_TWO", &two.to_string())
         .replace("PORT_GRPC", &grpc.to_string());
@@ -117,6 +124,13 @@ fn serin(folder: &Path, backends: Backends) -> anyhow::Result<Subject> {
     command.args(["--workers", "1", "--address", "127.0.0.1"]);
     command.args(["--port-map", &format!("80={plain}"), "--port-map", &format!("443={tls}")]);
     launch("serin", command, [plain, tls, plain])
+}
+
+/// A rule that no request matches.
+fn rule(number: usize) -> String {
+    format!(
+        "  - match: [{{uri: {{prefix: /other/{number}/}}}}]\n    route: [{{destination: {{host: web.test, subset: v2}}}}]\n"
+    )
 }
 
 fn nginx(program: &Path, folder: &Path, backends: Backends) -> anyhow::Result<Subject> {
@@ -169,7 +183,7 @@ fn haproxy(program: &Path, folder: &Path, backends: Backends) -> anyhow::Result<
         "\
 global
   nbthread 1
-  maxconn 9900
+  maxconn 12000
 defaults
   mode http
   timeout connect 5s
