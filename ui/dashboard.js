@@ -91,6 +91,8 @@
   const minute = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
   const stepped = () => uPlot.paths.stepped({ align: 1 });
 
+  const line = (name, more) => ({ stroke: color(name), width: 2, points: { show: false }, ...more });
+
   // The least or greatest of what both versions really did; their intervals may reach beyond the picture.
   const extreme = (key, choose, otherwise) =>
     ["primary", "canary"].flatMap((arm) => points[arm][key]).filter((it) => it != null).reduce((a, b) => choose(a, b), otherwise);
@@ -102,7 +104,7 @@
     for (const [arm, dash] of [["primary", []], ["canary", [6, 4]]]) {
       const at = series.length;
       const bound = { stroke: "transparent", width: 0, points: { show: false } };
-      series.push({ stroke: color(arm), width: 2, dash, points: { show: false } }, bound, { ...bound });
+      series.push(line(arm, { dash }), bound, { ...bound });
       bands.push({ series: [at + 1, at + 2], fill: faint(arm) });
     }
     const columns = (all) => [
@@ -116,8 +118,8 @@
     weight: () => ({
       series: [
         {},
-        { stroke: color("canary"), width: 2, fill: faint("canary"), paths: stepped() },
-        { stroke: color("busy"), width: 2, dash: [2, 4], paths: stepped() },
+        line("canary", { fill: faint("canary"), paths: stepped() }),
+        line("busy", { dash: [2, 4], paths: stepped() }),
       ],
       scale: { range: [0, 102] },
       unit: " %",
@@ -126,8 +128,8 @@
     evidence: () => ({
       series: [
         {},
-        { stroke: color("canary"), width: 2 },
-        { stroke: color("bad"), width: 2, dash: [8, 6] },
+        line("canary", {}),
+        line("bad", { dash: [8, 6] }),
       ],
       scale: { distr: 3, range: (_, low, high) => [Math.min(0.1, low || 0.1), Math.max(1000, (high || 1) * 2)] },
       splits: (_, __, low, high) => {

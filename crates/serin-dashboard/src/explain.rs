@@ -77,7 +77,7 @@ fn explained(it: &Explained) -> Markup {
                 ol.rules {
                     @for asked in it.rules.iter().rev().take(RULES).rev() {
                         li { div {
-                            p { (asked.name) " " (crate::requests::rule_link(&asked.rule)) }
+                            p { @if asked.rule.has_page() { a href=(crate::requests::link(&asked.rule)) { (asked.name) } } @else { (asked.name) } }
                             @match &asked.why_not {
                                 Some(why) => p.quiet { (why) },
                                 None => p { (state(State::Good, "takes the request")) },

@@ -66,13 +66,17 @@ impl History {
                 self.forget_one();
             }
             let track = self.0.entry(key).or_default();
-            if release.is_running() && track.idle > AFTERWARDS {
-                // A gap would be drawn as if nothing had changed in it.
-                track.points.clear();
-            }
-            track.idle = if release.is_running() { 0 } else { track.idle + 1 };
-            if track.idle > AFTERWARDS {
-                continue;
+            if release.is_running() {
+                if track.idle > 0 {
+                    // The charts are of one release; the next one begins anew.
+                    track.points.clear();
+                }
+                track.idle = 0;
+            } else {
+                track.idle += 1;
+                if track.points.is_empty() || track.idle > AFTERWARDS {
+                    continue;
+                }
             }
             if track.points.len() == POINTS {
                 track.points.pop_front();
@@ -235,10 +239,13 @@ mod tests {
     #[test]
     fn a_release_that_is_over_is_followed_for_a_while_and_a_deleted_one_is_forgotten() {
         let mut history = History::default();
-        for second in 0..500 {
+        history.add(at(0), &[release("Initialized")], &Window::default());
+        assert!(history.columns("", "reviews", 0.0).time.is_empty(), "nothing was released yet");
+        history.add(at(1), &[release("Progressing")], &Window::default());
+        for second in 2..500 {
             history.add(at(second), &[release("Succeeded")], &Window::default());
         }
-        assert_eq!(history.columns("", "reviews", 0.0).time.len(), AFTERWARDS);
+        assert_eq!(history.columns("", "reviews", 0.0).time.len(), 1 + AFTERWARDS);
         history.add(at(500), &[release("Progressing")], &Window::default());
         assert_eq!(history.columns("", "reviews", 0.0).time.len(), 1, "the next one begins anew");
         history.add(at(501), &[], &Window::default());

@@ -142,7 +142,11 @@ fn of_pod(pod: &Value, now: Timestamp) -> Option<Problem> {
     } else {
         format!("kubectl -n {space} describe pod {pod_name}")
     };
-    let what = format!("A pod of {} has not been ready for {}.", workload(pod), span(seconds));
+    let what = if seconds < PATIENCE {
+        format!("A pod of {} does not start.", workload(pod))
+    } else {
+        format!("A pod of {} has not been ready for {}.", workload(pod), span(seconds))
+    };
     Some(Problem { state: State::Bad, what, why: why.trim().to_owned(), link: None, command })
 }
 

@@ -110,7 +110,8 @@ impl ReleasePage {
                         Some(mirror) => { (mirror) " % of the requests are copied to the new version; users get the version before. " }
                         None => { (release.canary) " % of the requests go to the new version. " }
                     }
-                    @if let Some(waits) = &release.waits_for { (waits) ". " }
+                    @if release.held { "It stays there until it is resumed." }
+                    @else if let Some(waits) = &release.waits_for { (waits) ". " }
                     @else if let Some(next) = &release.next { "Next, at " (moment(&next.at)) ": " (next.what) "." }
                 }
             }

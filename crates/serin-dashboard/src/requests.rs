@@ -165,18 +165,24 @@ fn line(row: &Row) -> Markup {
     }
 }
 
+impl Rule {
+    /// Whether the rules of its object have a page.
+    pub(crate) fn has_page(&self) -> bool {
+        ["VirtualService", "HTTPRoute", "GRPCRoute"].contains(&self.kind.as_str())
+    }
+}
+
+/// The page of a rule.
+pub(crate) fn link(rule: &Rule) -> String {
+    let (namespace, name) = (parts::segment(&rule.namespace), parts::segment(&rule.name));
+    format!("/routing/{namespace}/{name}#rule-{}", rule.index.unwrap_or(0))
+}
+
 /// A rule, with a link to it if it has a page.
 pub(crate) fn rule_link(rule: &Rule) -> Markup {
     let index = rule.index.map(|index| format!(", rule {}", index + 1)).unwrap_or_default();
-    let has_page = ["VirtualService", "HTTPRoute", "GRPCRoute"].contains(&rule.kind.as_str());
-    let link = format!(
-        "/routing/{}/{}#rule-{}",
-        parts::segment(&rule.namespace),
-        parts::segment(&rule.name),
-        rule.index.unwrap_or(0)
-    );
     html! {
-        @if has_page { a href=(link) { (rule.name) (index) } }
+        @if rule.has_page() { a href=(link(rule)) { (rule.name) (index) } }
         @else { (rule.kind) " " (rule.name) (index) }
     }
 }

@@ -205,3 +205,6 @@ fn refused(head: &Parts, refusal: Refusal) -> Response<Body> {
 pub(crate) async fn open(address: SocketAddr) -> std::io::Result<TcpListener> {
     TcpListener::bind(address).await
 }
+
+#[cfg(test)]
+mod tests;
