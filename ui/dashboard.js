@@ -27,8 +27,13 @@
 
   // ---- swapping: what is the same stays, and with it focus, selection and scroll
 
-  const isSame = (one, other) =>
-    one.nodeType === other.nodeType && one.nodeName === other.nodeName && (one.id || "") === (other.id || "");
+  // What tells an element from others of its kind.
+  const key = (node) =>
+    node.nodeType === Node.ELEMENT_NODE
+      ? node.id || node.getAttribute("aria-labelledby") || node.getAttribute("aria-label") || ""
+      : "";
+
+  const isSame = (one, other) => one.nodeName === other.nodeName && key(one) === key(other);
 
   function swap(one, other) {
     if (one.nodeType !== Node.ELEMENT_NODE) {
@@ -49,12 +54,19 @@
   function swapChildren(one, other) {
     let old = one.firstChild;
     for (const fresh of [...other.childNodes]) {
-      if (old && isSame(old, fresh)) {
-        swap(old, fresh);
-        old = old.nextSibling;
-      } else {
+      let match = old;
+      while (match && !isSame(match, fresh)) match = match.nextSibling;
+      if (!match) {
         one.insertBefore(fresh, old);
+        continue;
       }
+      while (old !== match) {
+        const next = old.nextSibling;
+        old.remove();
+        old = next;
+      }
+      swap(old, fresh);
+      old = old.nextSibling;
     }
     while (old) {
       const next = old.nextSibling;
@@ -162,7 +174,11 @@
   function draw() {
     if (!points || typeof uPlot === "undefined") return;
     for (const place of main.querySelectorAll("[data-chart]")) {
-      const known = charts.get(place.id);
+      let known = charts.get(place.id);
+      if (known && known.place !== place) {
+        known.plot.destroy();
+        known = null;
+      }
       const kind = known ? known.kind : kinds[place.dataset.chart]();
       const data = kind.columns(points);
       if (known) {

@@ -99,15 +99,18 @@ impl Mesh for Watched {
 
     fn findings(&self) -> Arc<Vec<Finding>> {
         let Some(snapshot) = self.control.snapshot() else { return Arc::default() };
-        let mut known = self.findings.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((of, findings)) = &*known
-            && Arc::ptr_eq(of, &snapshot)
-        {
-            return Arc::clone(findings);
-        }
-        let findings = Arc::new(analysis::analyze(analysis::Input::new(&snapshot)));
-        *known = Some((snapshot, Arc::clone(&findings)));
-        findings
+        // An analysis of many objects takes its time, which others need not wait for.
+        tokio::task::block_in_place(|| {
+            let mut known = self.findings.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some((of, findings)) = &*known
+                && Arc::ptr_eq(of, &snapshot)
+            {
+                return Arc::clone(findings);
+            }
+            let findings = Arc::new(analysis::analyze(analysis::Input::new(&snapshot)));
+            *known = Some((snapshot, Arc::clone(&findings)));
+            findings
+        })
     }
 
     fn senders(&self) -> Vec<Sender> {
