@@ -4,10 +4,12 @@ use std::io::{Read, Write};
 use std::net::SocketAddr;
 use std::sync::mpsc::{Receiver, channel};
 
+use serin_routing::cohort::Key;
 use serin_routing::model::Action;
 use serin_routing::model::{
     HeaderOps, HeaderValue, Mirror, PathRewrite, PerMillion, Redirect, UpstreamProtocol,
 };
+use serin_telemetry::focus::{Difference, Focus, Side, Sight};
 
 use crate::support::{
     Setup, ask, client, cluster, connect, echo, headers, next_request, read, read_until, request,
@@ -158,4 +160,37 @@ fn a_mirror_that_cannot_be_reached_changes_nothing() {
     let mut setup = mirrored(echo(), nobody, 100.0);
     setup.clusters.pop();
     assert!(talk(setup.start().address, GET).starts_with("HTTP/1.1 200 OK\r\n"));
+}
+
+#[test]
+fn a_closer_look_pairs_requests_with_their_copies_and_knows_their_sessions() {
+    let (address, told) = shadow();
+    let running = mirrored(echo(), address, 100.0).start();
+    let observer = running.proxy.observer();
+    let keys = vec![Key::Cookie("user".into())];
+    let focus = Focus::new(keys, |destination| match &*destination.service {
+        "shadow" => Some(Side::Canary),
+        _ => Some(Side::Primary),
+    });
+    assert_eq!(run(observer.look_closer(&focus)).primary.all.requests, 0);
+    for cookie in ["user=a", "user=a", "other=b"] {
+        let request = GET.replace("Connection:", &format!("Cookie: {cookie}\r\nConnection:"));
+        assert!(talk(running.address, request).starts_with("HTTP/1.1 200 OK\r\n"));
+        told.recv().unwrap();
+    }
+    // Copies end in their own time.
+    let mut sights = Vec::new();
+    while sights.iter().map(|sight: &Sight| sight.pairs.all).sum::<u64>() < 3 {
+        sights.push(run(observer.look_closer(&focus)));
+    }
+    let sight = Sight::sum(sights);
+    assert_eq!((sight.primary.all.requests, sight.primary.all.failures), (3, 0));
+    assert_eq!((sight.primary.alone.requests, sight.primary.sessions.len()), (1, 1));
+    assert_eq!((sight.copies.requests, sight.copies.failures), (3, 3));
+    assert_eq!(sight.canary.all.requests, 0, "no user has asked it");
+    let user = sight.primary.sessions.keys().next().copied();
+    let mut seen = sight.pairs.differences;
+    seen.sort_by_key(|(session, _)| session.is_none());
+    let failed = Difference::CanaryFailed;
+    assert_eq!(seen, [(user, failed), (user, failed), (None, failed)]);
 }
