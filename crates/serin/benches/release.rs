@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 use serde_json::{Value, json};
 
 /// Threads that ask, each so often.
@@ -94,14 +94,17 @@ impl Cluster {
             .spawn()
             .context("cannot start serin up")?;
         let output = process.stdout.take().context("the output is piped")?;
-        let mut line = String::new();
-        BufReader::new(output).read_line(&mut line)?;
-        let gateway = line.split(" gateway http://").nth(1).and_then(|it| it.split(' ').next());
-        let gateway = gateway.with_context(|| format!("serin up says: {line}"))?;
-        // Users other than root have another port.
-        let gateway =
-            if gateway.contains(':') { gateway.to_owned() } else { format!("{gateway}:80") };
-        Ok(Self { process, folder, gateway })
+        let mut cluster = Self { process, folder, gateway: String::new() };
+        for line in BufReader::new(output).lines() {
+            let line = line?;
+            let gateway = line.split(" gateway http://").nth(1).and_then(|it| it.split(' ').next());
+            let Some(gateway) = gateway.filter(|_| line.starts_with("ready")) else { continue };
+            // Users other than root have another port.
+            let port = if gateway.contains(':') { "" } else { ":80" };
+            cluster.gateway = format!("{gateway}{port}");
+            return Ok(cluster);
+        }
+        bail!("serin up ends before it is ready")
     }
 
     fn kubectl(&self, arguments: &[&str]) -> anyhow::Result<String> {
