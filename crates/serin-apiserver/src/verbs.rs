@@ -13,6 +13,7 @@ mod input;
 mod namespaces;
 mod patch;
 mod place;
+mod proxy;
 mod read;
 mod remove;
 mod reviews;
@@ -43,7 +44,8 @@ pub(crate) async fn carry_out(server: &ApiServer, call: &Call) -> Result<Respons
                 return Err(Status::method_not_allowed(resource, call.verb));
             }
             match name {
-                "status" | "scale" | "finalize" => {}
+                "status" | "scale" | "finalize" | "ephemeralcontainers" | "resize" => {}
+                "proxy" => return proxy::pass(server, call).await,
                 "log" | "exec" | "attach" | "portforward" => {
                     return connect::connect(server, call, name).await;
                 }

@@ -225,6 +225,43 @@ proptest! {
         prop_assert!(store.revision() >= last && store.revision() <= last + 1);
         prop_assert!(differing.is_empty() || store.revision() == last + 1);
     }
+
+    /// The power goes while several write. Each object is as it was acknowledged last, or as an unanswered write left it; and
+    /// the store goes on with later revisions.
+    #[test]
+    fn what_many_were_told_survives_a_loss_of_power(writers in steps(), syncs in 0..12_usize) {
+        let power = Power::default();
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
+        let store = Store::open(power.settings()).unwrap();
+        power.0.lock().unwrap().syncs = Some(syncs);
+        let mut acknowledged = runtime.block_on(async {
+            let tasks: Vec<_> = writers
+                .into_iter()
+                .enumerate()
+                .map(|(writer, steps)| tokio::spawn(write(store.clone(), writer, steps)))
+                .collect();
+            let mut all = Vec::new();
+            for task in tasks {
+                all.extend(task.await.unwrap());
+            }
+            all
+        });
+        acknowledged.sort();
+        let revisions: std::collections::BTreeSet<u64> = acknowledged.iter().map(|it| it.0).collect();
+        prop_assert_eq!(revisions.len(), acknowledged.len());
+        drop((store, runtime));
+        power.cycle();
+        let store = Store::open(power.settings()).unwrap();
+        let (expect, found) = (replay(BTreeMap::new(), &acknowledged), state(&store));
+        let last = acknowledged.last().map_or(0, |it| it.0);
+        prop_assert!(store.revision() >= last);
+        let told: std::collections::BTreeSet<usize> = acknowledged.iter().filter_map(|it| it.2).collect();
+        for name in expect.keys().chain(found.keys()) {
+            let (wanted, have) = (expect.get(name), found.get(name));
+            let unanswered = store.revision() > last && have.is_none_or(|number| !told.contains(number));
+            prop_assert!(wanted == have || unanswered, "{}: {:?} became {:?}", name, wanted, have);
+        }
+    }
 }
 
 #[tokio::test]

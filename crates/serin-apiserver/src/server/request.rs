@@ -35,6 +35,8 @@ pub(crate) struct Call {
     pub(crate) namespace: String,
     pub(crate) name: Option<String>,
     pub(crate) subresource: Option<String>,
+    /// Path and query below `proxy`; empty elsewhere.
+    pub(crate) rest: String,
     pub(crate) query: Query,
     pub(crate) headers: HeaderMap,
     pub(crate) accept: Accept,
@@ -212,8 +214,14 @@ impl ApiServer {
             Err(_) if plain => Accept { encoding: Encoding::Json, shape: Shape::Whole },
             other => other?,
         };
+        let rest = if path.subresource.as_deref() == Some("proxy") {
+            rest_of(head, path.namespace.is_some())
+        } else {
+            String::new()
+        };
         Ok(Call {
             user: user.clone(),
+            rest,
             method: head.method.clone(),
             verb,
             resource,
@@ -227,6 +235,15 @@ impl ApiServer {
             extensions: Extensions::new(),
         })
     }
+}
+
+/// What stands below `proxy` in the path, as the client wrote it, with the query.
+fn rest_of(head: &Head, namespaced: bool) -> String {
+    // `/api/v1/nodes/NAME/proxy/…` or `/api/v1/namespaces/NAMESPACE/pods/NAME/proxy/…`.
+    let before = if namespaced { 7 } else { 5 };
+    let below = head.path.trim_start_matches('/').splitn(before + 1, '/').nth(before);
+    let query = head.raw_query.as_ref().map(|query| format!("?{query}")).unwrap_or_default();
+    format!("/{}{query}", below.unwrap_or_default())
 }
 
 /// What a request on objects wants to do.

@@ -3,7 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "a helper of tests that fails fails its test")]
 
 mod admission;
+mod hostile;
 mod objects;
+mod parts;
 mod rights;
 mod seams;
 mod support;

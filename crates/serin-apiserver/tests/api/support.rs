@@ -68,6 +68,17 @@ impl Client {
         headers: &[(&str, &str)],
         body: String,
     ) -> Response<Body> {
+        self.bytes(method, path, headers, body.into_bytes()).await
+    }
+
+    /// The same with a body that need not be text.
+    pub(crate) async fn bytes(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Vec<u8>,
+    ) -> Response<Body> {
         let mut request = Request::builder().method(method).uri(path);
         for (name, value) in headers {
             request = request.header(*name, *value);

@@ -134,6 +134,10 @@ pub(super) fn keep(
     match subresource {
         Some("status") => keep_all_but_status(resource, old, object),
         Some("finalize") => keep_field(old, object, "status"),
+        Some("ephemeralcontainers") => keep_all_but_spec(old, object, |spec, from| {
+            keep_field(from, spec, "ephemeralContainers");
+        }),
+        Some("resize") => keep_all_but_spec(old, object, resize),
         None if resource.has_status() => keep_field(old, object, "status"),
         _ => {}
     }
@@ -151,6 +155,30 @@ pub(super) fn carry(
 ) {
     if resource.is("", "Service") && subresource.is_none() {
         crate::service::carry(old, object);
+    }
+}
+
+/// Puts back everything but what `take` takes over from the spec that was written.
+fn keep_all_but_spec(old: &Value, object: &mut Value, take: impl Fn(&mut Value, &Value)) {
+    let mut kept = old.clone();
+    take(&mut kept["spec"], &object["spec"]);
+    for name in ["managedFields", "resourceVersion"] {
+        keep_field(&object["metadata"], &mut kept["metadata"], name);
+    }
+    *object = kept;
+}
+
+/// Takes over the resources of containers.
+fn resize(spec: &mut Value, from: &Value) {
+    for list in ["containers", "initContainers"] {
+        let containers = spec.get_mut(list).and_then(Value::as_array_mut);
+        for container in containers.into_iter().flatten() {
+            let mut all = from[list].as_array().into_iter().flatten();
+            if let Some(wanted) = all.find(|it| it["name"] == container["name"]) {
+                keep_field(wanted, container, "resources");
+                keep_field(wanted, container, "resizePolicy");
+            }
+        }
     }
 }
 

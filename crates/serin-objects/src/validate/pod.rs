@@ -34,8 +34,17 @@ pub(crate) fn quality(pod: &Map<String, Value>) -> &'static str {
 pub(super) fn check(change: &Change<'_>, errors: &mut Errors) {
     let path = Path::new("spec");
     spec(errors, &path, &change.new["spec"]);
-    if let (Some(old), None) = (change.old, change.subresource) {
-        update(errors, &path, &old["spec"], &change.new["spec"]);
+    let at = path.child("ephemeralContainers");
+    ephemeral(errors, &at, &change.new["spec"]);
+    match (change.old, change.subresource) {
+        (Some(old), None) => update(errors, &path, &old["spec"], &change.new["spec"]),
+        (Some(old), Some("ephemeralcontainers")) => {
+            ephemeral_update(errors, &at, &old["spec"], &change.new["spec"]);
+        }
+        (None, _) if !items(&change.new["spec"]["ephemeralContainers"]).is_empty() => {
+            errors.push(FieldError::forbidden(&at, "cannot be set on create"));
+        }
+        _ => {}
     }
 }
 
@@ -152,6 +161,47 @@ fn spread(errors: &mut Errors, path: &Path, constraints: &Value) {
         let allowed = ["DoNotSchedule", "ScheduleAnyway"];
         required_one_of(errors, &at, it, "whenUnsatisfiable", &allowed);
         selector(errors, &at.child("labelSelector"), &it["labelSelector"]);
+    }
+}
+
+/// Containers that are added to a pod to look into it.
+fn ephemeral(errors: &mut Errors, path: &Path, spec: &Value) {
+    let added = &spec["ephemeralContainers"];
+    container::list(errors, path, added, spec, false);
+    let has = |name: &Value| {
+        let all = ["containers", "initContainers"];
+        all.iter().any(|list| items(&spec[*list]).iter().any(|it| it["name"] == *name))
+    };
+    for (index, it) in items(added).iter().enumerate() {
+        let at = path.index(index);
+        if has(&it["name"]) {
+            errors.push(FieldError::duplicate(&at.child("name"), it["name"].clone()));
+        }
+        let target = &it["targetContainerName"];
+        if !text(it, "targetContainerName").is_empty() && !has(target) {
+            errors.push(FieldError::not_found(&at.child("targetContainerName"), target.clone()));
+        }
+        for name in ["ports", "livenessProbe", "readinessProbe", "startupProbe", "lifecycle"] {
+            if !it[name].is_null() {
+                let why = "cannot be set for an Ephemeral Container";
+                errors.push(FieldError::forbidden(&at.child(name), why));
+            }
+        }
+    }
+}
+
+/// What was added once stays as it is.
+fn ephemeral_update(errors: &mut Errors, path: &Path, old: &Value, new: &Value) {
+    for before in items(&old["ephemeralContainers"]) {
+        let now = items(&new["ephemeralContainers"]).iter().find(|it| it["name"] == before["name"]);
+        let what = match now {
+            None => "removed",
+            Some(now) if now != before => "changed",
+            Some(_) => continue,
+        };
+        let name = crate::go::quote(text(before, "name"));
+        let why = format!("existing ephemeral containers {name} may not be {what}\n");
+        errors.push(FieldError::forbidden(path, &why));
     }
 }
 

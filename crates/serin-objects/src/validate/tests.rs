@@ -98,6 +98,22 @@ fn deployments_are_refused_as_kubernetes_does() {
 }
 
 #[test]
+fn what_a_stateful_set_claims_can_be_mounted() {
+    let set = |claim: &str| {
+        json!({"spec": {
+            "serviceName": "db", "selector": {"matchLabels": {"app": "db"}},
+            "template": {"metadata": {"labels": {"app": "db"}}, "spec": {"containers": [
+                {"name": "db", "image": "db", "volumeMounts": [{"name": "data", "mountPath": "/data"}]}]}},
+            "volumeClaimTemplates": [{"metadata": {"name": claim}, "spec": {
+                "accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}}],
+        }})
+    };
+    assert_eq!(wrong("apps", "statefulsets", set("data")), Vec::<String>::new());
+    let missing = "spec.template.spec.containers[0].volumeMounts[0].name: Not found: \"data\"";
+    assert_eq!(wrong("apps", "statefulsets", set("other")), [missing]);
+}
+
+#[test]
 fn pods_are_refused_as_kubernetes_does() {
     let container = |extra: Value| {
         let mut container = json!({"name": "a", "image": "b"});

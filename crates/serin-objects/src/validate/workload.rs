@@ -165,7 +165,7 @@ fn stateful_set(errors: &mut Errors, path: &Path, spec: &Value, old: Option<&Val
     );
     non_negative(errors, path, spec, &["replicas", "minReadySeconds", "revisionHistoryLimit"]);
     selected(errors, path, spec, "statefulset");
-    templated(errors, path, spec);
+    templated(errors, path, &with_claims(spec));
     let Some(old) = old else { return };
     let mut masked = spec.clone();
     for name in [
@@ -187,6 +187,21 @@ fn stateful_set(errors: &mut Errors, path: &Path, spec: &Value, old: Option<&Val
         let why = "updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', 'updateStrategy', 'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds' are forbidden";
         errors.push(FieldError::forbidden(path, why));
     }
+}
+
+/// A spec in which what is claimed for each pod is a volume, too: containers mount it by its name.
+fn with_claims(spec: &Value) -> Value {
+    let mut whole = spec.clone();
+    let own = spec["template"]["spec"]["volumes"].as_array().cloned().unwrap_or_default();
+    let claims = spec["volumeClaimTemplates"].as_array().into_iter().flatten();
+    let names = claims.map(|claim| &claim["metadata"]["name"]);
+    // A claim stands before a volume of the same name.
+    let new = names.filter(|name| !own.iter().any(|it| it["name"] == **name));
+    let new: Vec<Value> = new.map(|name| json!({"name": name, "emptyDir": {}})).collect();
+    if !new.is_empty() {
+        whole["template"]["spec"]["volumes"] = own.into_iter().chain(new).collect();
+    }
+    whole
 }
 
 fn daemon_set(errors: &mut Errors, path: &Path, spec: &Value) {

@@ -239,6 +239,24 @@ def secrets_keep_bytes():
     core.delete_namespaced_secret("bytes", NS)
 
 
+def releases_of_helm_are_kept_in_secrets():
+    """Helm's driver: one Secret a revision, found by label, replaced when its state changes."""
+    for version in [1, 2]:
+        labels = {"owner": "helm", "name": "shop", "status": "deployed", "version": str(version)}
+        metadata = client.V1ObjectMeta(name=f"sh.helm.release.v1.shop.v{version}", labels=labels)
+        secret = client.V1Secret(metadata=metadata, type="helm.sh/release.v1", string_data={"release": "H4sI" * 9000})
+        assert core.create_namespaced_secret(NS, secret).type == "helm.sh/release.v1"
+        if version == 2:
+            old = core.read_namespaced_secret("sh.helm.release.v1.shop.v1", NS)
+            old.metadata.labels["status"] = "superseded"
+            core.replace_namespaced_secret(old.metadata.name, NS, old)
+    found = core.list_namespaced_secret(NS, label_selector="owner=helm,name=shop,status=deployed").items
+    assert [item.metadata.labels["version"] for item in found] == ["2"]
+    refused(409, core.create_namespaced_secret, NS, secret)
+    core.delete_collection_namespaced_secret(NS, label_selector="owner=helm,name=shop")
+    assert not core.list_namespaced_secret(NS, label_selector="owner=helm").items
+
+
 def discovery_names_everything():
     groups = {group.name for group in client.ApisApi(api_client).get_api_versions().groups}
     assert {"apps", "batch", "networking.istio.io", "gateway.networking.k8s.io"} <= groups, groups
@@ -259,6 +277,7 @@ for check in [
     the_clients_own_election_leads,
     reviews_and_tokens_are_answered,
     secrets_keep_bytes,
+    releases_of_helm_are_kept_in_secrets,
     discovery_names_everything,
 ]:
     check()

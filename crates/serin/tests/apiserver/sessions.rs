@@ -1,5 +1,7 @@
-//! Sessions of kubectl, command by command.
+//! Sessions of kubectl, command by command: those that were recorded against a real Kubernetes, and those beside this file,
+//! which go on where they end.
 
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serin_testkit::tools;
@@ -10,8 +12,8 @@ use crate::server::{Server, kubectl};
 const SESSIONS: &[&str] =
     &["04-metadata", "05-apply", "06-errors", "07-istio", "08-custom-resources", "09-discovery"];
 
-#[test]
-fn recorded_sessions_answer_as_a_real_kubernetes() {
+/// Runs sessions and compares what is printed.
+fn check(sessions: impl FnOnce(&Path) -> Vec<PathBuf>) {
     let Some(kubectl) = kubectl() else { return };
     let folder = tools::root().join("../shared/conformance/kubectl");
     if !folder.exists() {
@@ -29,13 +31,32 @@ fn recorded_sessions_answer_as_a_real_kubernetes() {
     let server = Server::start(tempfile::tempdir().unwrap());
     let mut command = Command::new(python);
     command.current_dir(&folder).args(["transcript.py", "--kubeconfig"]).arg(server.kubeconfig());
-    command.arg("--kubectl").arg(kubectl).arg("check");
-    command.args(SESSIONS.iter().map(|name| format!("sessions/{name}.session")));
-    let output = command.output().unwrap();
+    command.arg("--kubectl").arg(kubectl).arg("check").args(sessions(&folder));
+    let output = command.env("SESSIONS", own()).output().unwrap();
     assert!(
         output.status.success(),
         "{}{}",
         String::from_utf8_lossy(&output.stdout),
         String::from_utf8_lossy(&output.stderr)
     );
+}
+
+/// The sessions beside this file.
+fn own() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/apiserver/sessions")
+}
+
+#[test]
+fn recorded_sessions_answer_as_a_real_kubernetes() {
+    check(|folder| {
+        SESSIONS.iter().map(|name| folder.join(format!("sessions/{name}.session"))).collect()
+    });
+}
+
+#[test]
+fn sessions_of_our_own_answer_as_they_should() {
+    check(|_| {
+        let files = std::fs::read_dir(own()).unwrap().map(|entry| entry.unwrap().path());
+        files.filter(|file| file.extension().is_some_and(|it| it == "session")).collect()
+    });
 }
