@@ -110,7 +110,7 @@ fn service(
         ("", [only]) => number(only),
         (text, all) => all
             .iter()
-            .find(|it| it["name"] == text || it["port"].to_string() == text)
+            .find(|it| it["name"] == text || text.parse().is_ok_and(|port: u64| it["port"] == port))
             .and_then(number),
     };
     let port = port.ok_or_else(|| {
