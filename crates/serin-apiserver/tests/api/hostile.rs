@@ -196,7 +196,7 @@ proptest! {
             format!("continue={token}&limit=1"),
             format!("limit={number}&resourceVersion={number}&resourceVersionMatch=Exact"),
             format!("dryRun={text}&fieldValidation={text}"),
-            text.clone(),
+            text,
         ] {
             endured(Method::GET, &format!("{MAPS}?{query}"), "", b"")?;
         }
