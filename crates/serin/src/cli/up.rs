@@ -26,7 +26,7 @@ Examples:
   kubectl apply -f bookinfo.yaml            the context `serin` of the kubeconfig is selected
   curl http://127.0.0.1/productpage         through the ingress gateway, once a Gateway is applied
 
-Prints the link of its dashboard, and one line that begins with `ready` when the API, the mesh and the gateway serve.
+Prints one line that begins with `ready` when the API, the mesh and the gateway serve: it tells where they and the dashboard are.
 What it keeps is in the data directory: objects, images and logs survive a restart.
 
 Exit codes: 0 ended by a signal or `serin down`, 2 could not run.";

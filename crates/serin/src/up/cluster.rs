@@ -67,13 +67,8 @@ pub(super) async fn run(
     hold.tell(&run)?;
     let (stop, stopping) = watch::channel(false);
     let cluster = Cluster::start(args, place, &api, &stopping).await?;
-    if let Some(served) = &cluster.dashboard {
-        let link = dashboard::link(served);
-        writeln!(out, "dashboard {link}")?;
-        out.flush()?;
-        run.dashboard = Some(link);
-        hold.tell(&run)?;
-    }
+    run.dashboard = cluster.dashboard.as_ref().map(dashboard::link);
+    hold.tell(&run)?;
     let serving = tokio::spawn(api.listener.serve(stopped(stopping.clone())));
     let works = async {
         if !args.files.is_empty() {
@@ -90,7 +85,9 @@ pub(super) async fn run(
         run.ready = true;
         hold.tell(&run)?;
         let (url, file) = (&access.url, kubeconfig.display());
-        writeln!(out, "ready API {url} gateway {} kubeconfig {file}", gateway_url(args))?;
+        let dashboard = run.dashboard.as_ref().map(|it| format!(" dashboard {it}"));
+        let (gateway, dashboard) = (gateway_url(args), dashboard.unwrap_or_default());
+        writeln!(out, "ready API {url} gateway {gateway} kubeconfig {file}{dashboard}")?;
         out.flush()?;
         signals.next().await;
     }
