@@ -30,6 +30,8 @@ const DIFFERENCES: usize = 4_096;
 const FORGOTTEN: Duration = Duration::from_secs(60);
 /// An answer is slower than another when it takes this many times as long, in quarters.
 const SLOWER_QUARTERS: u32 = 5;
+/// And longer by this much: below it the difference is that of two threads, not of two versions, and no user's.
+const SLOWER_BY: Duration = Duration::from_millis(5);
 
 /// One of two versions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -154,9 +156,9 @@ pub enum Difference {
     CanaryFailed,
     /// Only the user's request failed.
     PrimaryFailed,
-    /// The copy took longer by more than a quarter.
+    /// The copy took longer by more than a quarter, and by more than 5 ms.
     CanarySlower,
-    /// The user's request took longer by more than a quarter.
+    /// The user's request took longer by more than a quarter, and by more than 5 ms.
     PrimarySlower,
 }
 
@@ -235,7 +237,8 @@ impl Pairs {
 
 impl Difference {
     fn between(primary: &Ending, copy: &Ending) -> Option<Self> {
-        let is_slower = |it: Duration, than: Duration| it * 4 > than * SLOWER_QUARTERS;
+        let is_slower =
+            |it: Duration, than: Duration| it * 4 > than * SLOWER_QUARTERS && it > than + SLOWER_BY;
         match (primary.has_failed(), copy.has_failed()) {
             (false, true) => Some(Self::CanaryFailed),
             (true, false) => Some(Self::PrimaryFailed),

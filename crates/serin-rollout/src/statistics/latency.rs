@@ -19,6 +19,11 @@ const BUCKETS: usize = 408;
 const HISTORY: u64 = 200_000;
 /// So many answers above a quantile are expected in the history before the quantile is used.
 const ENOUGH_ABOVE: f64 = 10.0;
+/// Milliseconds that a canary may be slower than the limit: no user notices them, and on the scale of single milliseconds it is
+/// machines that differ, not versions.
+const UNNOTICED: f64 = 5.0;
+/// So many answers of a new version are left out: its connections and caches are cold.
+pub(super) const COLD: u64 = 50;
 
 /// Latencies in buckets that grow by a constant factor. The same buckets everywhere, so that counts can be added and
 /// compared.
@@ -103,25 +108,32 @@ pub struct SlowEvents {
     tests: Vec<(f64, RelativeRisk)>,
     /// What the primary did before.
     history: Histogram,
+    /// Answers of the canary so far.
+    #[serde(default)]
+    seen: u64,
 }
 
 impl SlowEvents {
     /// Evidence for each of `quantiles`, in equal parts.
     pub fn new(quantiles: &[f64], tolerance: f64) -> Self {
         let test = |q: &f64| (*q, RelativeRisk::above(tolerance, &RelativeRisk::SLOWNESS));
-        Self { tests: quantiles.iter().map(test).collect(), history: Histogram::default() }
+        let tests = quantiles.iter().map(test).collect();
+        Self { tests, history: Histogram::default(), seen: 0 }
     }
 
     /// Takes in an interval. The limits come from the intervals before it.
     pub fn observe(&mut self, canary: &Histogram, primary: &Histogram) {
         let known = self.history.total() as f64;
-        for (quantile, test) in &mut self.tests {
+        let is_cold = self.seen < COLD;
+        self.seen += canary.total();
+        for (quantile, test) in self.tests.iter_mut().filter(|_| !is_cold) {
             if known * (1.0 - *quantile) < ENOUGH_ABOVE {
                 continue;
             }
             let Some(limit) = self.history.quantile_bucket(*quantile) else { continue };
-            let slow = |of: &Histogram| Counts::new(of.total(), of.above(limit));
-            test.observe(slow(canary), slow(primary));
+            let slow = |of: &Histogram, limit: usize| Counts::new(of.total(), of.above(limit));
+            let lenient = Histogram::bucket(Histogram::limit(limit) + UNNOTICED);
+            test.observe(slow(canary, lenient), slow(primary, limit));
         }
         self.history.add(primary);
         if self.history.total() > HISTORY {
@@ -162,6 +174,24 @@ mod tests {
         let mut histogram = Histogram::default();
         [f64::NAN, -1.0, 0.0, 1e300, f64::INFINITY].iter().for_each(|ms| histogram.record(*ms));
         assert_eq!(histogram.total(), 5);
+    }
+
+    #[test]
+    fn what_no_user_notices_and_the_first_answers_are_no_evidence() {
+        let check = |milliseconds: f64, expect: bool| {
+            let (mut fast, mut slow) = (Histogram::default(), Histogram::default());
+            (0..100).for_each(|_| fast.record(2.0));
+            (0..100).for_each(|_| slow.record(milliseconds));
+            let mut test = SlowEvents::new(&[0.5], 1.0);
+            test.observe(&Histogram::default(), &fast);
+            test.observe(&slow, &fast);
+            assert_eq!(test.log_e(), 0.0, "the first answers");
+            (0..5).for_each(|_| test.observe(&slow, &fast));
+            assert_eq!(test.log_e() > 4.6, expect, "{milliseconds} ms: {}", test.log_e());
+        };
+        check(2.0, false);
+        check(6.0, false);
+        check(9.0, true);
     }
 
     #[test]

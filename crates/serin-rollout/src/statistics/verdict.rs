@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error_rate::{Counts, RelativeRisk};
 use super::guard::Ceiling;
-use super::latency::{Histogram, SlowEvents};
+use super::latency::{COLD, Histogram, SlowEvents};
 use super::paired::Paired;
 use super::sequences;
 use super::sessions::{Ledger, Session};
@@ -97,9 +97,9 @@ pub struct MirrorInterval {
     pub canary_failed: u64,
     /// Only the primary's answer was an error.
     pub primary_failed: u64,
-    /// The canary's answer was slower by more than a quarter.
+    /// The canary's answer was slower by more than a quarter, and by more than 5 ms.
     pub canary_slower: u64,
-    /// The primary's answer was slower by more than a quarter.
+    /// The primary's answer was slower by more than a quarter, and by more than 5 ms.
     pub primary_slower: u64,
 }
 
@@ -123,6 +123,9 @@ pub struct Sequential {
     latency: SlowEvents,
     mirrored_errors: Paired,
     mirrored_latency: Paired,
+    /// Pairs of mirrored requests so far.
+    #[serde(default)]
+    copies: u64,
     ceiling: Option<Ceiling>,
     gate: Option<RelativeRisk>,
     canary: Counts,
@@ -143,6 +146,7 @@ impl Sequential {
             latency: SlowEvents::new(&policy.quantiles, policy.tolerance),
             mirrored_errors: Paired::default(),
             mirrored_latency: Paired::default(),
+            copies: 0,
             ceiling: policy.ceiling.map(Ceiling::new),
             gate: policy.gate.map(|gate| RelativeRisk::below(gate.ratio, 1.0)),
             canary: Counts::default(),
@@ -200,7 +204,10 @@ impl Sequential {
     /// Takes in what became of the mirrored requests of an interval.
     pub fn observe_mirror(&mut self, interval: &MirrorInterval) {
         self.mirrored_errors.observe(interval.canary_failed, interval.primary_failed);
-        self.mirrored_latency.observe(interval.canary_slower, interval.primary_slower);
+        if self.copies >= COLD {
+            self.mirrored_latency.observe(interval.canary_slower, interval.primary_slower);
+        }
+        self.copies += interval.pairs;
         self.peak = self.peak.max(self.log_e());
     }
 
