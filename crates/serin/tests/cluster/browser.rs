@@ -46,14 +46,21 @@ impl Browser {
         let session = browser.ask("Target.attachToTarget", attach);
         browser.session = session["sessionId"].as_str().unwrap().to_owned();
         browser.ask("Page.enable", json!({}));
+        browser.ask("Page.setLifecycleEventsEnabled", json!({"enabled": true}));
         browser.ask("Network.enable", json!({}));
         Some(browser)
     }
 
     /// Opens a page, and tells what is to be read on it.
     pub(crate) fn read(&mut self, url: &str) -> String {
-        self.ask("Page.navigate", json!({"url": url}));
-        self.hear(|message| message["method"] == "Page.loadEventFired");
+        let opened = self.ask("Page.navigate", json!({"url": url}));
+        // Of this page, not of the one before.
+        self.hear(|message| {
+            let event = &message["params"];
+            message["method"] == "Page.lifecycleEvent"
+                && event["name"] == "load"
+                && event["loaderId"] == opened["loaderId"]
+        });
         let text = json!({"expression": "document.body.innerText"});
         let answer = self.ask("Runtime.evaluate", text);
         answer["result"]["value"].as_str().unwrap_or_default().to_owned()
