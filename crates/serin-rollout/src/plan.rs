@@ -199,7 +199,7 @@ impl Plan {
             metrics: analysis.metrics,
             webhooks: analysis.webhooks,
             alerts: analysis.alerts,
-            affinity: analysis.session_affinity.filter(|it| !it.cookie_name.is_empty()),
+            affinity: analysis.session_affinity.and_then(|it| affinity(it, dialect)),
             skips_analysis: canary.skip_analysis || canary.analysis().is_none(),
             reverts_on_deletion: canary.revert_on_deletion,
             is_suspended: canary.suspend,
@@ -240,6 +240,15 @@ impl Plan {
         };
         next.copied().unwrap_or(100)
     }
+}
+
+/// A cookie without a path belongs to the folder of the page that set it (RFC 6265 §5.1.4): its user is not known on other pages, and
+/// cannot be freed from there.
+fn affinity(mut spec: SessionAffinity, dialect: Dialect) -> Option<SessionAffinity> {
+    if spec.path.is_empty() && dialect == Dialect::Serin {
+        "/".clone_into(&mut spec.path);
+    }
+    (!spec.cookie_name.is_empty()).then_some(spec)
 }
 
 fn evidence(spec: &SequentialAnalysis, mirrored: bool, interval: Span) -> Evidence {

@@ -29,7 +29,8 @@ pub fn http_rules(plan: &Plan, routes: &Routes) -> Vec<HttpRoute> {
         }
         if let Some(value) = &cookies.expired {
             let mut freed = weighted(plan, routes, with_cookie(plan, &affinity.cookie_name, value));
-            let gone = format!("{}={value}; Max-Age=-1", affinity.cookie_name);
+            // A browser forgets a cookie only by the domain and the path that it was set with.
+            let gone = set_cookie(affinity, &affinity.cookie_name, value, -1);
             add_cookie(&mut freed.headers, gone);
             rules.push(freed);
         }

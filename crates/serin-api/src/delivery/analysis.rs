@@ -156,7 +156,7 @@ message! {
         pub max_age: i32,
         /// Store the cookies by top-level site.
         pub partitioned: bool,
-        /// Path of the cookies.
+        /// Path of the cookies. Absent is `/` for `serin.dev`; for `flagger.app` none is sent, and a browser takes the page's folder.
         pub path: String,
         /// When the cookies are sent with requests from other sites.
         #[schemars(extend("enum" = ["", "Strict", "Lax", "None"]))]

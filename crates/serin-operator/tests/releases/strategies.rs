@@ -232,7 +232,7 @@ async fn two_subsets_are_shifted_in_the_users_own_routes() {
         rules[1]["headers"]["response"]["add"]["Set-Cookie"]
             .as_str()
             .unwrap()
-            .ends_with("Max-Age=-1")
+            .ends_with("; Max-Age=-1; Path=/")
     );
     // Nothing was made that such a release does not need.
     assert!(world.get("apps/v1", "Deployment", "reviews-primary").await.is_null());

@@ -54,7 +54,7 @@ fn users_stay_where_they_came_to() {
         shown(&rules),
         [
             "(.*;[ \t]*)?fc=abc([ \t]*;.*)? 0/100 ||",
-            "(.*;[ \t]*)?fc=old([ \t]*;.*)? 80/20 fc=old; Max-Age=-1|pc=xyz; Max-Age=60; HttpOnly; Path=/; SameSite=Lax|fc=abc; \
+            "(.*;[ \t]*)?fc=old([ \t]*;.*)? 80/20 fc=old; Max-Age=-1; HttpOnly; Path=/; SameSite=Lax|pc=xyz; Max-Age=60; HttpOnly; Path=/; SameSite=Lax|fc=abc; \
              Max-Age=600; HttpOnly; Path=/; SameSite=Lax",
             "(.*;[ \t]*)?pc=xyz([ \t]*;.*)? 100/0 ||",
             " 80/20 |pc=xyz; Max-Age=60; HttpOnly; Path=/; SameSite=Lax|fc=abc; Max-Age=600; HttpOnly; Path=/; SameSite=Lax",
