@@ -10,12 +10,14 @@ use kube::api::{Api, DynamicObject, Patch, PatchParams};
 use maud::html;
 use serde_json::json;
 use serin_api::Kind;
+use serin_rollout::Phase;
+use serin_rollout::facts::COMMAND;
 
 use crate::answer::{self, Body};
 use crate::layout;
 use crate::objects;
 use crate::page::Page;
-use crate::releases::{COMMAND, Release};
+use crate::releases::Release;
 use crate::world::World;
 
 /// The API must answer within this time.
@@ -76,10 +78,11 @@ impl Command {
 
     /// What a release can be told as it is.
     pub(crate) fn for_release(release: &Release) -> Vec<Self> {
-        let words: &[&str] = match release.phase.as_str() {
-            "Failed" => &["restart"],
-            _ if release.is_running() && release.held => &["promote", "resume", "abort"],
-            _ if release.is_running() => &["promote", "hold", "abort"],
+        let facts = &release.facts;
+        let words: &[&str] = match facts.phase {
+            Phase::Failed => &["restart"],
+            phase if phase.is_running() && facts.held => &["promote", "resume", "abort"],
+            phase if phase.is_running() => &["promote", "hold", "abort"],
             _ => &[],
         };
         words.iter().filter_map(|word| Self::of(word)).collect()
@@ -110,16 +113,16 @@ pub(crate) async fn obey(world: &Arc<World>, head: &Parts) -> Response<Body> {
 }
 
 async fn tell(world: &World, release: &Release, command: Command) -> kube::Result<()> {
-    let kind = Kind::find(release.group, "Canary");
+    let kind = Kind::find(release.group(), "Canary");
     let Some(kind) = kind else { return Ok(()) };
     let resource = objects::resource(kind);
     let api: Api<DynamicObject> =
-        Api::namespaced_with(world.client.clone(), &release.namespace, &resource);
+        Api::namespaced_with(world.client.clone(), &release.facts.namespace, &resource);
     // The time tells this command from the same one given before.
     let text = format!("{}@{}", command.word, Timestamp::now().as_millisecond());
     let patch = json!({"metadata": {"annotations": {COMMAND: text}}});
     let parameters =
         PatchParams { field_manager: Some("serin-dashboard".into()), ..PatchParams::default() };
-    api.patch(&release.name, &parameters, &Patch::Merge(patch)).await?;
+    api.patch(&release.facts.name, &parameters, &Patch::Merge(patch)).await?;
     Ok(())
 }

@@ -58,15 +58,15 @@ impl History {
     /// Takes note of how releases are.
     pub(crate) fn add(&mut self, now: Timestamp, releases: &[Release], recent: &Window) {
         self.0.retain(|(namespace, name), _| {
-            releases.iter().any(|it| it.namespace == *namespace && it.name == *name)
+            releases.iter().any(|it| it.facts.namespace == *namespace && it.facts.name == *name)
         });
         for release in releases {
-            let key = (release.namespace.clone(), release.name.clone());
+            let key = (release.facts.namespace.clone(), release.facts.name.clone());
             if !self.0.contains_key(&key) && self.0.len() >= RELEASES {
                 self.forget_one();
             }
             let track = self.0.entry(key).or_default();
-            if release.is_running() {
+            if release.facts.is_running() {
                 if track.idle > 0 {
                     // The charts are of one release; the next one begins anew.
                     track.points.clear();
@@ -107,13 +107,13 @@ impl History {
 impl Point {
     fn of(now: Timestamp, release: &Release, recent: &Window) -> Self {
         let [canary, primary] = release.counts(recent).unwrap_or_default();
-        let evidence = release.evidence.as_ref();
+        let evidence = release.facts.evidence.as_ref();
         let of_log = |log: Option<f64>| log.map_or(f32::NAN, |log| log.min(80.0).exp() as f32);
         let percent = |weight: u64| u8::try_from(weight).unwrap_or(100).min(100);
         Self {
             time: now.as_millisecond() as f64 / 1000.0,
-            weight: percent(release.canary),
-            mirror: release.mirror.map(percent),
+            weight: percent(release.facts.weights.canary),
+            mirror: release.facts.weights.mirror.map(percent),
             evidence: [
                 of_log(evidence.map(|it| it.log_e)),
                 of_log(evidence.map(|it| it.threshold)),
@@ -211,10 +211,14 @@ impl ArmColumns {
 
 #[cfg(test)]
 mod tests {
+    use serin_rollout::Phase;
+    use serin_rollout::facts::Facts;
+
     use super::*;
 
-    fn release(phase: &str) -> Release {
-        Release { name: "reviews".into(), phase: phase.into(), ..Release::default() }
+    fn release(phase: Phase) -> Release {
+        let facts = Facts { name: "reviews".into(), phase, ..Facts::default() };
+        Release { facts, ..Release::default() }
     }
 
     fn at(second: i64) -> Timestamp {
@@ -224,7 +228,7 @@ mod tests {
     #[test]
     fn an_hour_is_kept_and_later_points_can_be_asked_for() {
         let mut history = History::default();
-        let running = [release("Progressing")];
+        let running = [release(Phase::Progressing)];
         for second in 0..4000 {
             history.add(at(second), &running, &Window::default());
         }
@@ -239,14 +243,14 @@ mod tests {
     #[test]
     fn a_release_that_is_over_is_followed_for_a_while_and_a_deleted_one_is_forgotten() {
         let mut history = History::default();
-        history.add(at(0), &[release("Initialized")], &Window::default());
+        history.add(at(0), &[release(Phase::Initialized)], &Window::default());
         assert!(history.columns("", "reviews", 0.0).time.is_empty(), "nothing was released yet");
-        history.add(at(1), &[release("Progressing")], &Window::default());
+        history.add(at(1), &[release(Phase::Progressing)], &Window::default());
         for second in 2..500 {
-            history.add(at(second), &[release("Succeeded")], &Window::default());
+            history.add(at(second), &[release(Phase::Succeeded)], &Window::default());
         }
         assert_eq!(history.columns("", "reviews", 0.0).time.len(), 1 + AFTERWARDS);
-        history.add(at(500), &[release("Progressing")], &Window::default());
+        history.add(at(500), &[release(Phase::Progressing)], &Window::default());
         assert_eq!(history.columns("", "reviews", 0.0).time.len(), 1, "the next one begins anew");
         history.add(at(501), &[], &Window::default());
         assert!(history.0.is_empty());

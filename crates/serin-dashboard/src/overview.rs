@@ -215,7 +215,7 @@ impl View for Overview {
 
     fn html(&self) -> Markup {
         let running: Vec<Release> =
-            self.releases.iter().filter(|it| it.is_running()).cloned().collect();
+            self.releases.iter().filter(|it| it.facts.is_running()).cloned().collect();
         html! {
             h1.hidden { "Overview" }
             (self.problems())

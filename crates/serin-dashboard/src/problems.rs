@@ -60,7 +60,7 @@ fn of_release(release: &Release) -> Option<Problem> {
     if !matches!(state, State::Bad | State::Odd) {
         return None;
     }
-    let why = match (&release.waits_for, release.why()) {
+    let why = match (&release.facts.waits_for, release.facts.why()) {
         (Some(waits), _) if state == State::Odd => format!("{waits}."),
         (_, Some(decision)) if decision.reason.is_empty() => decision.event.clone(),
         (_, Some(decision)) => format!("{}: {}", decision.event, decision.reason),
@@ -70,13 +70,16 @@ fn of_release(release: &Release) -> Option<Problem> {
     Some(Problem {
         state,
         what: match word {
-            "held" => format!("The release {} is held.", release.name),
-            _ if state == State::Odd => format!("The release {} {word}.", release.name),
-            _ => format!("The release {} was {word}.", release.name),
+            "held" => format!("The release {} is held.", release.facts.name),
+            _ if state == State::Odd => format!("The release {} {word}.", release.facts.name),
+            _ => format!("The release {} was {word}.", release.facts.name),
         },
         why,
         link: Some(release.link()),
-        command: format!("serin canary {verb} {} -n {}", release.name, release.namespace),
+        command: format!(
+            "serin canary {verb} {} -n {}",
+            release.facts.name, release.facts.namespace
+        ),
     })
 }
 

@@ -4,6 +4,7 @@ use http::StatusCode;
 use maud::{Markup, html};
 use serde::Serialize;
 use serde_json::{Value, json};
+use serin_rollout::Phase;
 use serin_rollout::statistics::{Evidence, TestName, Verdict};
 
 use crate::commands::Command;
@@ -73,13 +74,13 @@ impl ReleasePage {
         let release = &self.release;
         let (how, word) = release.told();
         html! {
-            p.crumbs { a href="/releases" { "Releases" } " / " (release.namespace) }
+            p.crumbs { a href="/releases" { "Releases" } " / " (release.facts.namespace) }
             div.title {
-                h1 { (release.name) }
-                p.big data-news=(format!("{}: {word}", release.name)) { (state(how, word)) }
+                h1 { (release.facts.name) }
+                p.big data-news=(format!("{}: {word}", release.facts.name)) { (state(how, word)) }
             }
             p.lead { (self.sentence()) }
-            @if let Some(command) = &release.command {
+            @if let Some(command) = &release.facts.command {
                 p { (state(State::Busy, "The controller is told:")) " " (command.split('@').next().unwrap_or_default()) }
             }
             @let commands = Command::for_release(release);
@@ -97,22 +98,24 @@ impl ReleasePage {
     fn sentence(&self) -> Markup {
         let release = &self.release;
         html! {
-            @match release.phase.as_str() {
-                "Succeeded" => { "All users have the new version." }
-                "Failed" => {
+            @match release.facts.phase {
+                Phase::Succeeded => { "All users have the new version." }
+                Phase::Failed => {
                     "All users have the version before."
-                    @if let Some(why) = release.why() { " " (why.event) @if !why.reason.is_empty() { ": " (why.reason) } }
+                    @if let Some(why) = release.facts.why() { " " (why.event) @if !why.reason.is_empty() { ": " (why.reason) } }
                 }
-                "Initialized" => { "A release begins when " (release.target) " changes." }
-                "Initializing" => { "The version that users have is being copied to " (release.name) "-primary." }
+                Phase::Initialized => { "A release begins when " (release.facts.target) " changes." }
+                Phase::Initializing => { "The version that users have is being copied to " (release.facts.name) "-primary." }
                 _ => {
-                    @match release.mirror {
+                    @match release.facts.weights.mirror {
                         Some(mirror) => { (mirror) " % of the requests are copied to the new version; users get the version before. " }
-                        None => { (release.canary) " % of the requests go to the new version. " }
+                        None => { (release.facts.weights.canary) " % of the requests go to the new version. " }
                     }
-                    @if release.held { "It stays there until it is resumed." }
-                    @else if let Some(waits) = &release.waits_for { (waits) ". " }
-                    @else if let Some(next) = &release.next { "Next, at " (moment(&next.at)) ": " (next.what) "." }
+                    @if release.facts.held { "It stays there until it is resumed." }
+                    @else if let Some(waits) = &release.facts.waits_for { (waits) ". " }
+                    @else if let Some(next) = &release.facts.next {
+                        "Next" @if let Some(at) = &next.at { ", at " (moment(at)) } ": " (next.what) "."
+                    }
                 }
             }
         }
@@ -137,7 +140,7 @@ impl ReleasePage {
     }
 
     fn versions(&self) -> Markup {
-        let evidence = self.release.evidence.as_ref();
+        let evidence = self.release.facts.evidence.as_ref();
         let Some([canary, primary]) = &self.rates else { return html! {} };
         let arms = [
             ("New version", "canary", canary, evidence.map(|it| it.canary)),
@@ -200,7 +203,7 @@ impl ReleasePage {
     }
 
     fn decisions(&self) -> Markup {
-        let decisions = &self.release.decisions;
+        let decisions = &self.release.facts.decisions;
         html! { section aria-labelledby="decisions" {
             h2 id="decisions" { "Decisions" }
             @if decisions.is_empty() { p.quiet { "Nothing has been decided yet." } }
@@ -288,7 +291,7 @@ const fn told_test(name: TestName) -> &'static str {
 
 impl View for ReleasePage {
     fn title(&self) -> String {
-        format!("{} · Release", self.release.name)
+        format!("{} · Release", self.release.facts.name)
     }
 
     fn html(&self) -> Markup {
@@ -297,7 +300,7 @@ impl View for ReleasePage {
             (self.steps())
             (self.charts())
             (self.versions())
-            @if let Some(found) = &self.release.evidence { (evidence(found)) }
+            @if let Some(found) = &self.release.facts.evidence { (evidence(found)) }
             (self.decisions())
             (self.hooks())
         }
@@ -328,7 +331,7 @@ impl Confirmation {
 
 impl View for Confirmation {
     fn title(&self) -> String {
-        format!("{} {}?", self.command.label, self.release.name)
+        format!("{} {}?", self.command.label, self.release.facts.name)
     }
 
     fn status(&self) -> StatusCode {
@@ -339,19 +342,19 @@ impl View for Confirmation {
         let (release, command) = (&self.release, self.command);
         let (how, word) = release.told();
         html! {
-            p.crumbs { a href="/releases" { "Releases" } " / " a href=(release.link()) { (release.name) } }
-            h1 { (command.label) " " (release.name) "?" }
+            p.crumbs { a href="/releases" { "Releases" } " / " a href=(release.link()) { (release.facts.name) } }
+            h1 { (command.label) " " (release.facts.name) "?" }
             p.lead { (command.effect) }
-            p { "The release is " (state(how, word)) " with " (release.canary) " % of the requests." }
+            p { "The release is " (state(how, word)) " with " (release.facts.weights.canary) " % of the requests." }
             form method="post" action={ (release.link()) "/" (command.word) } {
                 input type="hidden" name="word" value=(self.word);
                 p.buttons {
-                    button.grave[command.is_grave] type="submit" { (command.label) " " (release.name) }
+                    button.grave[command.is_grave] type="submit" { (command.label) " " (release.facts.name) }
                     a.button href=(release.link()) { "Back" }
                 }
             }
             p.quiet { "The same by command:" }
-            p { (parts::command(&format!("serin canary {} {} -n {}", command.word, release.name, release.namespace))) }
+            p { (parts::command(&format!("serin canary {} {} -n {}", command.word, release.facts.name, release.facts.namespace))) }
         }
     }
 

@@ -12,8 +12,8 @@ use serin_rollout::{Dialect, Severity, Time, alerts};
 use crate::http::{Call, Caller};
 use crate::json;
 use crate::kind::Kind;
-use crate::metrics::secret_text;
 use crate::objects::Scene;
+use crate::secret;
 
 /// Whoever is told must take it within this time.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -93,13 +93,13 @@ fn receiver(provider: &AlertProvider, secret: Option<&Value>) -> Receiver {
     let or = |text: &str, otherwise: &str| {
         if text.is_empty() { otherwise.to_owned() } else { text.to_owned() }
     };
-    let address = secret.and_then(|it| secret_text(it, "address"));
+    let address = secret.and_then(|it| secret::text(it, "address"));
     Receiver {
         kind: provider.provider_type,
         address: address.unwrap_or_else(|| provider.address.clone()),
         channel: or(&provider.channel, "general"),
         username: or(&provider.username, "flagger"),
-        token: secret.and_then(|it| secret_text(it, "token")),
+        token: secret.and_then(|it| secret::text(it, "token")),
     }
 }
 
@@ -164,5 +164,5 @@ pub(crate) async fn send(
     if (200..300).contains(&answer.status) {
         return Ok(());
     }
-    Err(format!("status {}: {}", answer.status, answer.excerpt()))
+    Err(answer.refusal())
 }

@@ -73,13 +73,7 @@ async fn send(caller: &Caller, hook: &CanaryWebhook, payload: &Value) -> Result<
         let (why, is_final) = match caller.call(&call).await {
             Ok(answer) if answer.status <= 202 => return Ok(()),
             // A refusal is an answer: only what may be different the next time is tried again.
-            Ok(answer) => {
-                let why = match answer.excerpt() {
-                    text if text.is_empty() => format!("status {}", answer.status),
-                    text => format!("status {}: {text}", answer.status),
-                };
-                (why, answer.status < 500 && answer.status != 429)
-            }
+            Ok(answer) => (answer.refusal(), answer.status < 500 && answer.status != 429),
             Err(why) => (why, false),
         };
         if is_final || left == 0 {

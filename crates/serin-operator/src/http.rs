@@ -10,6 +10,7 @@ use http::{Method, Uri, header};
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
+use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 mod trust;
@@ -69,7 +70,7 @@ impl Call {
     }
 
     /// JSON that is sent.
-    pub(crate) fn post(url: String, body: &serde_json::Value, timeout: Duration) -> Self {
+    pub(crate) fn post(url: String, body: &Value, timeout: Duration) -> Self {
         let json = ("content-type".to_owned(), "application/json".to_owned());
         let body = Bytes::from(body.to_string());
         Self { method: Method::POST, url, headers: vec![json], body, timeout, verify: true }
@@ -84,11 +85,42 @@ pub(crate) struct Answered {
 }
 
 impl Answered {
-    /// The beginning of the body as text, for messages.
-    pub(crate) fn excerpt(&self) -> String {
-        let text = String::from_utf8_lossy(&self.body);
+    /// The beginning of the body as text, for messages; of JSON, the message in it.
+    fn excerpt(&self) -> String {
+        let json: Option<Value> = serde_json::from_slice(&self.body).ok();
+        let said = json.as_ref().and_then(|it| it.get("error").or_else(|| it.get("message")));
+        let text = match said.and_then(Value::as_str) {
+            Some(said) => said.into(),
+            None => String::from_utf8_lossy(&self.body),
+        };
         text.trim().chars().take(200).collect()
     }
+
+    /// What a server says that does not do what it is asked for.
+    pub(crate) fn refusal(&self) -> String {
+        match self.excerpt() {
+            text if text.is_empty() => format!("status {}", self.status),
+            text => format!("status {}: {text}", self.status),
+        }
+    }
+}
+
+/// The parameters of a URL. Everything but letters, digits and the unreserved signs is written as `%XX`.
+pub(crate) fn query(parameters: &[(&str, &str)]) -> String {
+    let parameters = parameters.iter().map(|(key, value)| format!("{key}={}", escaped(value)));
+    parameters.collect::<Vec<_>>().join("&")
+}
+
+fn escaped(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len() * 2);
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            escaped.push(char::from(byte));
+        } else {
+            escaped.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    escaped
 }
 
 /// Makes calls.

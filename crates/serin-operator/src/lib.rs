@@ -16,6 +16,7 @@ mod metrics;
 mod objects;
 mod operator;
 mod release;
+mod secret;
 mod settings;
 mod shared;
 mod status;
@@ -27,9 +28,7 @@ pub use http::{Dial, Stream, System, Trust};
 pub use kind::Kind;
 pub use objects::Obstacle;
 pub use operator::Operator;
-pub use release::{COMMAND, Name, Release, Turn};
+pub use release::{Name, Release, Turn};
 pub use settings::Settings;
 pub use shared::Shared;
-pub use traffic::{
-    Look, NoTraffic, PrometheusTraffic, Sample, Sessions, Subject, Totals, Traffic, Version,
-};
+pub use traffic::{Look, NoTraffic, PrometheusTraffic, Sample, Sessions, Subject, Totals, Traffic};

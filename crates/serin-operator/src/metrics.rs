@@ -1,24 +1,23 @@
-//! Metrics: Prometheus is asked, or, where there is none, what the proxies counted.
+//! Metrics: a server is asked, or, where there is none, what the proxies counted.
 
-use std::time::Duration;
+mod prometheus;
+mod services;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
-use serde_json::{Value, json};
+use serde_json::Value;
 use serin_api::Object;
-use serin_api::delivery::{CanaryMetric, MetricProviderType, MetricTemplate};
-use serin_rollout::metrics::{Reporter, Subject, built_in, fill_in};
+use serin_api::delivery::{CanaryMetric, MetricTemplate, Provider};
+use serin_rollout::metrics::{Subject, built_in, fill_in};
 use serin_rollout::{Answer, Dialect, Plan, Side, Span, Time, routes};
 
 use crate::cluster::Cluster;
 use crate::http::{Call, Caller};
-use crate::json;
 use crate::kind::Kind;
 use crate::objects::Scene;
 use crate::traffic::Window;
 
-/// Prometheus must answer within this time.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(crate) use prometheus::Server;
+use services::Source;
+
 /// How far a metric looks back where nothing is said.
 const LOOK_BACK: &str = "1m";
 
@@ -27,16 +26,18 @@ const LOOK_BACK: &str = "1m";
 pub(crate) enum Inquiry {
     /// The answer is known.
     Known(Answer),
-    /// A server is asked one query after the other, until one has a value.
-    Prometheus { server: Server, queries: Vec<String> },
+    /// One question is put after the other, until one has a value.
+    Questions(Vec<Asked>),
 }
 
-/// A Prometheus.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Server {
-    address: String,
-    headers: Vec<(String, String)>,
-    accepts_any_certificate: bool,
+/// A question to a server.
+#[derive(Clone, Debug)]
+pub(crate) struct Asked {
+    call: Call,
+    /// Finds the value in the body of the answer; `None` if there is none.
+    read: fn(&[u8]) -> Result<Option<f64>, String>,
+    /// What the value is multiplied with.
+    scale: f64,
 }
 
 /// Finds out how a metric of the plan is asked for.
@@ -60,6 +61,7 @@ async fn find(
 ) -> Result<Inquiry, String> {
     let plan = scene.plan;
     let interval = if metric.interval.is_empty() { LOOK_BACK } else { &metric.interval };
+    let span = Span::parse(interval).filter(|it| it.0 > 0).unwrap_or(Span::seconds(60));
     let subject = Subject {
         name: &plan.name,
         namespace: &plan.namespace,
@@ -74,20 +76,26 @@ async fn find(
             if reference.namespace.is_empty() { &plan.namespace } else { &reference.namespace };
         let template = template(scene.cluster, plan, namespace, &reference.name)?;
         let query = fill_in(&template.query, &subject, &metric.template_variables)?;
-        let server = server(scene.cluster, namespace, &template).await?;
-        return Ok(Inquiry::Prometheus { server, queries: vec![query] });
+        let provider = template.provider.unwrap_or_default();
+        let secret = match &provider.secret_ref {
+            Some(secret) => Some(self::secret(scene.cluster, namespace, &secret.name).await?),
+            None => None,
+        };
+        let source = Source { provider: &provider, secret: secret.as_ref(), window: span, now };
+        return Ok(Inquiry::Questions(vec![source.question(&query)?]));
     }
     let own = scene.spec.metrics_server.clone();
     let address = if own.is_empty() { scene.settings.metrics_server.clone() } else { Some(own) };
-    let server = address.map(|address| Server { address, ..Server::default() });
-    // The callers know of what never reached the workload. Where they are not part of the mesh, the workload is asked.
-    let built_in =
-        [Reporter::Source, Reporter::Destination].map(|it| built_in(&metric.name, &subject, it));
-    let queries: Vec<String> = built_in.into_iter().flatten().collect();
-    if !queries.is_empty() {
+    let server = address.map(|address| Server::at(&address));
+    let is_meshed = scene.spec.provider != Provider::Kubernetes;
+    let built_in = built_in(&metric.name, &subject, is_meshed);
+    if !built_in.is_empty() {
         return Ok(match server {
-            Some(server) => Inquiry::Prometheus { server, queries },
-            None => Inquiry::Known(counted(&metric.name, interval, window, now)),
+            Some(server) => {
+                let questions = built_in.iter().map(|it| server.question(&it.text, it.scale));
+                Inquiry::Questions(questions.collect())
+            }
+            None => Inquiry::Known(counted(&metric.name, span, window, now)),
         });
     }
     if metric.query.is_empty() {
@@ -97,14 +105,12 @@ async fn find(
     let server = server.ok_or(
         "there is no Prometheus to ask; set spec.metricsServer, or the controller's own, or use templateRef",
     )?;
-    Ok(Inquiry::Prometheus { server, queries: vec![query] })
+    Ok(Inquiry::Questions(vec![server.question(&query, 1.0)]))
 }
 
 /// A built-in metric from what the proxies counted.
-fn counted(name: &str, interval: &str, window: &Window, now: Time) -> Answer {
-    let span =
-        interval.parse::<serin_api::values::Duration>().map_or(60_000, |it| it.nanos() / 1_000_000);
-    let arm = window.last(Side::Canary, now, Span(span));
+fn counted(name: &str, span: Span, window: &Window, now: Time) -> Answer {
+    let arm = window.last(Side::Canary, now, span);
     let value = match name {
         "request-success-rate" if arm.counts.total > 0 => {
             Some(100.0 * (arm.counts.total - arm.counts.bad) as f64 / arm.counts.total as f64)
@@ -131,68 +137,20 @@ fn template(
     object.map(|it| it.spec).map_err(|error| format!("MetricTemplate {namespace}/{name}: {error}"))
 }
 
-/// The server of a template, with what its Secret says.
-async fn server(
-    cluster: &Cluster,
-    namespace: &str,
-    template: &MetricTemplate,
-) -> Result<Server, String> {
-    let provider = template.provider.clone().unwrap_or_default();
-    if provider.provider_type != MetricProviderType::Prometheus {
-        return Err(format!(
-            "metrics of {} cannot be asked for; releases ask Prometheus (spec.provider.type: prometheus)",
-            provider.provider_type
-        ));
-    }
-    let mut headers: Vec<(String, String)> = Vec::new();
-    for header in &provider.headers {
-        let value = header.value.as_ref().map_or_else(String::new, |it| match json!(it) {
-            Value::String(text) => text,
-            other => other.to_string(),
-        });
-        headers.push((header.name.clone(), value));
-    }
-    if let Some(secret) = &provider.secret_ref {
-        let found = cluster
-            .read(Kind::Secret, namespace, &secret.name)
-            .await
-            .map_err(|it| it.to_string())?;
-        let found =
-            found.ok_or_else(|| format!("Secret {namespace}/{} is not there", secret.name))?;
-        headers.extend(credentials(&found));
-    }
-    let accepts_any_certificate = provider.insecure_skip_verify;
-    Ok(Server { address: provider.address, headers, accepts_any_certificate })
-}
-
-/// An Authorization header from `token`, or from `username` and `password`.
-fn credentials(secret: &Value) -> Option<(String, String)> {
-    let of = |key: &str| secret_text(secret, key);
-    let value = match (of("token"), of("username"), of("password")) {
-        (Some(token), ..) => format!("Bearer {token}"),
-        (None, Some(user), Some(password)) => {
-            format!("Basic {}", BASE64.encode(format!("{user}:{password}")))
-        }
-        _ => return None,
-    };
-    Some(("authorization".to_owned(), value))
-}
-
-/// A text in a Secret.
-pub(crate) fn secret_text(secret: &Value, key: &str) -> Option<String> {
-    let bytes = BASE64.decode(json::at(secret, "data").get(key)?.as_str()?).ok()?;
-    String::from_utf8(bytes).ok().map(|it| it.trim_end_matches('\n').to_owned())
+async fn secret(cluster: &Cluster, namespace: &str, name: &str) -> Result<Value, String> {
+    let found = cluster.read(Kind::Secret, namespace, name).await.map_err(|it| it.to_string())?;
+    found.ok_or_else(|| format!("Secret {namespace}/{name} is not there"))
 }
 
 /// Asks.
 pub(crate) async fn ask(caller: &Caller, inquiry: Inquiry) -> Answer {
-    let (server, queries) = match inquiry {
+    let questions = match inquiry {
         Inquiry::Known(answer) => return answer,
-        Inquiry::Prometheus { server, queries } => (server, queries),
+        Inquiry::Questions(questions) => questions,
     };
-    for query in queries {
-        match instant(caller, &server, &query).await {
-            Ok(Some(value)) => return Answer::Value(value),
+    for asked in questions {
+        match value(caller, &asked).await {
+            Ok(Some(value)) => return Answer::Value(value * asked.scale),
             Ok(None) => {}
             Err(why) => return Answer::Failed(why),
         }
@@ -200,64 +158,12 @@ pub(crate) async fn ask(caller: &Caller, inquiry: Inquiry) -> Answer {
     Answer::NoValue
 }
 
-/// The value of an instant query, of the last series if there are several; `None` for none and for what is not a number.
-async fn instant(caller: &Caller, server: &Server, query: &str) -> Result<Option<f64>, String> {
-    let answer = get(caller, server, query).await?;
-    let data = json::at(&answer, "data");
-    let text = match json::text(data, "resultType") {
-        "vector" => match json::items(data, "result").last() {
-            Some(series) => json::items(series, "value").get(1),
-            None => return Ok(None),
-        },
-        "scalar" => json::items(data, "result").get(1),
-        other => {
-            return Err(format!(
-                "the query gives a {other}; it must give one value, as an instant vector or a scalar"
-            ));
-        }
-    };
-    let number = text.and_then(Value::as_str).and_then(|it| it.parse::<f64>().ok());
-    let number = number.ok_or("the answer holds no number where Prometheus puts one")?;
-    Ok(number.is_finite().then_some(number))
-}
-
-/// The answer to an instant query.
-pub(crate) async fn get(caller: &Caller, server: &Server, query: &str) -> Result<Value, String> {
-    let address = server.address.trim_end_matches('/');
-    let mut call = Call::get(format!("{address}/api/v1/query?query={}", escaped(query)), PATIENCE);
-    call.headers.clone_from(&server.headers);
-    call.verify = !server.accepts_any_certificate;
-    let answer = caller.call(&call).await?;
-    let body: Option<Value> = serde_json::from_slice(&answer.body).ok();
-    match body {
-        Some(body) if answer.status == 200 => Ok(body),
-        Some(body) if !json::text(&body, "error").is_empty() => {
-            Err(format!("Prometheus refuses: {}", json::text(&body, "error")))
-        }
-        _ => Err(format!(
-            "{address} is no Prometheus: status {}: {}",
-            answer.status,
-            answer.excerpt()
-        )),
+/// The value that a server answers with; `None` for none and for what is no number.
+async fn value(caller: &Caller, asked: &Asked) -> Result<Option<f64>, String> {
+    let answer = caller.call(&asked.call).await?;
+    if answer.status != 200 {
+        return Err(answer.refusal());
     }
-}
-
-impl Server {
-    /// A server without credentials.
-    pub(crate) fn at(address: &str) -> Self {
-        Self { address: address.to_owned(), ..Self::default() }
-    }
-}
-
-/// Everything but letters, digits and the unreserved signs as `%XX`.
-fn escaped(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len() * 2);
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            escaped.push(char::from(byte));
-        } else {
-            escaped.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    escaped
+    let value = (asked.read)(&answer.body)?;
+    Ok(value.filter(|it| it.is_finite()))
 }

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use serin_api::delivery::{Canary, FlaggerCanary};
 use serin_api::{DecodeError, Object};
+use serin_rollout::facts::COMMAND;
 use serin_rollout::{
     Action, Answer, Observation, Phase, Plan, Question, Routes, Span, Step, Time, step,
 };
@@ -25,8 +26,6 @@ use crate::shared::Shared;
 use crate::status::{self, Stored};
 use crate::traffic::Window;
 
-/// The annotation by which someone commands a release.
-pub const COMMAND: &str = "serin.dev/command";
 /// The finalizer of releases that are undone with their object.
 const FINALIZER: &str = "finalizer.flagger.app";
 /// Evidence is stored this often.

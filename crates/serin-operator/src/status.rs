@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use serin_rollout::facts::{Decision, Next};
 use serin_rollout::{Phase, Plan, State, Time};
 
 use crate::events::timestamp;
@@ -133,7 +134,12 @@ fn decisions(state: &State) -> Value {
     let shown = state.history.iter().skip(skipped);
     shown
         .map(|it| {
-            json!({"time": timestamp(it.at), "warning": it.is_warning, "event": it.event, "reason": it.reason})
+            json!(Decision {
+                time: timestamp(it.at),
+                warning: it.is_warning,
+                event: it.event.clone(),
+                reason: it.reason.clone(),
+            })
         })
         .collect()
 }
@@ -170,8 +176,10 @@ fn condition(plan: &Plan, phase: Phase, since: &str) -> Value {
     })
 }
 
-/// What the status says live, beside what is stored: `next` is what will happen, with its time.
-pub(crate) fn live(state: &State, next: (&str, Time)) -> Value {
+/// What the status says live, beside what is stored.
+pub(crate) fn live(plan: &Plan, state: &State) -> Value {
+    let next = state.outlook(plan);
+    let next = Next { what: next.what, at: next.at.map(timestamp) };
     let evidence = state.evidence.as_ref().map(serin_rollout::statistics::Sequential::evidence);
     json!({
         "step": state.position,
@@ -182,7 +190,7 @@ pub(crate) fn live(state: &State, next: (&str, Time)) -> Value {
         "verdict": evidence.as_ref().map(|it| it.verdict),
         "evidence": evidence,
         "startedAt": (state.started != Time::default()).then(|| timestamp(state.started)),
-        "next": {"what": next.0, "at": timestamp(next.1)},
+        "next": next,
     })
 }
 

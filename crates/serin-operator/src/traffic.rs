@@ -6,22 +6,11 @@ mod window;
 
 use futures_util::future::BoxFuture;
 use serin_rollout::statistics::{Arm, Interval, MirrorInterval, Session};
-use serin_rollout::{Proxies, Time};
+use serin_rollout::{Proxies, Time, Version};
 
 pub use prometheus::PrometheusTraffic;
 pub use totals::{Look, Totals};
 pub(crate) use window::Window;
-
-/// One of the two versions, by everything that a proxy may know it by.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Version {
-    /// Name of the workload.
-    pub workload: String,
-    /// Name of its Service.
-    pub service: String,
-    /// Name of the subset, of releases between two subsets.
-    pub subset: String,
-}
 
 /// Whose traffic is asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]

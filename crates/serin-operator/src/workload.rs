@@ -14,6 +14,7 @@ use crate::kind::Kind;
 
 pub(crate) use ready::Patience;
 pub(crate) use references::{Reference, references, rename};
+pub(crate) use serin_rollout::primary_name;
 
 /// On a primary: the revision that it is a copy of.
 pub(crate) const COPIED: &str = "serin.dev/copied-revision";
@@ -29,11 +30,6 @@ pub(crate) fn kind(plan: &Plan) -> Option<Kind> {
         "DaemonSet" => Some(Kind::DaemonSet),
         _ => None,
     }
-}
-
-/// The name of the primary's copy of something.
-pub(crate) fn primary_name(name: &str) -> String {
-    format!("{name}-primary")
 }
 
 /// The label by which a workload's pods are selected, and its value.

@@ -7,6 +7,7 @@
 mod action;
 pub mod alerts;
 pub mod configs;
+pub mod facts;
 pub mod metrics;
 mod observation;
 pub mod plan;
@@ -17,6 +18,7 @@ mod state;
 pub mod statistics;
 mod step;
 mod time;
+mod version;
 
 pub use action::{Action, Severity, Side};
 pub use observation::{
@@ -24,5 +26,6 @@ pub use observation::{
 };
 pub use plan::{Dialect, Plan};
 pub use state::{Cookies, Decision, Phase, Routes, State};
-pub use step::{Step, step};
+pub use step::{Outlook, Step, step};
 pub use time::{Span, Time};
+pub use version::{Destination, Version, primary_name};

@@ -21,45 +21,90 @@ pub struct Subject<'a> {
     pub interval: &'a str,
 }
 
-/// Who counted the requests that a built-in metric is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reporter {
-    /// The workload itself, as Flagger asks. What never reached it is not there.
-    Destination,
-    /// Those who called it: what never reached it failed.
-    Source,
+/// A query of a built-in metric.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Query {
+    /// In PromQL.
+    pub text: String,
+    /// What its value is multiplied with.
+    pub scale: f64,
 }
 
-impl Reporter {
-    const fn label(self) -> &'static str {
+/// Who counted the requests that a built-in metric is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Counter {
+    /// The callers' proxies: what never reached the workload failed.
+    Callers,
+    /// The workload's proxies, which is whom Flagger asks. What never reached them is not there.
+    Proxies,
+    /// The workload's pods themselves, whom Flagger asks where there is no mesh. They count seconds.
+    Pods,
+}
+
+impl Counter {
+    /// The families of requests and of durations, the labels that select the workload's, and that of the status.
+    fn names(self, subject: &Subject<'_>) -> [String; 4] {
+        let Subject { namespace, target, .. } = subject;
+        let reported = |reporter: &str| {
+            [
+                "istio_requests_total".to_owned(),
+                "istio_request_duration_milliseconds_bucket".to_owned(),
+                format!(
+                    "reporter=\"{reporter}\", destination_workload_namespace=\"{namespace}\", \
+                     destination_workload=~\"{target}\""
+                ),
+                "response_code".to_owned(),
+            ]
+        };
         match self {
-            Self::Destination => "destination",
-            Self::Source => "source",
+            Self::Callers => reported("source"),
+            Self::Proxies => reported("destination"),
+            Self::Pods => [
+                "http_request_duration_seconds_count".to_owned(),
+                "http_request_duration_seconds_bucket".to_owned(),
+                format!(
+                    "kubernetes_namespace=\"{namespace}\", \
+                     kubernetes_pod_name=~\"{target}-[0-9a-zA-Z]+(-[0-9a-zA-Z]+)\""
+                ),
+                "status".to_owned(),
+            ],
+        }
+    }
+
+    /// The query of a built-in metric; `None` if there is none of this name.
+    fn query(self, name: &str, subject: &Subject<'_>) -> Option<Query> {
+        let interval = subject.interval;
+        let [requests, durations, workload, status] = self.names(subject);
+        match name {
+            "request-success-rate" => Some(Query {
+                text: format!(
+                    "sum( rate( {requests}{{ {workload}, {status}!~\"5.*\" }}[{interval}] ) ) / \
+                     sum( rate( {requests}{{ {workload} }}[{interval}] ) ) * 100"
+                ),
+                scale: 1.0,
+            }),
+            "request-duration" => Some(Query {
+                text: format!(
+                    "histogram_quantile( 0.99, sum( rate( {durations}{{ {workload} }}[{interval}] ) ) by (le) )"
+                ),
+                scale: if self == Self::Pods { 1000.0 } else { 1.0 },
+            }),
+            _ => None,
         }
     }
 }
 
-/// The query of a built-in metric; `None` if there is none of this name.
-pub fn built_in(name: &str, subject: &Subject<'_>, reporter: Reporter) -> Option<String> {
-    let Subject { namespace, target, interval, .. } = subject;
-    let reporter = reporter.label();
-    let workload = format!(
-        "reporter=\"{reporter}\", destination_workload_namespace=\"{namespace}\", destination_workload=~\"{target}\""
-    );
-    match name {
-        "request-success-rate" => Some(format!(
-            "sum( rate( istio_requests_total{{ {workload}, response_code!~\"5.*\" }}[{interval}] ) ) / \
-             sum( rate( istio_requests_total{{ {workload} }}[{interval}] ) ) * 100"
-        )),
-        "request-duration" => Some(format!(
-            "histogram_quantile( 0.99, sum( rate( istio_request_duration_milliseconds_bucket{{ {workload} }}[{interval}] ) \
-             ) by (le) )"
-        )),
-        _ => None,
-    }
+/// The queries of a built-in metric, of which the first that has a value counts; none if there is no metric of this name.
+pub fn built_in(name: &str, subject: &Subject<'_>, is_meshed: bool) -> Vec<Query> {
+    let counters = if is_meshed {
+        &[Counter::Callers, Counter::Proxies][..]
+    } else {
+        &[Counter::Pods, Counter::Callers, Counter::Proxies]
+    };
+    counters.iter().filter_map(|it| it.query(name, subject)).collect()
 }
 
-/// Fills in a template: `{{ name }}`, `{{ variables.X }}`. White space is collapsed.
+/// Fills in a template: `{{ name }}`, `{{ variables.X }}`.
 ///
 /// # Errors
 /// What the template asks for and there is not.
@@ -89,7 +134,7 @@ pub fn fill_in(
         });
         filled.push_str(rest);
     }
-    Ok(filled.split_whitespace().collect::<Vec<_>>().join(" "))
+    Ok(filled)
 }
 
 #[cfg(test)]
@@ -106,23 +151,44 @@ mod tests {
         interval: "1m",
     };
 
+    fn check(name: &str, counter: Counter, expect: &str, scale: f64) {
+        let expect = Query { text: expect.to_owned(), scale };
+        assert_eq!(counter.query(name, &SUBJECT), Some(expect));
+    }
+
     #[test]
     fn built_in_metrics_are_asked_as_flagger_asks() {
-        assert_eq!(
-            built_in("request-success-rate", &SUBJECT, Reporter::Destination).unwrap(),
-            r#"sum( rate( istio_requests_total{ reporter="destination", destination_workload_namespace="default", destination_workload=~"podinfo", response_code!~"5.*" }[1m] ) ) / sum( rate( istio_requests_total{ reporter="destination", destination_workload_namespace="default", destination_workload=~"podinfo" }[1m] ) ) * 100"#
+        check(
+            "request-success-rate",
+            Counter::Proxies,
+            r#"sum( rate( istio_requests_total{ reporter="destination", destination_workload_namespace="default", destination_workload=~"podinfo", response_code!~"5.*" }[1m] ) ) / sum( rate( istio_requests_total{ reporter="destination", destination_workload_namespace="default", destination_workload=~"podinfo" }[1m] ) ) * 100"#,
+            1.0,
         );
-        assert_eq!(
-            built_in("request-duration", &SUBJECT, Reporter::Destination).unwrap(),
-            r#"histogram_quantile( 0.99, sum( rate( istio_request_duration_milliseconds_bucket{ reporter="destination", destination_workload_namespace="default", destination_workload=~"podinfo" }[1m] ) ) by (le) )"#
+        check(
+            "request-duration",
+            Counter::Proxies,
+            r#"histogram_quantile( 0.99, sum( rate( istio_request_duration_milliseconds_bucket{ reporter="destination", destination_workload_namespace="default", destination_workload=~"podinfo" }[1m] ) ) by (le) )"#,
+            1.0,
         );
-        assert_eq!(built_in("latency", &SUBJECT, Reporter::Destination), None);
+        check(
+            "request-success-rate",
+            Counter::Pods,
+            r#"sum( rate( http_request_duration_seconds_count{ kubernetes_namespace="default", kubernetes_pod_name=~"podinfo-[0-9a-zA-Z]+(-[0-9a-zA-Z]+)", status!~"5.*" }[1m] ) ) / sum( rate( http_request_duration_seconds_count{ kubernetes_namespace="default", kubernetes_pod_name=~"podinfo-[0-9a-zA-Z]+(-[0-9a-zA-Z]+)" }[1m] ) ) * 100"#,
+            1.0,
+        );
+        check(
+            "request-duration",
+            Counter::Pods,
+            r#"histogram_quantile( 0.99, sum( rate( http_request_duration_seconds_bucket{ kubernetes_namespace="default", kubernetes_pod_name=~"podinfo-[0-9a-zA-Z]+(-[0-9a-zA-Z]+)" }[1m] ) ) by (le) )"#,
+            1000.0,
+        );
+        assert_eq!(built_in("latency", &SUBJECT, true), []);
     }
 
     #[test]
     fn requests_that_never_reach_the_pod_are_counted_by_their_callers() {
-        let query = built_in("request-success-rate", &SUBJECT, Reporter::Source).unwrap();
-        assert!(query.contains(r#"reporter="source""#) && !query.contains("destination\","));
+        let queries = built_in("request-success-rate", &SUBJECT, true);
+        assert!(queries[0].text.contains(r#"reporter="source""#), "{queries:?}");
     }
 
     #[test]
@@ -132,7 +198,7 @@ mod tests {
         assert_eq!(
             fill("rate(\n  x{ns=\"{{ namespace }}\"}[{{interval}}]) > {{ variables.limit }}")
                 .unwrap(),
-            "rate( x{ns=\"default\"}[1m]) > 5"
+            "rate(\n  x{ns=\"default\"}[1m]) > 5"
         );
         assert_eq!(
             fill("{{ variables.other }}").unwrap_err(),

@@ -9,6 +9,7 @@ mod advance;
 mod analyse;
 mod begin;
 mod ending;
+mod outlook;
 mod react;
 mod waits;
 
@@ -21,6 +22,8 @@ use crate::observation::{About, Answer, Member, Observation, Question, Readiness
 use crate::plan::Plan;
 use crate::state::{Decision, Phase, Routes, State};
 use crate::time::{Span, Time};
+
+pub use outlook::Outlook;
 
 /// How often is looked whether the primary is ready at last.
 const PACE: Span = Span::seconds(1);
@@ -318,29 +321,6 @@ impl Refusal {
 }
 
 impl State {
-    /// What the next tick does if all its checks pass, in a few words.
-    pub fn outlook(&self, plan: &Plan) -> String {
-        let moves = match self.phase {
-            Phase::Initializing => "the primary is made ready",
-            Phase::Waiting => "the analysis begins, once it is approved",
-            Phase::Progressing | Phase::WaitingPromotion => {
-                return match advance::next_move(plan, self) {
-                    advance::Move::Mirror => "requests are mirrored to the new version".to_owned(),
-                    advance::Move::Weight(weight) => format!("the new version gets {weight} %"),
-                    advance::Move::Iterate(_) => {
-                        format!("iteration {} of {}", self.iterations + 1, plan.iterations)
-                    }
-                    advance::Move::RouteAll => "the new version gets all traffic".to_owned(),
-                    advance::Move::Promote => "the new version is promoted".to_owned(),
-                };
-            }
-            Phase::Promoting => "traffic goes back to the primary once it is ready",
-            Phase::Finalising => "the new version's pods are taken away",
-            _ => "nothing, until the workload changes",
-        };
-        moves.to_owned()
-    }
-
     /// What the other members of the group see of this release.
     pub fn as_member(&self, plan: &Plan) -> Member {
         Member {

@@ -39,7 +39,7 @@ impl Span {
     }
 
     /// What is written as `1m30s`; `None` if it is no duration or negative.
-    pub(crate) fn parse(text: &str) -> Option<Self> {
+    pub fn parse(text: &str) -> Option<Self> {
         let nanos = text.parse::<Duration>().ok()?.nanos();
         (nanos >= 0).then_some(Self(nanos / 1_000_000))
     }

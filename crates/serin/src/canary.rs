@@ -3,7 +3,6 @@
 //! Everything is read from the Canary's status, and commands are left as an annotation: what this shows and does, any other
 //! client of the API can.
 
-mod facts;
 mod live;
 mod text;
 
@@ -15,17 +14,14 @@ use anyhow::{Context, bail};
 use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::{ApiResource, GroupVersionKind};
-use serde_json::json;
-
-pub(crate) use facts::{Arm, Facts};
+use serde_json::{Value, json};
+use serin_rollout::facts::{COMMAND, Facts};
 
 use crate::cli::{CanaryArgs, CanaryCommand, CanaryOutput};
 use crate::terminal::{self, Palette};
 
 /// The groups in which there are Canaries, the first that has a name first.
 const GROUPS: [(&str, &str); 2] = [("serin.dev", "v1alpha1"), ("flagger.app", "v1beta1")];
-/// The annotation of commands.
-const COMMAND: &str = "serin.dev/command";
 /// The API must answer within this time.
 const PATIENCE: Duration = Duration::from_secs(15);
 
@@ -85,6 +81,11 @@ pub(crate) async fn facts(
     Cluster { client: client.clone(), namespace: namespace.to_owned() }.one(name).await
 }
 
+fn of((group, version): (&str, &str), object: &DynamicObject) -> Facts {
+    let object = serde_json::to_value(object).unwrap_or(Value::Null);
+    Facts::of(&format!("{group}/{version}"), &object)
+}
+
 /// Milliseconds since 1970.
 fn now() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -135,7 +136,7 @@ impl Cluster {
             match answer(api.list(&ListParams::default())).await {
                 Ok(list) => {
                     is_served = true;
-                    all.extend(list.items.iter().map(|it| Facts::of(group, it)));
+                    all.extend(list.items.iter().map(|it| of(group, it)));
                 }
                 Err(error) if is_absent(&error) => {}
                 Err(error) => return Err(error),
@@ -171,7 +172,7 @@ impl Cluster {
 
     async fn one(&self, name: &str) -> anyhow::Result<Facts> {
         let (group, object) = self.find(name).await?;
-        Ok(Facts::of(group, &object))
+        Ok(of(group, &object))
     }
 
     /// Leaves a command, and waits until it is obeyed.

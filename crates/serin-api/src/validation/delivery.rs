@@ -160,8 +160,12 @@ fn metric_template(template: &MetricTemplate, spec: &Place<'_>) {
         Type::Prometheus | Type::Influxdb | Type::Graphite | Type::Dynatrace | Type::Splunk
     );
     web_address(&provider.address, needs_address, &at.key("address"));
-    if provider.provider_type == Type::Cloudwatch && provider.region.is_empty() {
-        at.key("region").error("CloudWatch is asked by region");
+    use Type::{Cloudwatch, Externalmetrics, Keptn, Stackdriver};
+    if let kind @ (Cloudwatch | Externalmetrics | Keptn | Stackdriver) = provider.provider_type {
+        at.key("type").error(format!(
+            "metrics of {kind} cannot be asked for; use one of prometheus, datadog, dynatrace, graphite, influxdb, newrelic and \
+             splunk"
+        ));
     }
     if template.query.trim().is_empty() {
         spec.key("query").error("there is no query");

@@ -187,7 +187,7 @@ async fn pages_are_json_too() {
     let accept = ("accept", "application/json");
     let answer = ask(&world, "GET /releases/shop/reviews", &[BEARER, accept], "").await;
     let value: serde_json::Value = serde_json::from_str(&text(answer).await).unwrap();
-    assert_eq!(value["release"]["canary"], 20);
+    assert_eq!(value["release"]["weights"]["canary"], 20);
     assert_eq!(
         ask(&world, "GET /releases/shop/other.json", &[BEARER], "").await.status(),
         StatusCode::NOT_FOUND

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
+use serin_rollout::facts::{Arm, Lately};
 use serin_rollout::statistics::{Interval, Unit};
 use serin_rollout::{
     Answer, Decision, Observation, Plan, Question, Routes, Span, State, Time, Traffic, Workload,
@@ -173,22 +174,25 @@ impl Release {
     /// What the status shows of this moment.
     pub(super) fn window_live(&self, plan: &Plan, state: &State, now: Time) -> Value {
         use serin_rollout::Side;
-        let next = state.outlook(plan);
-        let mut live = status::live(state, (&next, state.tick.due));
+        let mut live = status::live(plan, state);
         let span = Span::seconds(60).0.min(now.since(state.started).0.max(1000));
         let of = |side| {
             let arm = self.window.last(side, now, Span(span));
             let seconds = span as f64 / 1000.0;
-            json!({
-                "requestsPerSecond": (arm.counts.total as f64 / seconds * 10.0).round() / 10.0,
-                "requests": arm.counts.total,
-                "failures": arm.counts.bad,
-                "p50": arm.latency.quantile(0.5),
-                "p99": arm.latency.quantile(0.99),
-            })
+            Arm {
+                requests_per_second: (arm.counts.total as f64 / seconds * 10.0).round() / 10.0,
+                requests: arm.counts.total,
+                failures: arm.counts.bad,
+                p50: arm.latency.quantile(0.5),
+                p99: arm.latency.quantile(0.99),
+            }
         };
-        let lately = json!({"seconds": span / 1000, "canary": of(Side::Canary), "primary": of(Side::Primary)});
-        json::set(&mut live, "lately", if state.phase.is_running() { lately } else { Value::Null });
+        let lately = state.phase.is_running().then(|| Lately {
+            seconds: u64::try_from(span / 1000).unwrap_or_default(),
+            canary: of(Side::Canary),
+            primary: of(Side::Primary),
+        });
+        json::set(&mut live, "lately", json!(lately));
         live
     }
 }

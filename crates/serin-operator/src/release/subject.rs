@@ -2,41 +2,21 @@
 
 use serde_json::Value;
 use serin_rollout::statistics::Unit;
-use serin_rollout::{Command, Plan, Time, routes};
+use serin_rollout::{Command, Plan, Side, Time};
 
 use crate::json;
-use crate::traffic::{Subject, Version};
-use crate::workload;
+use crate::traffic::Subject;
 
 /// The annotation of a VirtualService by which sessions keep their version, and which names what tells them apart.
 const COHORT: &str = "serin.dev/cohort";
 
 /// Whose traffic is counted, in a run that began at a time. `route` is the VirtualService, if it is there.
 pub(super) fn of(plan: &Plan, began: Time, route: Option<&Value>) -> Subject {
-    let apex = routes::apex(plan);
-    let (canary, primary) = match &plan.versions {
-        Some(versions) => {
-            let of = |subset: &str| Version {
-                workload: String::new(),
-                service: apex.to_owned(),
-                subset: subset.to_owned(),
-            };
-            (of(&versions.canary), of(&versions.primary))
-        }
-        None => {
-            let of = |workload: String, side: &str| Version {
-                workload,
-                service: format!("{apex}-{side}"),
-                subset: String::new(),
-            };
-            (of(plan.target.clone(), "canary"), of(workload::primary_name(&plan.target), "primary"))
-        }
-    };
     Subject {
         namespace: plan.namespace.clone(),
         release: plan.name.clone(),
-        canary,
-        primary,
+        canary: plan.version(Side::Canary),
+        primary: plan.version(Side::Primary),
         began,
         session: sessions(plan, route),
     }

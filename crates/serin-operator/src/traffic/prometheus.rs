@@ -9,12 +9,13 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
 use serde_json::Value;
+use serin_rollout::Version;
 use tokio::task::JoinHandle;
 
-use super::{Look, Sample, Subject, Totals, Traffic, Version};
+use super::{Look, Sample, Subject, Totals, Traffic};
 use crate::http::Caller;
 use crate::json;
-use crate::metrics::{self, Server};
+use crate::metrics::Server;
 use crate::settings::Settings;
 
 /// Prometheus is asked this often.
@@ -100,8 +101,8 @@ async fn look(caller: &Caller, server: &Server, subject: &Subject) -> Result<Loo
     let timed = format!(
         "sum by (reporter, {label}, le) (istio_request_duration_milliseconds_bucket{{{selector}}})"
     );
-    let counted = metrics::get(caller, server, &counted).await?;
-    let timed = metrics::get(caller, server, &timed).await?;
+    let counted = server.ask(caller, &counted).await?;
+    let timed = server.ask(caller, &timed).await?;
     let of = |version: &Version| totals(&counted, &timed, label, name(version));
     Ok(Look { canary: of(&subject.canary), primary: of(&subject.primary) })
 }

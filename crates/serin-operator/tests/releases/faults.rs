@@ -231,7 +231,7 @@ async fn metrics_that_are_gone_late_or_no_number_are_failed_checks() {
         "{events:?}"
     );
     assert!(events[2].contains("status 503: gone"), "{events:?}");
-    assert!(events[3].contains("Prometheus refuses: parse error"), "{events:?}");
+    assert!(events[3].contains("status 400: parse error"), "{events:?}");
 }
 
 #[tokio::test]

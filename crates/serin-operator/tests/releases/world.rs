@@ -9,9 +9,8 @@ use kube::api::{Api, DynamicObject, Patch, PatchParams, PostParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use serde_json::{Value, json};
 use serin_apiserver::{ApiServer, User};
-use serin_operator::{
-    COMMAND, Kind, Name, Release, Sample, Settings, Shared, Subject, Traffic, Turn,
-};
+use serin_operator::{Kind, Name, Release, Sample, Settings, Shared, Subject, Traffic, Turn};
+use serin_rollout::facts::COMMAND;
 use serin_rollout::{Span, Time};
 use tower::Service as _;
 

@@ -4,7 +4,9 @@ use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use super::facts::{Decision, Facts};
+use serin_rollout::Phase;
+use serin_rollout::facts::{Decision, Facts};
+
 use super::{Cluster, now, text};
 use crate::terminal::Palette;
 
@@ -41,7 +43,7 @@ pub(super) async fn watch(
     match seen? {
         Some(last) => {
             writeln!(io::stdout(), "{} {}", last.name, last.phase)?;
-            Ok(ExitCode::from(u8::from(last.phase == "Failed")))
+            Ok(ExitCode::from(u8::from(last.phase == Phase::Failed)))
         }
         None => Ok(ExitCode::SUCCESS),
     }
@@ -70,7 +72,7 @@ impl View {
                 Ok(facts) => {
                     failures = 0;
                     self.draw(&facts, out)?;
-                    let is_over = matches!(facts.phase.as_str(), "Succeeded" | "Failed");
+                    let is_over = matches!(facts.phase, Phase::Succeeded | Phase::Failed);
                     if until_end && was_running && is_over {
                         return Ok(Some(facts));
                     }

@@ -3,9 +3,10 @@
 use std::fmt::Write as _;
 use std::io::Write;
 
+use serin_rollout::Phase;
+use serin_rollout::facts::{Arm, Decision, Facts};
 use serin_rollout::statistics::sequences;
 
-use super::facts::{Arm, Decision, Facts};
 use crate::terminal::Palette;
 
 /// The width of a bar.
@@ -33,7 +34,7 @@ pub(super) fn list(
         rows.push([
             it.namespace.clone(),
             it.name.clone(),
-            it.phase.clone(),
+            it.phase.to_string(),
             format!("{} %", it.weights.canary),
             format!("{}/{}", it.failed_checks, it.threshold),
             it.verdict.clone().unwrap_or_else(|| "-".to_owned()),
@@ -93,10 +94,11 @@ fn heading(facts: &Facts, palette: Palette, out: &mut dyn Write) -> anyhow::Resu
         facts.target,
         palette.faint(&facts.api_version)
     )?;
-    let phase = match facts.phase.as_str() {
-        "Failed" => palette.error(&facts.phase),
-        "Succeeded" | "Initialized" => palette.good(&facts.phase),
-        _ => palette.strong(&facts.phase),
+    let phase = facts.phase.to_string();
+    let phase = match facts.phase {
+        Phase::Failed => palette.error(&phase),
+        Phase::Succeeded | Phase::Initialized => palette.good(&phase),
+        _ => palette.strong(&phase),
     };
     write!(out, "{phase}   step {}", facts.step)?;
     if facts.iterations > 0 {
@@ -201,9 +203,13 @@ fn evidence(facts: &Facts, palette: Palette, out: &mut dyn Write) -> anyhow::Res
 
 fn next(facts: &Facts, now: i64, palette: Palette, out: &mut dyn Write) -> anyhow::Result<()> {
     let Some(next) = facts.next.as_ref().filter(|_| facts.is_running()) else { return Ok(()) };
-    let due = next.at.parse::<jiff::Timestamp>().map_or(0, |it| it.as_millisecond() - now);
-    let when = if due > 0 { format!("in {} s", (due + 999) / 1000) } else { "now".to_owned() };
-    writeln!(out, "\nnext {when}: {}", palette.strong(&next.what))?;
+    let due = next.at.as_ref().and_then(|at| at.parse::<jiff::Timestamp>().ok());
+    let when = match due.map(|it| it.as_millisecond() - now) {
+        Some(due @ 1..) => format!(" in {} s", (due + 999) / 1000),
+        Some(_) => " now".to_owned(),
+        None => String::new(),
+    };
+    writeln!(out, "\nnext{when}: {}", palette.strong(&next.what))?;
     if let Some(waits) = &facts.waits_for {
         writeln!(out, "waits for: {}", palette.warning(waits))?;
     }
@@ -236,11 +242,49 @@ pub(super) fn decisions(
 #[cfg(test)]
 mod tests {
     use insta::assert_snapshot;
+    use serde_json::json;
+    use serin_rollout::facts::Next;
 
-    use super::super::facts::tests::example;
     use super::*;
 
     const PLAIN: Palette = Palette { colors: false };
+
+    /// A release in the middle of its way.
+    fn example() -> Facts {
+        let object = json!({
+            "apiVersion": "serin.dev/v1alpha1", "kind": "Canary",
+            "metadata": {"name": "reviews", "namespace": "shop"},
+            "spec": {"targetRef": {"kind": "Deployment", "name": "reviews"}, "analysis": {"threshold": 5}},
+            "status": {
+                "phase": "Progressing", "canaryWeight": 20, "failedChecks": 1, "iterations": 0,
+                "lastTransitionTime": "2026-11-21T10:00:00Z",
+                "release": {
+                    "step": 2, "verdict": "inconclusive", "waitsFor": null,
+                    "next": {"what": "the new version gets 40 %", "at": "2026-11-21T10:02:30Z"},
+                    "evidence": {
+                        "verdict": "inconclusive", "logE": 0.42, "peakLogE": 0.9, "threshold": 4.605, "pValue": 0.4,
+                        "tests": [{"name": "errors", "logE": 0.8, "weight": 0.5}, {"name": "latency", "logE": -0.2, "weight": 0.5}],
+                        "gate": {"ratio": 2.0, "logE": 1.2, "threshold": 2.996},
+                        "canary": {"units": 1204, "errors": 2, "low": 0.0002, "high": 0.0089},
+                        "primary": {"units": 4816, "errors": 5, "low": 0.0003, "high": 0.0041},
+                        "outlook": ["3 more errors of the canary in a row, with none of the primary, would abort"],
+                    },
+                    "lately": {
+                        "seconds": 60,
+                        "canary": {"requestsPerSecond": 20.1, "requests": 1204, "failures": 2, "p50": 12.0, "p99": 80.5},
+                        "primary": {"requestsPerSecond": 80.3, "requests": 4816, "failures": 5, "p50": 11.0, "p99": 71.2},
+                    },
+                    "decisions": [
+                        {"time": "2026-11-21T10:00:00Z", "warning": false, "event": "New revision detected! Scaling up reviews.shop",
+                         "reason": "the workload or its configuration changed"},
+                        {"time": "2026-11-21T10:01:30Z", "warning": true, "event": "Halt reviews.shop advancement success rate 98.00% < 99%",
+                         "reason": "failed check 1 of 5, at which the release is rolled back"},
+                    ],
+                },
+            },
+        });
+        Facts::of("serin.dev/v1alpha1", &object)
+    }
 
     fn printed(print: impl Fn(&mut dyn Write) -> anyhow::Result<()>) -> String {
         let mut out = Vec::new();
@@ -274,6 +318,14 @@ mod tests {
         10:00:00  New revision detected! Scaling up reviews.shop  the workload or its configuration changed
         10:01:30  Halt reviews.shop advancement success rate 98.00% < 99%  failed check 1 of 5, at which the release is rolled back
         "#);
+    }
+
+    #[test]
+    fn a_held_release_tells_what_comes_once_it_is_resumed() {
+        let what = "the new version gets 40 %, once it is resumed".to_owned();
+        let held = Facts { next: Some(Next { what, at: None }), held: true, ..example() };
+        let text = printed(|out| next(&held, 0, PLAIN, out));
+        assert_eq!(text, "\nnext: the new version gets 40 %, once it is resumed\n");
     }
 
     #[test]

@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use anyhow::bail;
 use serde_json::{Value, json};
+use serin_rollout::Phase;
+use serin_rollout::facts::{self, Facts};
 use tokio::time::{Instant, sleep};
 
 use super::narrator::{Event, Weights};
 use super::stage::{BOOKINFO, Manifest, Stage};
-use crate::canary::{self, Facts};
+use crate::canary;
 
 const SHOPFRONT: Manifest =
     ("samples/shopfront", include_str!("../../../../samples/shopfront/gateway.yaml"));
@@ -35,7 +37,7 @@ pub(super) async fn tell(stage: &mut Stage<'_>) -> anyhow::Result<bool> {
     let good = Version { name: "v3", image: image("v3:1.20.3"), errors: "0%" };
     let first = release(stage, "v2", &good).await?;
     let between = stage.narrator.users.so_far();
-    if first != "Succeeded" {
+    if first != Phase::Succeeded {
         return Ok(false);
     }
     let failed = between.1 - before.1;
@@ -53,7 +55,7 @@ pub(super) async fn tell(stage: &mut Stage<'_>) -> anyhow::Result<bool> {
         .narrator
         .say(&format!("{requests} requests of users in this time, {suffered} of them failed."))?;
     let is_bearable = suffered <= 3.max(requests * BEARABLE / 1000);
-    Ok(failed == 0 && second == "Failed" && is_bearable)
+    Ok(failed == 0 && second == Phase::Failed && is_bearable)
 }
 
 struct Version {
@@ -104,7 +106,7 @@ async fn open_the_shop(stage: &mut Stage<'_>) -> anyhow::Result<()> {
 }
 
 /// Releases a version, and tells what becomes of it.
-async fn release(stage: &mut Stage<'_>, old: &str, new: &Version) -> anyhow::Result<String> {
+async fn release(stage: &mut Stage<'_>, old: &str, new: &Version) -> anyhow::Result<Phase> {
     let Version { name, image, errors } = new;
     let container = json!({"name": "reviews", "image": image,
         "env": [{"name": "SERIN_SAMPLE_ERRORS", "value": errors}]});
@@ -131,7 +133,7 @@ async fn release(stage: &mut Stage<'_>, old: &str, new: &Version) -> anyhow::Res
         let facts = canary::facts(&stage.client, "default", "reviews").await?;
         teller.tell(stage, &facts)?;
         has_begun |= facts.is_running();
-        if has_begun && matches!(facts.phase.as_str(), "Succeeded" | "Failed") {
+        if has_begun && matches!(facts.phase, Phase::Succeeded | Phase::Failed) {
             return Ok(facts.phase);
         }
         if Instant::now() > until {
@@ -146,7 +148,7 @@ async fn initialised(stage: &Stage<'_>) -> anyhow::Result<()> {
     let until = Instant::now() + PATIENCE;
     loop {
         let facts = canary::facts(&stage.client, "default", "reviews").await?;
-        if facts.phase == "Initialized" {
+        if facts.phase == Phase::Initialized {
             return Ok(());
         }
         if Instant::now() > until {
@@ -177,7 +179,7 @@ impl Teller {
         let event = |event| Event {
             event,
             release: Some(format!("reviews {new}")),
-            phase: Some(facts.phase.clone()),
+            phase: Some(facts.phase.to_string()),
             weights: Some(weights(facts)),
             verdict: facts.verdict.clone(),
             ..Event::default()
@@ -230,20 +232,22 @@ impl Teller {
     ) -> anyhow::Result<()> {
         let (old, new) = (&self.old, &self.new);
         let palette = stage.narrator.palette;
-        let text = match facts.phase.as_str() {
-            "Progressing" => format!("{new} starts beside {old}; no user sees it."),
-            "Promoting" => format!("Nothing speaks against {new}: reviews-primary becomes {new}."),
-            "Finalising" => "reviews-primary has all users again.".to_owned(),
-            "Succeeded" => palette.good(format!("{new} is promoted.")).to_string(),
-            "Failed" => {
+        let text = match facts.phase {
+            Phase::Progressing => format!("{new} starts beside {old}; no user sees it."),
+            Phase::Promoting => {
+                format!("Nothing speaks against {new}: reviews-primary becomes {new}.")
+            }
+            Phase::Finalising => "reviews-primary has all users again.".to_owned(),
+            Phase::Succeeded => palette.good(format!("{new} is promoted.")).to_string(),
+            Phase::Failed => {
                 palette.error(format!("{new} is rolled back; all users have {old}.")).to_string()
             }
             _ => return Ok(()),
         };
         stage.narrator.say(&text)?;
-        match facts.phase.as_str() {
-            "Succeeded" => stage.narrator.note(&event("promoted"))?,
-            "Failed" => {
+        match facts.phase {
+            Phase::Succeeded => stage.narrator.note(&event("promoted"))?,
+            Phase::Failed => {
                 let reason = facts.decisions.iter().rev().find(|it| it.warning);
                 let reason = reason.map(|it| it.reason.clone());
                 stage.narrator.note(&Event { reason, ..event("rolled_back") })?;
@@ -265,7 +269,7 @@ fn weights(facts: &Facts) -> Weights {
 /// What both versions did lately, if both had requests.
 fn figures(facts: &Facts, old: &str, new: &str) -> Option<String> {
     let lately = facts.lately.as_ref()?;
-    let arm = |name: &str, it: &canary::Arm| {
+    let arm = |name: &str, it: &facts::Arm| {
         let p99 = it.p99.map_or_else(String::new, |p99| format!(", 99 % within {p99:.0} ms"));
         format!("{name} {} requests, {} failed{p99}", it.requests, it.failures)
     };

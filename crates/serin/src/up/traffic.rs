@@ -8,12 +8,11 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use futures_util::future::BoxFuture;
 use serin_api::ObjectRef;
 use serin_control::Control;
-use serin_operator::{Sample, Sessions, Subject, Traffic, Version};
+use serin_operator::{Sample, Sessions, Subject, Traffic};
 use serin_proxy::Observer;
-use serin_rollout::Proxies;
 use serin_rollout::statistics::{Counts, MirrorInterval, Session};
+use serin_rollout::{Destination, Proxies};
 use serin_routing::cohort::Key;
-use serin_telemetry::Destination;
 use serin_telemetry::focus::{Arm, Difference, Focus, Pairs, Side, Sight, Sum};
 
 /// So many sessions are remembered for how their mirrored requests differed. When more come, all are forgotten.
@@ -78,13 +77,16 @@ impl Look {
         let has_sessions = !keys.is_empty();
         let of = subject.clone();
         let focus = Focus::new(keys, move |destination| {
-            let namespaces = [&destination.workload.namespace, &destination.service_namespace];
-            let is_here = namespaces.iter().any(|it| ***it == of.namespace);
-            match is_here {
-                true if is_of(&of.canary, destination) => Some(Side::Canary),
-                true if is_of(&of.primary, destination) => Some(Side::Primary),
-                _ => None,
+            let destination = Destination {
+                namespaces: [&destination.workload.namespace, &destination.service_namespace],
+                workload: &destination.workload.name,
+                service: &destination.service_name,
+                subset: &destination.subset,
+            };
+            if of.canary.is_at(&destination) {
+                return Some(Side::Canary);
             }
+            of.primary.is_at(&destination).then_some(Side::Primary)
         });
         Self { subject: subject.clone(), focus, has_sessions, differed: HashSet::new() }
     }
@@ -125,18 +127,6 @@ impl Look {
         }
         interval
     }
-}
-
-/// Whether a destination is a version: its workload, or, where no endpoint was found, its Service or subset.
-fn is_of(version: &Version, destination: &Destination) -> bool {
-    if !version.subset.is_empty() {
-        return *destination.subset == version.subset
-            && *destination.service_name == version.service;
-    }
-    if destination.workload.name.is_empty() {
-        return *destination.service_name == version.service;
-    }
-    *destination.workload.name == version.workload
 }
 
 fn arm(sum: &Sum) -> serin_rollout::statistics::Arm {
@@ -196,41 +186,11 @@ mod tests {
     use super::*;
 
     fn subject() -> Subject {
-        let version = |name: &str| Version {
-            workload: name.to_owned(),
-            service: format!("{name}-service"),
-            ..Version::default()
-        };
         Subject {
             namespace: "test".to_owned(),
             release: "podinfo".to_owned(),
-            canary: version("podinfo"),
-            primary: version("podinfo-primary"),
             ..Subject::default()
         }
-    }
-
-    #[test]
-    fn a_version_is_known_by_its_workload_its_service_or_its_subset() {
-        let check =
-            |version: &Version, workload: &str, service: &str, subset: &str, expect: bool| {
-                let mut destination = Destination {
-                    service_name: service.into(),
-                    subset: subset.into(),
-                    ..Destination::default()
-                };
-                destination.workload.name = workload.into();
-                assert_eq!(is_of(version, &destination), expect, "{workload} {service} {subset}");
-            };
-        let whole = subject().canary;
-        check(&whole, "podinfo", "apex", "", true);
-        check(&whole, "podinfo-primary", "podinfo-service", "", false);
-        check(&whole, "", "podinfo-service", "", true);
-        check(&whole, "", "apex", "", false);
-        let part = Version { service: "apex".to_owned(), subset: "v2".to_owned(), ..whole };
-        check(&part, "podinfo", "apex", "v2", true);
-        check(&part, "podinfo", "apex", "v1", false);
-        check(&part, "podinfo", "other", "v2", false);
     }
 
     #[test]

@@ -256,7 +256,13 @@ fn people_can_hold_resume_promote_abort_and_restart() {
     order(&mut release, Command::Hold);
     (0..5).for_each(|_| release.tick());
     assert_eq!(release.shown(), "Progressing 20");
+    let outlook = release.state.outlook(&release.plan);
+    assert_eq!(outlook.what, "the new version gets 40 %, once it is resumed");
+    assert_eq!(outlook.at, None, "that depends on someone");
     order(&mut release, Command::Resume);
+    let outlook = release.state.outlook(&release.plan);
+    assert_eq!(outlook.what, "the new version gets 40 %");
+    assert_eq!(outlook.at, Some(release.state.tick.due));
     release.tick();
     assert_eq!(release.shown(), "Progressing 40");
     order(&mut release, Command::Restart);
