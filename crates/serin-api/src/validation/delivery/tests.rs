@@ -186,6 +186,12 @@ fn templates_and_alert_providers_are_complete() {
         json!({"provider": {"type": "prometheus"}, "query": "up"}),
         &["error spec.provider.address"],
     );
+    problems(
+        FLAGGER,
+        "MetricTemplate",
+        json!({"provider": {"type": "cloudwatch", "region": "eu"}, "query": "[]"}),
+        &["error spec.provider.type"],
+    );
     problems(FLAGGER, "AlertProvider", json!({"type": "slack"}), &["error spec.address"]);
     problems(
         FLAGGER,
