@@ -1,6 +1,6 @@
 //! The socket: TLS, HTTP/1.1 and HTTP/2 for clients outside of the process.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::access::pki::{PkiError, ServerCertificate, client_names};
 use crate::access::user::User;
 use crate::server::{ApiServer, Connection};
+use crate::verbs::services::KUBERNETES;
 
 /// How long a client may take for the handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -57,8 +58,13 @@ impl Listener {
         let socket = TcpListener::bind(address).await.map_err(failed)?;
         let address = socket.local_addr().map_err(failed)?;
         let authority = &server.inner.authority;
-        let loopback = [[127, 0, 0, 1].into(), std::net::Ipv6Addr::LOCALHOST.into(), address.ip()];
-        let certificate = Arc::new(ServerCertificate::make(authority, loopback.to_vec())?);
+        // Pods know it by the Service's address.
+        let mut addresses =
+            vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into(), IpAddr::V4(KUBERNETES)];
+        if !addresses.contains(&address.ip()) {
+            addresses.push(address.ip());
+        }
+        let certificate = Arc::new(ServerCertificate::make(authority, addresses)?);
         let acceptor = TlsAcceptor::from(Arc::new(authority.tls(Arc::clone(&certificate))?));
         Ok(Self { server, socket, address, acceptor, certificate })
     }

@@ -66,6 +66,11 @@ impl ApiError {
             Self::Silent { .. } => 0,
         }
     }
+
+    /// Whether the API understood what was wanted, and does not want it: no right to it, or not valid.
+    pub(crate) fn is_refusal(&self) -> bool {
+        matches!(self.code(), 400 | 401 | 403 | 422)
+    }
 }
 
 /// The place of an object.

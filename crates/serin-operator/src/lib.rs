@@ -16,6 +16,7 @@ mod metrics;
 mod objects;
 mod operator;
 mod release;
+pub mod rights;
 mod secret;
 mod settings;
 mod shared;

@@ -1,6 +1,7 @@
 //! All releases of a cluster, each in a task of its own, while this controller is the one that acts.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::iter;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -95,8 +96,9 @@ impl Operator {
     }
 
     fn names(&self) -> BTreeSet<Name> {
-        [Kind::Canary, Kind::FlaggerCanary]
-            .into_iter()
+        let flaggers = (!self.shared.settings.leaves_flagger).then_some(Kind::FlaggerCanary);
+        iter::once(Kind::Canary)
+            .chain(flaggers)
             .flat_map(|kind| {
                 self.shared.cluster.all(kind).into_iter().map(move |it| Name {
                     kind,

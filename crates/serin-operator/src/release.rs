@@ -134,6 +134,11 @@ impl Release {
                 self.leave();
                 Ok(Turn::Gone)
             }
+            // Trying again does not help: someone has to do something.
+            Err(Obstacle::Api(error)) if error.is_refusal() => {
+                self.tell_obstacle(&object, &error.to_string(), now).await;
+                Err(error.into())
+            }
             other => other,
         }
     }

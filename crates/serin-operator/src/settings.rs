@@ -28,6 +28,8 @@ pub struct Settings {
     pub identity: String,
     /// The Lease that decides who acts, as namespace and name; `None` acts always.
     pub lease: Option<(String, String)>,
+    /// Canaries of `flagger.app` are somebody else's.
+    pub leaves_flagger: bool,
     /// The traffic of both versions.
     pub traffic: Arc<dyn Traffic>,
     /// How hooks, metrics and those who are told are reached.
@@ -48,6 +50,7 @@ impl Default for Settings {
             include_label_prefixes: Vec::new(),
             identity: format!("serin-{}", crate::chance::unique()),
             lease: None,
+            leaves_flagger: false,
             traffic: Arc::new(NoTraffic),
             dial: Arc::new(System),
             trust: Trust::new(RootCertStore::empty()),

@@ -9,10 +9,10 @@ use std::process::ExitCode;
 use anyhow::{Context, ensure};
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
-use kube::config::{KubeConfigOptions, Kubeconfig};
 use serin_apiserver::store::{self, Store};
 
 use crate::cli::{BackupArgs, RestoreArgs};
+use crate::kubeconfig;
 
 /// Copies a store into a file.
 pub(crate) fn backup(args: &BackupArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
@@ -52,10 +52,7 @@ fn copy(args: &BackupArgs, part: &Path) -> anyhow::Result<u64> {
 
 /// Reads the copy from the running server.
 async fn ask(kubeconfig: &Path, file: &mut Counted) -> anyhow::Result<()> {
-    let config = Kubeconfig::read_from(kubeconfig)?;
-    let options = KubeConfigOptions::default();
-    let config = kube::Config::from_custom_kubeconfig(config, &options).await?;
-    let client = kube::Client::try_from(config)?;
+    let client = kubeconfig::client(kubeconfig, None).await?;
     let request = http::Request::get("/serin/backup").body(kube::client::Body::empty())?;
     let response = client.send(request).await.context("the server does not answer")?;
     let code = response.status();

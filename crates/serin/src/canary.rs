@@ -12,12 +12,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, bail};
 use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams};
-use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::{ApiResource, GroupVersionKind};
 use serde_json::{Value, json};
 use serin_rollout::facts::{COMMAND, Facts};
 
 use crate::cli::{CanaryArgs, CanaryCommand, CanaryOutput};
+use crate::kubeconfig;
 use crate::terminal::{self, Palette};
 
 /// The groups in which there are Canaries, the first that has a name first.
@@ -94,29 +94,9 @@ fn now() -> i64 {
 
 impl Cluster {
     async fn of(args: &CanaryArgs) -> anyhow::Result<Self> {
-        let options = KubeConfigOptions { context: args.context.clone(), ..Default::default() };
-        let config = match &args.kubeconfig {
-            Some(file) => {
-                let shown = file.display();
-                let file =
-                    Kubeconfig::read_from(file).with_context(|| format!("cannot read {shown}"))?;
-                kube::Config::from_custom_kubeconfig(file, &options).await?
-            }
-            None => match kube::Config::from_kubeconfig(&options).await {
-                Ok(config) => config,
-                Err(error) if args.context.is_none() => {
-                    // In a pod there is none.
-                    kube::Config::incluster().map_err(|_| error).context(
-                        "no cluster to ask: start one with `serin up`, or name a kubeconfig with --kubeconfig",
-                    )?
-                }
-                Err(error) => return Err(error).context("cannot use the kubeconfig"),
-            },
-        };
-        let namespace = args.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
-        let client =
-            kube::Client::try_from(config).context("cannot use the kubeconfig's cluster")?;
-        Ok(Self { client, namespace })
+        let (client, namespace) =
+            kubeconfig::chosen(args.kubeconfig.as_deref(), args.context.as_deref()).await?;
+        Ok(Self { client, namespace: args.namespace.clone().unwrap_or(namespace) })
     }
 
     fn api(&self, (group, version): (&str, &str), namespace: Option<&str>) -> Api<DynamicObject> {

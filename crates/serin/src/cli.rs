@@ -7,6 +7,7 @@ mod demo;
 mod gateway;
 mod help;
 mod load;
+mod operator;
 mod sample;
 mod up;
 
@@ -24,6 +25,7 @@ pub(crate) use demo::{DemoArgs, Story};
 pub(crate) use gateway::{GatewayArgs, LogEncoding};
 pub(crate) use help::{CompletionArgs, ManArgs};
 pub(crate) use load::LoadArgs;
+pub(crate) use operator::{InstallArgs, OperatorArgs};
 pub(crate) use sample::SampleArgs;
 pub(crate) use up::{
     DashboardAddress, DashboardArgs, DoctorArgs, DownArgs, PlaceArgs, StatusArgs, StatusOutput,
@@ -68,7 +70,8 @@ impl Cli {
             Command::Doctor(args) => args.view.color,
             Command::Backup(args) => args.view.color,
             Command::Restore(args) => args.view.color,
-            Command::Completion(_) | Command::Man(_) => When::Auto,
+            Command::Operator(args) => args.view.color,
+            Command::Install(_) | Command::Completion(_) | Command::Man(_) => When::Auto,
         }
     }
 }
@@ -95,6 +98,10 @@ pub(crate) enum Command {
     Gateway(Box<GatewayArgs>),
     /// See and steer releases
     Canary(CanaryArgs),
+    /// Carry out the Canaries of a Kubernetes with Istio
+    Operator(OperatorArgs),
+    /// Print what brings the controller of releases into a Kubernetes
+    Install(InstallArgs),
     /// Tell what a release plan would do
     Rehearse(RehearseArgs),
     /// Send requests at a rate, or serve the gates of releases

@@ -16,7 +16,11 @@ mod explain;
 mod gateway;
 mod help;
 mod input;
+mod install;
+mod kubeconfig;
 mod load;
+mod metrics;
+mod operator;
 mod rehearse;
 mod sample;
 mod status;
@@ -53,6 +57,8 @@ fn main() -> ExitCode {
         Command::Canary(args) => canary::run(args, &mut out),
         Command::Demo(args) => demo::run(args, &mut out),
         Command::Load(args) => load::run(args, &mut out),
+        Command::Operator(args) => operator::run(args, &mut out),
+        Command::Install(args) => install::run(args, &mut out),
         Command::Rehearse(args) => rehearse::run(args, &mut out),
         Command::Sample(args) => sample::run(args, &mut out),
         Command::Up(args) => up::run(args, &mut out),

@@ -5,10 +5,10 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde::Serialize;
 
 use crate::cli::{StatusArgs, StatusOutput};
+use crate::kubeconfig;
 use crate::terminal;
 use crate::up::{self, Place, Run};
 
@@ -62,10 +62,7 @@ pub(crate) fn run(args: &StatusArgs, out: &mut dyn Write) -> anyhow::Result<Exit
 }
 
 async fn pods(run: &Run, wait: bool, limit: Duration) -> anyhow::Result<PodCount> {
-    let file = Kubeconfig::read_from(&run.kubeconfig)?;
-    let options = KubeConfigOptions { context: Some("serin".into()), ..Default::default() };
-    let config = kube::Config::from_custom_kubeconfig(file, &options).await?;
-    let client = kube::Client::try_from(config)?;
+    let client = kubeconfig::client(&run.kubeconfig, Some("serin")).await?;
     if wait {
         // What is missing is told below.
         let _ = up::wait_until_ready(&client, limit).await;

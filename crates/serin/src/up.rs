@@ -29,6 +29,7 @@ use serin_apiserver::{Access, remove_kubeconfig};
 pub(crate) use self::apply::{apply_objects, pods, read_text, wait_until_ready};
 pub(crate) use self::cluster::Signals;
 pub(crate) use self::detach::run as start_detached;
+pub(crate) use self::inside::trust as trusted_authorities;
 pub(crate) use self::place::{Place, Run};
 pub(crate) use self::privileges::{check as check_privileges, may_bind_low_ports};
 use crate::cli::UpArgs;

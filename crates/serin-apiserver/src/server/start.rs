@@ -79,7 +79,7 @@ async fn bootstrap(server: &ApiServer, definitions: Vec<Value>) -> Result<(), St
             "labels": {"component": "apiserver", "provider": "kubernetes"},
         },
         "spec": {
-            "clusterIP": services::KUBERNETES,
+            "clusterIP": services::KUBERNETES.to_string(),
             "ports": [{"name": "https", "port": 443, "protocol": "TCP", "targetPort": 6443}],
             "sessionAffinity": "None",
             "type": "ClusterIP",

@@ -15,7 +15,7 @@ const STORAGE: &str = "/services";
 /// How many events are read from the store at once.
 const EVENTS: usize = 1024;
 /// The address of the API itself.
-pub(crate) const KUBERNETES: &str = "10.96.0.1";
+pub(crate) const KUBERNETES: Ipv4Addr = Ipv4Addr::new(10, 96, 0, 1);
 /// 10.96.0.0/12.
 const FIRST: u32 = 0x0A60_0000;
 const SIZE: u32 = 1 << 20;
@@ -175,8 +175,9 @@ mod tests {
     fn an_address_and_a_port_are_given_out_once() {
         let given = GivenOut::default();
         let mut taken = Asked { given: &given, addresses: BTreeSet::new(), ports: BTreeSet::new() };
-        assert_eq!(taken.cluster_ip(Some(KUBERNETES)).unwrap(), KUBERNETES);
-        assert!(taken.cluster_ip(Some(KUBERNETES)).unwrap_err().contains("already allocated"));
+        let first = KUBERNETES.to_string();
+        assert_eq!(taken.cluster_ip(Some(&first)).unwrap(), first);
+        assert!(taken.cluster_ip(Some(&first)).unwrap_err().contains("already allocated"));
         assert!(taken.cluster_ip(Some("10.1.0.1")).unwrap_err().contains("valid range"));
         let all: BTreeSet<u16> = (0..2768).map(|_| taken.node_port(None).unwrap()).collect();
         assert_eq!(all.len(), 2768);

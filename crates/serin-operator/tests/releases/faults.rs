@@ -1,13 +1,13 @@
 //! What may go wrong on the way: traffic ends where it should all the same.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use serin_rollout::statistics::{Counts, Interval};
 
 use crate::receiver::Receiver;
 use crate::walkthroughs::vector;
 use crate::world::{World, canary, deployment};
 
-fn quick() -> serde_json::Value {
+fn quick() -> Value {
     json!({"interval": "10s", "threshold": 1, "maxWeight": 50, "stepWeight": 25})
 }
 
@@ -23,7 +23,7 @@ async fn begun() -> World {
 }
 
 /// Everything that matters of how a release ended.
-async fn end(world: &World) -> serde_json::Value {
+async fn end(world: &World) -> Value {
     let route = world.get("networking.istio.io/v1beta1", "VirtualService", "podinfo").await;
     let map = world.get("v1", "ConfigMap", "settings-primary").await;
     let service = world.get("v1", "Service", "podinfo").await;
@@ -39,7 +39,7 @@ async fn end(world: &World) -> serde_json::Value {
 }
 
 /// From nothing to the promotion of a second version; the controller dies before the write of this number.
-async fn story(cut: Option<i64>) -> (serde_json::Value, usize) {
+async fn story(cut: Option<i64>) -> (Value, usize) {
     let mut world = begun().await;
     if let Some(cut) = cut {
         world.cut_after(cut);
@@ -313,4 +313,52 @@ async fn sessions_are_asked_for_by_the_plan_or_by_what_the_routes_say() {
     assert_eq!(status["evidence"]["canary"]["errors"], 1, "{status:#}");
     let exposed = status["exposed"].as_u64().unwrap();
     assert!(exposed > 0 && exposed.is_multiple_of(302), "{status:#}");
+}
+
+/// What nobody may do any more, until it is taken back.
+fn forbid(what: &str) -> [Value; 2] {
+    let rule = json!({
+        "apiGroups": ["apps"], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": [what],
+    });
+    let policy = json!({
+        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicy",
+        "metadata": {"name": "no"},
+        "spec": {
+            "matchConstraints": {"resourceRules": [rule]},
+            "validations": [{"expression": "false", "message": "not here", "reason": "Forbidden"}],
+        },
+    });
+    let binding = json!({
+        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicyBinding",
+        "metadata": {"name": "no"},
+        "spec": {"policyName": "no", "validationActions": ["Deny"]},
+    });
+    [policy, binding]
+}
+
+#[tokio::test]
+async fn what_the_api_refuses_is_told_to_the_author_of_the_release_and_goes_on_when_it_is_allowed()
+{
+    let mut world = World::flagger(quick()).await;
+    for object in forbid("controllerrevisions") {
+        world.create_in("", object).await;
+    }
+    world.set_image("podinfo:2").await;
+    for _ in 0..8 {
+        world.tick().await;
+    }
+    let status = world.canary().await["status"].clone();
+    let condition = &status["conditions"][0];
+    assert_eq!(condition["reason"], "Blocked", "{status:#}");
+    let why = condition["message"].as_str().unwrap();
+    assert!(why.starts_with("create ControllerRevision test/podinfo-primary-former:"), "{why}");
+    assert!(why.contains("not here"), "{why}");
+    let events = world.events().await;
+    assert_eq!(events.iter().filter(|it| *it == why).count(), 1, "{events:#?}");
+    for name in ["ValidatingAdmissionPolicyBinding", "ValidatingAdmissionPolicy"] {
+        world.delete_in("", "admissionregistration.k8s.io/v1", name, "no").await;
+    }
+    world.until("Succeeded").await;
+    assert_eq!(world.phase().await, "Succeeded");
+    assert_ne!(world.canary().await["status"]["conditions"][0]["reason"], "Blocked");
 }

@@ -72,6 +72,7 @@ pub(crate) fn resource_of(api_version: &str, kind: &str) -> ApiResource {
     let plural = match kind {
         "Canary" => "canaries".to_owned(),
         "NetworkPolicy" => "networkpolicies".to_owned(),
+        "ValidatingAdmissionPolicy" => "validatingadmissionpolicies".to_owned(),
         kind => format!("{}s", kind.to_lowercase()),
     };
     resource(api_version, kind, &plural)
@@ -210,7 +211,7 @@ impl World {
         }
     }
 
-    async fn create_in(&self, namespace: &str, object: Value) {
+    pub(crate) async fn create_in(&self, namespace: &str, object: Value) {
         let kind = (object["apiVersion"].as_str().unwrap(), object["kind"].as_str().unwrap());
         let api = self.api(namespace, &resource_of(kind.0, kind.1));
         let object: DynamicObject = serde_json::from_value(object).unwrap();
@@ -254,7 +255,18 @@ impl World {
     }
 
     pub(crate) async fn delete(&self, api_version: &str, kind: &str, name: &str) {
-        let api = self.api(NAMESPACE, &resource_of(api_version, kind));
+        self.delete_in(NAMESPACE, api_version, kind, name).await;
+    }
+
+    /// Deletes an object of a namespace, or, with an empty one, one that has none.
+    pub(crate) async fn delete_in(
+        &self,
+        namespace: &str,
+        api_version: &str,
+        kind: &str,
+        name: &str,
+    ) {
+        let api = self.api(namespace, &resource_of(api_version, kind));
         api.delete(name, &Default::default()).await.unwrap();
     }
 

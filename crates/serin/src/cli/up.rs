@@ -58,6 +58,10 @@ pub(crate) struct UpArgs {
     #[arg(long, value_name = "ADDR:PORT|off")]
     pub(crate) dashboard_address: Option<DashboardAddress>,
 
+    /// Leave Canaries to another controller: Flagger's, or `serin operator`
+    #[arg(long)]
+    pub(crate) no_operator: bool,
+
     /// Run a program for images of this name: 'reviews:*=./reviews --port 9080'; may be repeated
     #[arg(long, value_name = "IMAGE=COMMAND")]
     pub(crate) image: Vec<String>,

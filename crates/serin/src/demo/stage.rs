@@ -3,14 +3,12 @@
 use std::ffi::OsString;
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use kube::Client;
 use kube::api::{Api, DynamicObject, Patch, PatchParams};
-use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::GroupVersionKind;
 use kube::discovery;
 use serde_json::{Value, json};
@@ -20,6 +18,7 @@ use tokio::time::{Instant, sleep};
 use super::narrator::Narrator;
 use crate::cli::{DemoArgs, DownArgs, PlaceArgs, ViewArgs, When};
 use crate::down;
+use crate::kubeconfig;
 use crate::load::{self, Wanted};
 use crate::up::{self, Place, Run};
 
@@ -62,7 +61,7 @@ impl<'a> Stage<'a> {
         });
         start.await??;
         let run = started.running()?.context("the cluster has ended at once")?;
-        let client = client(&run.kubeconfig).await?;
+        let client = kubeconfig::client(&run.kubeconfig, None).await?;
         Ok(Self {
             narrator,
             client,
@@ -265,10 +264,4 @@ fn free_address() -> IpAddr {
         TcpListener::bind((*address, port)).is_ok()
     };
     addresses.into_iter().find(is_free).unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST))
-}
-
-async fn client(kubeconfig: &PathBuf) -> anyhow::Result<Client> {
-    let file = Kubeconfig::read_from(kubeconfig)?;
-    let config = kube::Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await?;
-    Ok(Client::try_from(config)?)
 }

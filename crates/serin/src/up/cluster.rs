@@ -176,7 +176,9 @@ impl Cluster {
         let metrics = Metrics::new(observer, operator.shared());
         tokio::spawn(metrics.serve(args.gateway_address, stopped(stopping.clone())));
         let stop = stopped(stopping.clone());
-        tokio::spawn(async move { operator.run(stop).await });
+        if !args.no_operator {
+            tokio::spawn(async move { operator.run(stop).await });
+        }
         Ok(Self { client, node, dashboard: served, _control: control })
     }
 }

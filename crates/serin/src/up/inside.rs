@@ -128,7 +128,7 @@ impl Dial for Inside {
 }
 
 /// The authorities that this machine trusts.
-pub(super) fn trust() -> Trust {
+pub(crate) fn trust() -> Trust {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     Trust::new(roots)

@@ -73,7 +73,11 @@ fn merge(into: &mut Value, more: Value) {
 impl Shop {
     /// `None` where this machine has no clusters.
     pub(crate) fn open(canary: Value) -> Option<Self> {
-        let cluster = Cluster::start(&[])?;
+        Some(Self::on(Cluster::start(&[])?, canary))
+    }
+
+    /// On a cluster that may be special.
+    pub(crate) fn on(cluster: Cluster, canary: Value) -> Self {
         cluster.kubectl(&["label", "namespace", "default", "istio-injection=enabled"]);
         let is_flaggers = canary["apiVersion"] == "flagger.app/v1beta1";
         let group = if is_flaggers { "flagger.app" } else { "serin.dev" };
@@ -81,7 +85,7 @@ impl Shop {
         shop.apply(vec![gateway(), workload(), canary]);
         shop.until("Initialized");
         shop.cluster.wait_live("virtualservice/hello");
-        Some(shop)
+        shop
     }
 
     pub(crate) fn apply(&self, objects: Vec<Value>) {

@@ -13,13 +13,13 @@ use crate::machine::Cluster;
 use crate::releases::{Shop, canary, decisions};
 
 /// A Prometheus that scrapes a cluster each second.
-struct Prometheus {
+pub(crate) struct Prometheus {
     _process: Process,
     address: String,
 }
 
 impl Prometheus {
-    fn start(cluster: &Cluster, address: &str) -> Option<Self> {
+    pub(crate) fn start(cluster: &Cluster, address: &str) -> Option<Self> {
         let program = tools::find("prometheus")?;
         let folder = cluster.folder.path().join("prometheus");
         fs::create_dir(&folder).unwrap();
@@ -41,7 +41,7 @@ impl Prometheus {
     }
 
     /// The value of a query, once it has one that is as it should be.
-    fn ask_until(&self, query: &str, is_it: impl Fn(f64) -> bool) -> f64 {
+    pub(crate) fn ask_until(&self, query: &str, is_it: impl Fn(f64) -> bool) -> f64 {
         let until = Instant::now() + PATIENCE;
         loop {
             let mut command = Command::new("curl");
