@@ -131,7 +131,11 @@ fn service(map: &mut Object) {
             port.insert("targetPort".to_owned(), number);
         }
     }
-    if matches!(r#type.as_str(), "NodePort" | "LoadBalancer") {
+    let from_outside = spec.get("externalIPs").and_then(Value::as_array);
+    let from_outside = from_outside.is_some_and(|it| !it.is_empty());
+    if matches!(r#type.as_str(), "NodePort" | "LoadBalancer")
+        || r#type == "ClusterIP" && from_outside
+    {
         set(spec, "externalTrafficPolicy", json!("Cluster"));
     }
     if r#type != "ExternalName" {

@@ -70,6 +70,11 @@ impl Quantity {
         Some(Self { nano: if negative { -nano } else { nano }, format })
     }
 
+    /// Whether two quantities are as much, however they are written.
+    pub const fn equals(self, other: Self) -> bool {
+        self.nano == other.nano
+    }
+
     /// In thousandths, rounded up.
     pub const fn milli(self) -> i64 {
         ceil_div(self.nano, 1_000_000) as i64

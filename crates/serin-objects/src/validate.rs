@@ -10,11 +10,23 @@ mod config;
 mod container;
 mod crd;
 mod custom;
+mod env;
+mod ingress;
+mod job;
+mod limits;
 mod meta;
+mod mounts;
 pub(crate) mod names;
 mod network;
+mod placement;
 pub(crate) mod pod;
+mod probe;
+mod resize;
+mod resources;
 mod scaling;
+mod schedule;
+mod security;
+mod service;
 mod tools;
 mod volume;
 mod webhook;
@@ -54,7 +66,14 @@ pub(crate) fn object(
         ("", "ConfigMap" | "Secret" | "Namespace" | "ServiceAccount" | "Node" | "Event") => {
             config::check(&resource.kind, &change, &mut errors);
         }
-        ("", "PersistentVolumeClaim" | "LimitRange" | "ResourceQuota" | "PodTemplate") => {
+        (
+            "",
+            "PersistentVolume"
+            | "PersistentVolumeClaim"
+            | "LimitRange"
+            | "ResourceQuota"
+            | "PodTemplate",
+        ) => {
             config::check(&resource.kind, &change, &mut errors);
         }
         ("", "Service" | "Endpoints") | ("networking.k8s.io" | "discovery.k8s.io", _) => {

@@ -2,11 +2,10 @@
 
 use serde_json::Value;
 
-use super::tools::{
-    Errors, entries, immutable, items, one_of, quantity, require, required_one_of, text,
-};
-use super::{Change, names, pod};
+use super::tools::{Errors, entries, immutable, items, named, one_of, selector, text};
+use super::{Change, limits, names, placement, pod, resources};
 use crate::fields::{FieldError, FieldErrorKind, Path};
+use crate::quantity::Quantity;
 
 /// How many bytes a ConfigMap or a Secret may have.
 const MAX_SIZE: usize = 1 << 20;
@@ -20,18 +19,9 @@ pub(super) fn check(kind: &str, change: &Change<'_>, errors: &mut Errors) {
         "Event" => event(change, errors),
         "PersistentVolumeClaim" => claim(change, errors),
         "PodTemplate" => pod::template(errors, &Path::new("template"), &change.new["template"]),
-        "ResourceQuota" => {
-            let path = Path::new("spec.hard");
-            for (name, value) in entries(&change.new["spec"]["hard"]) {
-                quantity(errors, &path.key(name), value);
-            }
-        }
-        "LimitRange" => {
-            for (index, it) in items(&change.new["spec"]["limits"]).iter().enumerate() {
-                let path = Path::new("spec.limits").index(index);
-                require(errors, &path, it, "type");
-            }
-        }
+        "PersistentVolume" => volume(change, errors),
+        "ResourceQuota" => quota(change, errors),
+        "LimitRange" => limits::check(errors, &change.new["spec"]["limits"]),
         _ => {}
     }
 }
@@ -123,19 +113,21 @@ fn secret(change: &Change<'_>, errors: &mut Errors) {
 }
 
 fn node(change: &Change<'_>, errors: &mut Errors) {
-    for (index, it) in items(&change.new["spec"]["taints"]).iter().enumerate() {
-        let path = Path::new("spec.taints").index(index);
-        for why in names::label_key_errors(text(it, "key")) {
-            errors.push(FieldError::invalid(&path.child("key"), text(it, "key"), &why));
+    // Kubernetes tells taints of the metadata.
+    placement::taints(errors, &Path::new("metadata.taints"), &change.new["spec"]["taints"]);
+    let Some(old) = change.old.map(|it| &it["spec"]) else { return };
+    let new = &change.new["spec"];
+    for (name, shown) in [("podCIDRs", "podCIDR"), ("providerID", "providerID")] {
+        let set = !old[name].is_null() && old[name] != "" && !items_are_none(&old[name]);
+        if set && old[name] != new[name] {
+            let why = format!("node updates may not change {shown} except from \"\" to valid");
+            errors.push(FieldError::forbidden(&Path::new("spec").child(name), &why));
         }
-        required_one_of(
-            errors,
-            &path,
-            it,
-            "effect",
-            &["NoSchedule", "PreferNoSchedule", "NoExecute"],
-        );
     }
+}
+
+fn items_are_none(value: &Value) -> bool {
+    value.as_array().is_some_and(Vec::is_empty)
 }
 
 fn event(change: &Change<'_>, errors: &mut Errors) {
@@ -157,20 +149,170 @@ fn event(change: &Change<'_>, errors: &mut Errors) {
 }
 
 fn claim(change: &Change<'_>, errors: &mut Errors) {
-    let path = Path::new("spec");
-    let spec = &change.new["spec"];
-    if items(&spec["accessModes"]).is_empty() {
-        let why = "at least 1 access mode is required";
-        errors.push(FieldError::required(&path.child("accessModes"), why));
+    let (path, new) = (Path::new("spec"), &change.new["spec"]);
+    claim_spec(errors, &path, new);
+    let Some(old) = change.old.map(|it| &it["spec"]) else { return };
+    let bound = change.new["status"]["phase"] == "Bound";
+    let mut masked = new.clone();
+    if text(old, "volumeName").is_empty() {
+        masked["volumeName"] = old["volumeName"].clone();
     }
-    let modes = ["ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod"];
-    for mode in items(&spec["accessModes"]).iter().filter_map(Value::as_str) {
-        if !modes.contains(&mode) {
-            errors.push(FieldError::not_supported(&path.child("accessModes"), mode, &modes));
+    if bound {
+        masked["resources"]["requests"] = old["resources"]["requests"].clone();
+    }
+    let without_nulls = |it: &Value| -> Vec<(String, Value)> {
+        entries(it).filter(|it| !it.1.is_null()).map(|(k, v)| (k.clone(), v.clone())).collect()
+    };
+    let (mut was, mut is) = (without_nulls(old), without_nulls(&masked));
+    was.sort_by(|a, b| a.0.cmp(&b.0));
+    is.sort_by(|a, b| a.0.cmp(&b.0));
+    if was != is {
+        let why = "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims\n";
+        errors.push(FieldError::forbidden(&path, why));
+    }
+    let size = |spec: &Value| Quantity::parse(text(&spec["resources"]["requests"], "storage"));
+    if let (Some(was), Some(is)) = (size(old), size(new))
+        && is < was
+    {
+        let why = "field can not be less than status.capacity";
+        errors.push(FieldError::forbidden(&path.child("resources.requests.storage"), why));
+    }
+}
+
+const ACCESS_MODES: &[&str] =
+    &["ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod"];
+
+/// What is claimed.
+pub(super) fn claim_spec(errors: &mut Errors, path: &Path, spec: &Value) {
+    let at = path.child("accessModes");
+    let modes = items(&spec["accessModes"]);
+    if modes.is_empty() {
+        errors.push(FieldError::required(&at, "at least 1 access mode is required"));
+    }
+    selector(errors, &path.child("selector"), &spec["selector"]);
+    access_modes(errors, &at, modes);
+    let at = path.child("resources").key("storage");
+    match text(&spec["resources"]["requests"], "storage") {
+        "" => errors.push(FieldError::required(&at, "")),
+        size => positive(errors, &at, size),
+    }
+    let class = text(spec, "storageClassName");
+    if !class.is_empty() {
+        named(errors, &path.child("storageClassName"), class, names::dns1123_subdomain);
+    }
+    one_of(errors, path, spec, "volumeMode", &["Block", "Filesystem"]);
+}
+
+fn access_modes(errors: &mut Errors, path: &Path, modes: &[Value]) {
+    for mode in modes.iter().filter_map(Value::as_str) {
+        if !ACCESS_MODES.contains(&mode) {
+            errors.push(FieldError::not_supported(path, mode, ACCESS_MODES));
         }
     }
-    if spec["resources"]["requests"]["storage"].is_null() {
-        errors.push(FieldError::required(&path.child("resources").key("storage"), ""));
+    if modes.len() > 1 && modes.iter().any(|it| it == "ReadWriteOncePod") {
+        let why = "may not use ReadWriteOncePod with other access modes";
+        errors.push(FieldError::forbidden(path, why));
+    }
+}
+
+fn positive(errors: &mut Errors, path: &Path, amount: &str) {
+    let quantity = Quantity::parse(amount);
+    if quantity.is_some_and(|it| it.is_negative() || it.is_zero()) {
+        errors.push(FieldError::invalid(path, amount, "must be greater than zero"));
+    }
+}
+
+fn volume(change: &Change<'_>, errors: &mut Errors) {
+    let (path, spec) = (Path::new("spec"), &change.new["spec"]);
+    let modes = items(&spec["accessModes"]);
+    if modes.is_empty() {
+        errors.push(FieldError::required(&path.child("accessModes"), ""));
+    }
+    access_modes(errors, &path.child("accessModes"), modes);
+    let (at, capacity) = (path.child("capacity"), &spec["capacity"]);
+    if entries(capacity).next().is_none() {
+        errors.push(FieldError::required(&at, ""));
+    }
+    if capacity["storage"].is_null() || entries(capacity).count() > 1 {
+        errors.push(FieldError::not_supported(&at, capacity.clone(), &["storage"]));
+    }
+    for (name, amount) in entries(capacity) {
+        positive(errors, &at.key(name), amount.as_str().unwrap_or_default());
+    }
+    let policies = ["Delete", "Recycle", "Retain"];
+    one_of(errors, &path, spec, "persistentVolumeReclaimPolicy", &policies);
+    let plain = [
+        "accessModes",
+        "capacity",
+        "claimRef",
+        "mountOptions",
+        "nodeAffinity",
+        "persistentVolumeReclaimPolicy",
+        "storageClassName",
+        "volumeAttributesClassName",
+        "volumeMode",
+    ];
+    let mut sources = entries(spec).filter(|(name, _)| !plain.contains(&name.as_str()));
+    if sources.next().is_none() {
+        errors.push(FieldError::required(&path, "must specify a volume type"));
     }
     one_of(errors, &path, spec, "volumeMode", &["Block", "Filesystem"]);
+}
+
+/// What of which there may not be more in a namespace.
+fn quota(change: &Change<'_>, errors: &mut Errors) {
+    let (path, spec) = (Path::new("spec"), &change.new["spec"]);
+    for (name, value) in entries(&spec["hard"]) {
+        let at = path.child("hard").key(name);
+        resources::name(errors, &at, name);
+        if !name.contains('/') && !resources::is_of_quotas(name) {
+            let why = "must be a standard resource for quota";
+            errors.push(FieldError::invalid(&at, name.as_str(), why));
+        }
+        resources::amount(errors, &at, name, value);
+    }
+    let (at, scopes) = (path.child("scopes"), &spec["scopes"]);
+    for scope in items(scopes).iter().filter_map(Value::as_str) {
+        if !SCOPES.contains(&scope) {
+            errors.push(FieldError::invalid(&at, scopes.clone(), "unsupported scope"));
+        }
+        for (name, _) in entries(&spec["hard"]) {
+            if resources::is_of_quotas(name) && !is_in_scope(scope, name) {
+                let why = "unsupported scope applied to resource";
+                errors.push(FieldError::invalid(&at, scopes.clone(), why));
+            }
+        }
+    }
+    let has = |name: &str| items(scopes).iter().any(|it| it == name);
+    for (one, other) in [("BestEffort", "NotBestEffort"), ("Terminating", "NotTerminating")] {
+        if has(one) && has(other) {
+            errors.push(FieldError::invalid(&at, scopes.clone(), "conflicting scopes"));
+        }
+    }
+    if let Some(old) = change.old
+        && old["spec"]["scopes"] != *scopes
+    {
+        errors.push(FieldError::invalid(&at, scopes.clone(), "field is immutable"));
+    }
+}
+
+const SCOPES: &[&str] = &[
+    "BestEffort",
+    "CrossNamespacePodAffinity",
+    "NotBestEffort",
+    "NotTerminating",
+    "PriorityClass",
+    "Terminating",
+];
+
+/// Whether a scope says something about a resource.
+fn is_in_scope(scope: &str, resource: &str) -> bool {
+    let plain = resource.strip_prefix("requests.").or_else(|| resource.strip_prefix("limits."));
+    match scope {
+        "BestEffort" => resource == "pods",
+        _ if SCOPES.contains(&scope) => {
+            resource == "pods" || matches!(plain.unwrap_or(resource), "cpu" | "memory")
+        }
+        _ => true,
+    }
 }

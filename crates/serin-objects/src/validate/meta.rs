@@ -102,18 +102,16 @@ pub(crate) fn annotations(path: &Path, annotations: &Value) -> Vec<FieldError> {
 fn owners(path: &Path, owners: &Value) -> Vec<FieldError> {
     let mut errors = Vec::new();
     let mut controllers = Vec::new();
-    for (index, owner) in owners.as_array().into_iter().flatten().enumerate() {
-        let at = path.index(index);
+    // What is wrong with one of them is told of the list.
+    for owner in owners.as_array().into_iter().flatten() {
         let text = |name: &str| owner[name].as_str().unwrap_or_default();
         for name in ["apiVersion", "kind", "name", "uid"] {
             if text(name).is_empty() {
                 let why = match name {
                     "apiVersion" => "version must not be empty",
-                    "kind" => "must not be empty",
-                    "name" => "must not be empty",
                     _ => "must not be empty",
                 };
-                errors.push(FieldError::invalid(&at.child(name), "", why));
+                errors.push(FieldError::invalid(&path.child(name), "", why));
             }
         }
         if owner["controller"] == true {
@@ -131,11 +129,13 @@ fn owners(path: &Path, owners: &Value) -> Vec<FieldError> {
 
 fn finalizers(path: &Path, finalizers: &Value, is_custom: bool) -> Vec<FieldError> {
     let mut errors = Vec::new();
-    for (index, it) in finalizers.as_array().into_iter().flatten().enumerate() {
-        let name = it.as_str().unwrap_or_default();
+    let all = || finalizers.as_array().into_iter().flatten().filter_map(Value::as_str);
+    for name in all() {
         for why in names::label_key_errors(name) {
-            errors.push(FieldError::invalid(&path.index(index), name, &why));
+            errors.push(FieldError::invalid(path, name, &why));
         }
+    }
+    for (index, name) in all().enumerate() {
         let standard = ["kubernetes", "orphan", "foregroundDeletion"].contains(&name);
         // Of custom resources any qualified name will do; Kubernetes only warns of those without a domain.
         if !name.contains('/') && !standard && !is_custom {
@@ -145,7 +145,7 @@ fn finalizers(path: &Path, finalizers: &Value, is_custom: bool) -> Vec<FieldErro
     }
     let has = |name: &str| finalizers.as_array().is_some_and(|list| list.contains(&json!(name)));
     if has("orphan") && has("foregroundDeletion") {
-        let why = "finalizer foregroundDeletion and orphan cannot be both set";
+        let why = "finalizer orphan and foregroundDeletion cannot be both set";
         errors.push(FieldError::invalid(path, finalizers.clone(), why));
     }
     errors

@@ -169,3 +169,37 @@ pub(crate) fn path_segment_errors(name: &str) -> Vec<String> {
     }
     out
 }
+
+/// What is wrong with the name of a header of HTTP.
+pub(crate) fn header_name_errors(name: &str) -> Vec<String> {
+    if !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') {
+        return Vec::new();
+    }
+    vec!["a valid HTTP header must consist of alphanumeric characters or '-' (e.g. 'X-Header-Name', regex used for validation is '[-A-Za-z0-9]+')".to_owned()]
+}
+
+/// What is wrong with the name of a parameter of the kernel.
+pub(crate) fn sysctl_errors(name: &str) -> Vec<String> {
+    let edge = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+    let part = |it: &str| match it.as_bytes() {
+        [first, .., last] => {
+            edge(*first) && edge(*last) && it.bytes().all(|b| edge(b) || b == b'-' || b == b'_')
+        }
+        [only] => edge(*only),
+        [] => false,
+    };
+    if name.len() <= 253 && name.split(['.', '/']).all(part) {
+        return Vec::new();
+    }
+    vec!["must have at most 253 characters and match regex ^([a-z0-9]([-_a-z0-9]*[a-z0-9])?[\\./])*[a-z0-9]([-_a-z0-9]*[a-z0-9])?$".to_owned()]
+}
+
+/// What is wrong with a DNS subdomain whose first label is a wildcard.
+pub(crate) fn wildcard_errors(name: &str) -> Vec<String> {
+    let is_wild = name.len() <= 253
+        && name.strip_prefix("*.").is_some_and(|rest| rest.split('.').all(is_dns_label));
+    if is_wild {
+        return Vec::new();
+    }
+    vec!["a wildcard DNS-1123 subdomain must start with '*.', followed by a valid DNS subdomain, which must consist of lower case alphanumeric characters, '-' or '.' and end with an alphanumeric character (e.g. '*.example.com', regex used for validation is '\\*\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')".to_owned()]
+}

@@ -1,12 +1,14 @@
 //! Services, endpoints, Ingresses and network policies.
 
-use serde_json::{Value, json};
+use std::net::IpAddr;
+
+use serde_json::Value;
 
 use super::tools::{
-    Errors, immutable, ip, items, named, one_of, port, port_or_name, require, required_one_of,
-    selector, text,
+    Errors, cidr, immutable, ip, items, named, non_special_ip, one_of, parsed_cidr, port,
+    port_or_name, require, required_one_of, selector, text,
 };
-use super::{Change, meta, names};
+use super::{Change, ingress, names, service};
 use crate::fields::{FieldError, Path};
 
 const PROTOCOLS: &[&str] = &["SCTP", "TCP", "UDP"];
@@ -15,12 +17,7 @@ pub(super) fn check(kind: &str, change: &Change<'_>, errors: &mut Errors) {
     let path = Path::new("spec");
     let spec = &change.new["spec"];
     match kind {
-        "Service" => {
-            service(errors, &path, spec);
-            if let Some(old) = change.old {
-                service_update(errors, &path, &old["spec"], spec);
-            }
-        }
+        "Service" => service::check(change, errors),
         "Endpoints" => endpoints(errors, change.new),
         "EndpointSlice" => {
             slice(errors, change.new);
@@ -29,140 +26,10 @@ pub(super) fn check(kind: &str, change: &Change<'_>, errors: &mut Errors) {
                 immutable(errors, &at, &old["addressType"], &change.new["addressType"]);
             }
         }
-        "Ingress" => ingress(errors, &path, spec),
-        "IngressClass" => {
-            if let Some(old) = change.old {
-                let at = path.child("controller");
-                immutable(errors, &at, &old["spec"]["controller"], &spec["controller"]);
-            }
-        }
+        "Ingress" => ingress::check(change, errors),
+        "IngressClass" => ingress::class(change, errors),
         "NetworkPolicy" => network_policy(errors, &path, spec),
         _ => {}
-    }
-}
-
-fn service(errors: &mut Errors, path: &Path, spec: &Value) {
-    let kind = text(spec, "type");
-    let headless = text(spec, "clusterIP") == "None";
-    if items(&spec["ports"]).is_empty() && !headless && kind != "ExternalName" {
-        errors.push(FieldError::required(&path.child("ports"), ""));
-    }
-    match kind {
-        "LoadBalancer" if headless => {
-            let why = "may not be set to 'None' for LoadBalancer services";
-            errors.push(FieldError::invalid(&path.child("clusterIPs").index(0), "None", why));
-        }
-        "NodePort" if headless => {
-            let why = "may not be set to 'None' for NodePort services";
-            errors.push(FieldError::invalid(&path.child("clusterIPs").index(0), "None", why));
-        }
-        "ExternalName" => {
-            if !text(spec, "clusterIP").is_empty() {
-                let why = "may not be set for ExternalName services";
-                errors.push(FieldError::forbidden(&path.child("clusterIPs"), why));
-            }
-            let name = text(spec, "externalName").trim_end_matches('.');
-            if name.is_empty() {
-                errors.push(FieldError::required(&path.child("externalName"), ""));
-            } else {
-                named(errors, &path.child("externalName"), name, names::dns1123_subdomain);
-            }
-        }
-        _ => {}
-    }
-    service_ports(errors, &path.child("ports"), spec, kind);
-    errors.extend(meta::labels(&path.child("selector"), &spec["selector"]));
-    required_one_of(errors, path, spec, "sessionAffinity", &["ClientIP", "None"]);
-    if let Some(address) = items(&spec["clusterIPs"]).first().and_then(Value::as_str)
-        && address != "None"
-        && !address.is_empty()
-    {
-        ip(errors, &path.child("clusterIPs").index(0), address);
-    } else if !matches!(text(spec, "clusterIP"), "" | "None") {
-        ip(errors, &path.child("clusterIPs").index(0), text(spec, "clusterIP"));
-    }
-    for (index, it) in items(&spec["externalIPs"]).iter().enumerate() {
-        ip(errors, &path.child("externalIPs").index(index), it.as_str().unwrap_or_default());
-    }
-    required_one_of(
-        errors,
-        path,
-        spec,
-        "type",
-        &["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"],
-    );
-    let is_external =
-        matches!(kind, "NodePort" | "LoadBalancer") || !items(&spec["externalIPs"]).is_empty();
-    if spec["externalTrafficPolicy"].is_string() && !is_external {
-        let why = "may only be set for externally-accessible services";
-        errors.push(FieldError::invalid(
-            &path.child("externalTrafficPolicy"),
-            spec["externalTrafficPolicy"].clone(),
-            why,
-        ));
-    }
-    one_of(errors, path, spec, "externalTrafficPolicy", &["Cluster", "Local"]);
-    one_of(errors, path, spec, "internalTrafficPolicy", &["Cluster", "Local"]);
-    let families = ["PreferDualStack", "RequireDualStack", "SingleStack"];
-    one_of(errors, path, spec, "ipFamilyPolicy", &families);
-}
-
-fn service_ports(errors: &mut Errors, path: &Path, spec: &Value, kind: &str) {
-    let ports = items(&spec["ports"]);
-    let (mut names_seen, mut seen): (Vec<&str>, Vec<Value>) = (Vec::new(), Vec::new());
-    for (index, it) in ports.iter().enumerate() {
-        let at = path.index(index);
-        let name = text(it, "name");
-        if ports.len() > 1 && name.is_empty() {
-            errors.push(FieldError::required(&at.child("name"), ""));
-        } else if !name.is_empty() {
-            named(errors, &at.child("name"), name, names::dns1123_label);
-            if names_seen.contains(&name) {
-                errors.push(FieldError::duplicate(&at.child("name"), name));
-            }
-            names_seen.push(name);
-        }
-        port(errors, &at.child("port"), it["port"].as_i64().unwrap_or(0));
-        required_one_of(errors, &at, it, "protocol", PROTOCOLS);
-        port_or_name(errors, &at.child("targetPort"), &it["targetPort"]);
-        let node = it["nodePort"].as_i64().unwrap_or(0);
-        if node != 0 {
-            if matches!(kind, "ClusterIP" | "ExternalName") {
-                let why = format!("may not be used when `type` is '{kind}'");
-                errors.push(FieldError::forbidden(&at.child("nodePort"), &why));
-            } else {
-                port(errors, &at.child("nodePort"), node);
-            }
-        }
-        let key = json!({"protocol": it["protocol"], "port": it["port"]});
-        if seen.contains(&key) {
-            errors.push(FieldError::duplicate(&at, key.clone()));
-        }
-        seen.push(key);
-    }
-}
-
-fn service_update(errors: &mut Errors, path: &Path, old: &Value, new: &Value) {
-    let needs = |spec: &Value| text(spec, "type") != "ExternalName";
-    let (was, is) = (text(old, "clusterIP"), text(new, "clusterIP"));
-    if needs(old) && needs(new) && !was.is_empty() && was != is {
-        if is.is_empty() {
-            let why = "primary clusterIP can not be unset";
-            errors.push(FieldError::invalid(&path.child("clusterIPs").index(0), "", why));
-        } else {
-            let why = "may not change once set";
-            errors.push(FieldError::invalid(&path.child("clusterIPs").index(0), json!([is]), why));
-        }
-    }
-    if text(old, "type") == "LoadBalancer" && text(new, "type") == "LoadBalancer" {
-        let name = "loadBalancerClass";
-        if old[name] != new[name] {
-            errors.push(FieldError::invalid(
-                &path.child(name),
-                new[name].clone(),
-                "may not change once set",
-            ));
-        }
     }
 }
 
@@ -177,7 +44,7 @@ fn endpoints(errors: &mut Errors, object: &Value) {
         }
         for list in ["addresses", "notReadyAddresses"] {
             for (index, it) in items(&subset[list]).iter().enumerate() {
-                ip(errors, &path.child(list).index(index).child("ip"), text(it, "ip"));
+                endpoint_address(errors, &path.child(list).index(index), it);
             }
         }
         let ports = items(&subset["ports"]);
@@ -185,11 +52,30 @@ fn endpoints(errors: &mut Errors, object: &Value) {
             let at = path.child("ports").index(index);
             if ports.len() > 1 && text(it, "name").is_empty() {
                 errors.push(FieldError::required(&at.child("name"), ""));
+            } else if !text(it, "name").is_empty() {
+                named(errors, &at.child("name"), text(it, "name"), names::dns1123_label);
             }
             port(errors, &at.child("port"), it["port"].as_i64().unwrap_or(0));
             required_one_of(errors, &at, it, "protocol", PROTOCOLS);
+            if let Some(protocol) = it["appProtocol"].as_str() {
+                named(errors, &at.child("appProtocol"), protocol, names::label_key_errors);
+            }
         }
     }
+}
+
+fn endpoint_address(errors: &mut Errors, path: &Path, it: &Value) {
+    let address = text(it, "ip");
+    ip(errors, &path.child("ip"), address);
+    for (name, rule) in [
+        ("hostname", names::dns1123_label as fn(&str) -> Vec<String>),
+        ("nodeName", names::dns1123_subdomain),
+    ] {
+        if !text(it, name).is_empty() {
+            named(errors, &path.child(name), text(it, name), rule);
+        }
+    }
+    non_special_ip(errors, &path.child("ip"), address);
 }
 
 fn slice(errors: &mut Errors, object: &Value) {
@@ -205,18 +91,19 @@ fn slice(errors: &mut Errors, object: &Value) {
         if items(&it["addresses"]).is_empty() {
             errors.push(FieldError::required(&path, "must contain at least 1 address"));
         }
+        if items(&it["addresses"]).len() > 100 {
+            errors.push(FieldError::too_many(&path, items(&it["addresses"]).len(), 100));
+        }
         for (index, address) in items(&it["addresses"]).iter().enumerate() {
-            let address = address.as_str().unwrap_or_default();
-            let at = path.index(index);
-            match kind {
-                "IPv4" if address.parse::<std::net::Ipv4Addr>().is_err() => {
-                    errors.push(FieldError::invalid(&at, address, "must be a valid IPv4 address"));
-                }
-                "IPv6" if address.parse::<std::net::Ipv6Addr>().is_err() => {
-                    errors.push(FieldError::invalid(&at, address, "must be a valid IPv6 address"));
-                }
-                "FQDN" => named(errors, &at, address, names::dns1123_subdomain),
-                _ => {}
+            slice_address(errors, &path.index(index), kind, address.as_str().unwrap_or_default());
+        }
+        let path = Path::new("endpoints").index(index);
+        for (name, rule) in [
+            ("nodeName", names::dns1123_subdomain as fn(&str) -> Vec<String>),
+            ("hostname", names::dns1123_label),
+        ] {
+            if let Some(value) = it[name].as_str() {
+                named(errors, &path.child(name), value, rule);
             }
         }
     }
@@ -224,6 +111,9 @@ fn slice(errors: &mut Errors, object: &Value) {
     for (index, it) in items(&object["ports"]).iter().enumerate() {
         let at = Path::new("ports").index(index);
         let name = text(it, "name");
+        if !name.is_empty() {
+            named(errors, &at.child("name"), name, names::dns1123_label);
+        }
         if seen.contains(&name) {
             errors.push(FieldError::duplicate(&at.child("name"), name));
         }
@@ -232,90 +122,18 @@ fn slice(errors: &mut Errors, object: &Value) {
     }
 }
 
-fn ingress(errors: &mut Errors, path: &Path, spec: &Value) {
-    if items(&spec["rules"]).is_empty() && !spec["defaultBackend"].is_object() {
-        let why = "either `defaultBackend` or `rules` must be specified";
-        errors.push(FieldError::invalid(path, spec.clone(), why));
+fn slice_address(errors: &mut Errors, path: &Path, kind: &str, address: &str) {
+    let wrong = match kind {
+        "IPv4" => address.parse::<std::net::Ipv4Addr>().is_err(),
+        "IPv6" => address.parse::<std::net::Ipv6Addr>().is_err(),
+        "FQDN" => return named(errors, path, address, names::dns1123_subdomain),
+        _ => return,
+    };
+    if wrong {
+        let why = format!("must be a valid {kind} address");
+        errors.push(FieldError::invalid(path, address, &why));
     }
-    if spec["defaultBackend"].is_object() {
-        backend(errors, &path.child("defaultBackend"), &spec["defaultBackend"]);
-    }
-    for (index, rule) in items(&spec["rules"]).iter().enumerate() {
-        let at = path.child("rules").index(index);
-        let host = text(rule, "host");
-        if !host.is_empty() {
-            let plain = host.strip_prefix("*.").unwrap_or(host);
-            named(errors, &at.child("host"), plain, names::dns1123_subdomain);
-        }
-        let http = &rule["http"];
-        if !http.is_object() {
-            continue;
-        }
-        let at = at.child("http.paths");
-        if items(&http["paths"]).is_empty() {
-            errors.push(FieldError::required(&at, ""));
-        }
-        for (index, it) in items(&http["paths"]).iter().enumerate() {
-            let at = at.index(index);
-            let kind = text(it, "pathType");
-            if kind.is_empty() {
-                errors.push(FieldError::required(
-                    &at.child("pathType"),
-                    "pathType must be specified",
-                ));
-            }
-            let allowed = ["Exact", "ImplementationSpecific", "Prefix"];
-            one_of(errors, &at, it, "pathType", &allowed);
-            let text = text(it, "path");
-            if matches!(kind, "Exact" | "Prefix") && !text.starts_with('/') {
-                errors.push(FieldError::invalid(
-                    &at.child("path"),
-                    text,
-                    "must be an absolute path",
-                ));
-            }
-            backend(errors, &at.child("backend"), &it["backend"]);
-        }
-    }
-}
-
-fn backend(errors: &mut Errors, path: &Path, backend: &Value) {
-    match (backend["service"].is_object(), backend["resource"].is_object()) {
-        (true, true) => {
-            let why = "cannot set both resource and service backends";
-            errors.push(FieldError::invalid(path, "", why));
-        }
-        (false, false) => {
-            errors.push(FieldError::required(path, "port name or number is required"));
-        }
-        (true, false) => {
-            let (at, service) = (path.child("service"), &backend["service"]);
-            if require(errors, &at, service, "name") {
-                named(errors, &at.child("name"), text(service, "name"), names::dns1035_label);
-            }
-            let (name, number) =
-                (text(&service["port"], "name"), service["port"]["number"].as_i64());
-            match (name, number.unwrap_or(0)) {
-                ("", 0) => {
-                    errors.push(FieldError::required(
-                        &path.child("service.port"),
-                        "port name or number is required",
-                    ));
-                }
-                ("", number) => port(errors, &at.child("port.number"), number),
-                (name, 0) => {
-                    for why in names::port_name_errors(name) {
-                        errors.push(FieldError::invalid(&at.child("port.name"), name, &why));
-                    }
-                }
-                _ => {
-                    let why = "cannot set both port name & port number";
-                    errors.push(FieldError::invalid(path, "", why));
-                }
-            }
-        }
-        (false, true) => {}
-    }
+    non_special_ip(errors, path, address);
 }
 
 fn network_policy(errors: &mut Errors, path: &Path, spec: &Value) {
@@ -324,29 +142,92 @@ fn network_policy(errors: &mut Errors, path: &Path, spec: &Value) {
         for (index, rule) in items(&spec[list]).iter().enumerate() {
             let at = path.child(list).index(index);
             for (index, it) in items(&rule["ports"]).iter().enumerate() {
-                let at = at.child("ports").index(index);
-                one_of(errors, &at, it, "protocol", PROTOCOLS);
-                port_or_name(errors, &at.child("port"), &it["port"]);
+                policy_port(errors, &at.child("ports").index(index), it);
             }
             for (index, it) in items(&rule[peers]).iter().enumerate() {
-                let at = at.child(peers).index(index);
-                let given = it.as_object().map_or(0, serde_json::Map::len);
-                if given == 0 {
-                    errors.push(FieldError::required(&at, "must specify a peer"));
-                } else if it["ipBlock"].is_object() && given > 1 {
-                    let why = "may not specify both ipBlock and another peer";
-                    errors.push(FieldError::forbidden(&at, why));
-                }
-                selector(errors, &at.child("podSelector"), &it["podSelector"]);
-                selector(errors, &at.child("namespaceSelector"), &it["namespaceSelector"]);
+                peer(errors, &at.child(peers).index(index), it);
             }
         }
     }
-    for (index, it) in items(&spec["policyTypes"]).iter().enumerate() {
+    let (at, types) = (path.child("policyTypes"), items(&spec["policyTypes"]));
+    if types.len() > 2 {
+        let why = "may not specify more than two policyTypes";
+        errors.push(FieldError::invalid(&at, spec["policyTypes"].clone(), why));
+        return;
+    }
+    for (index, it) in types.iter().enumerate() {
         let found = it.as_str().unwrap_or_default();
         if !matches!(found, "Ingress" | "Egress") {
-            let at = path.child("policyTypes").index(index);
-            errors.push(FieldError::not_supported(&at, found, &["Ingress", "Egress"]));
+            let allowed = ["Egress", "Ingress"];
+            errors.push(FieldError::not_supported(&at.index(index), found, &allowed));
         }
+    }
+}
+
+fn policy_port(errors: &mut Errors, path: &Path, it: &Value) {
+    one_of(errors, path, it, "protocol", &["TCP", "UDP", "SCTP"]);
+    let (at, last) = (path.child("endPort"), it["endPort"].as_i64());
+    port_or_name(errors, &path.child("port"), &it["port"]);
+    let Some(last) = last else { return };
+    let why = match &it["port"] {
+        Value::Number(_) => {
+            let first = it["port"].as_i64().unwrap_or(0);
+            if last < first {
+                let why = "must be greater than or equal to `port`";
+                errors.push(FieldError::invalid(&at, first, why));
+            }
+            return port(errors, &at, last);
+        }
+        Value::String(_) => "may not be specified when `port` is non-numeric",
+        _ => "may not be specified when `port` is not specified",
+    };
+    errors.push(FieldError::invalid(&at, last, why));
+}
+
+fn peer(errors: &mut Errors, path: &Path, it: &Value) {
+    selector(errors, &path.child("podSelector"), &it["podSelector"]);
+    selector(errors, &path.child("namespaceSelector"), &it["namespaceSelector"]);
+    let block = &it["ipBlock"];
+    if block.is_object() {
+        ip_block(errors, &path.child("ipBlock"), block);
+    }
+    let given = it.as_object().map_or(0, serde_json::Map::len);
+    if given == 0 {
+        errors.push(FieldError::required(path, "must specify a peer"));
+    } else if given > 1 && block.is_object() {
+        let why = "may not specify both ipBlock and another peer";
+        errors.push(FieldError::forbidden(path, why));
+    }
+}
+
+fn ip_block(errors: &mut Errors, path: &Path, block: &Value) {
+    let whole = text(block, "cidr");
+    if !require(errors, path, block, "cidr") {
+        return;
+    }
+    cidr(errors, &path.child("cidr"), whole);
+    let Some((network, length)) = parsed_cidr(whole) else { return };
+    for (index, it) in items(&block["except"]).iter().enumerate() {
+        let (at, part) = (path.child("except").index(index), it.as_str().unwrap_or_default());
+        cidr(errors, &at, part);
+        let Some((address, part_length)) = parsed_cidr(part) else { continue };
+        if part_length <= length || !contains(network, length, address) {
+            errors.push(FieldError::invalid(&at, part, "must be a strict subset of `cidr`"));
+        }
+    }
+}
+
+/// Whether an address is one of a network.
+fn contains(network: IpAddr, length: u32, address: IpAddr) -> bool {
+    match (network, address) {
+        (IpAddr::V4(network), IpAddr::V4(address)) => {
+            let bits = u32::from(network) ^ u32::from(address);
+            bits.checked_shr(32 - length).unwrap_or(0) == 0
+        }
+        (IpAddr::V6(network), IpAddr::V6(address)) => {
+            let bits = u128::from(network) ^ u128::from(address);
+            bits.checked_shr(128 - length).unwrap_or(0) == 0
+        }
+        _ => false,
     }
 }

@@ -1,6 +1,6 @@
 //! Autoscalers, disruption budgets, priorities, storage classes and leases.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::Change;
 use super::tools::{
@@ -9,6 +9,7 @@ use super::tools::{
 };
 use crate::Resource;
 use crate::fields::{FieldError, Path};
+use crate::quantity::Quantity;
 
 pub(super) fn check(resource: &Resource, change: &Change<'_>, errors: &mut Errors) {
     let path = Path::new("spec");
@@ -47,23 +48,56 @@ fn autoscaler(errors: &mut Errors, path: &Path, spec: &Value) {
     require(errors, &at, &spec["scaleTargetRef"], "kind");
     require(errors, &at, &spec["scaleTargetRef"], "name");
     if let Some(percentage) = spec["targetCPUUtilizationPercentage"].as_i64().filter(|it| *it < 1) {
-        let at = path.child("targetCPUUtilizationPercentage");
+        // The older version's one number is a metric of the newer one.
+        let at = path.child("metrics").index(0).child("resource.target.averageUtilization");
         errors.push(FieldError::invalid(&at, percentage, "must be greater than 0"));
     }
     for (index, metric) in items(&spec["metrics"]).iter().enumerate() {
         self::metric(errors, &path.child("metrics").index(index), metric);
     }
     for name in ["scaleUp", "scaleDown"] {
-        let rules = &spec["behavior"][name];
         let at = path.child("behavior").child(name);
-        if let Some(seconds) = rules["stabilizationWindowSeconds"].as_i64()
-            && seconds > 3600
-        {
-            let why = "must be less than or equal to 3600";
-            errors.push(FieldError::invalid(&at.child("stabilizationWindowSeconds"), seconds, why));
+        behavior(errors, &at, &spec["behavior"][name]);
+    }
+}
+
+/// How fast the number of pods may change.
+fn behavior(errors: &mut Errors, path: &Path, rules: &Value) {
+    if !rules.is_object() {
+        return;
+    }
+    let at = path.child("stabilizationWindowSeconds");
+    match rules["stabilizationWindowSeconds"].as_i64() {
+        Some(seconds) if seconds < 0 => {
+            let why = "must be greater than or equal to zero";
+            errors.push(FieldError::invalid(&at, seconds, why));
         }
-        non_negative(errors, &at, rules, &["stabilizationWindowSeconds"]);
-        one_of(errors, &at, rules, "selectPolicy", &["Disabled", "Max", "Min"]);
+        Some(seconds) if seconds > 3600 => {
+            errors.push(FieldError::invalid(&at, seconds, "must be less than or equal to 3600"));
+        }
+        _ => {}
+    }
+    one_of(errors, path, rules, "selectPolicy", &["Disabled", "Max", "Min"]);
+    if rules["policies"].as_array().is_some_and(Vec::is_empty) {
+        let why = "must specify at least one Policy";
+        errors.push(FieldError::required(&path.child("policies"), why));
+    }
+    for (index, it) in items(&rules["policies"]).iter().enumerate() {
+        let at = path.child("policies").index(index);
+        if !matches!(text(it, "type"), "Percent" | "Pods") {
+            let allowed = ["Percent", "Pods"];
+            errors.push(FieldError::not_supported(&at.child("type"), text(it, "type"), &allowed));
+        }
+        for name in ["value", "periodSeconds"] {
+            let number = it[name].as_i64().unwrap_or(0);
+            if number <= 0 {
+                let why = "must be greater than zero";
+                errors.push(FieldError::invalid(&at.child(name), number, why));
+            } else if name == "periodSeconds" && number > 1800 {
+                let why = "must be less than or equal to 1800";
+                errors.push(FieldError::invalid(&at.child(name), number, why));
+            }
+        }
     }
 }
 
@@ -90,28 +124,100 @@ fn metric(errors: &mut Errors, path: &Path, metric: &Value) {
         errors.push(FieldError::required(&path.child(field), why));
         return;
     }
-    let (at, target) = (path.child(field).child("target"), &metric[*field]["target"]);
-    require(errors, &at, target, "type");
-    if let Some(share) = target["averageUtilization"].as_i64().filter(|it| *it < 1) {
-        errors.push(FieldError::invalid(
-            &at.child("averageUtilization"),
-            share,
-            "must be greater than 0",
-        ));
+    source(errors, &path.child(field), &metric[*field], kind);
+    for (_, other) in kinds.iter().filter(|(name, it)| *name != kind && metric[*it].is_object()) {
+        let why = "must populate the given metric source only";
+        errors.push(FieldError::forbidden(&path.child(other), why));
     }
-    if matches!(kind, "Resource" | "ContainerResource") {
-        require(errors, &path.child(field), &metric[*field], "name");
-        if target["averageUtilization"].is_null() && target["averageValue"].is_null() {
+}
+
+/// Where a metric comes from and what it should be.
+fn source(errors: &mut Errors, path: &Path, source: &Value, kind: &str) {
+    let of_resource = matches!(kind, "Resource" | "ContainerResource");
+    let missing = |errors: &mut Errors, at: &Path, it: &Value, name: &str, what: &str| {
+        if text(it, name).is_empty() {
+            errors.push(FieldError::required(&at.child(name), &format!("must specify a {what}")));
+        }
+    };
+    if kind == "Object" {
+        let at = path.child("describedObject");
+        require(errors, &at, &source["describedObject"], "kind");
+        require(errors, &at, &source["describedObject"], "name");
+    }
+    if kind == "ContainerResource" {
+        missing(errors, path, source, "container", "container");
+    }
+    if of_resource {
+        missing(errors, path, source, "name", "resource name");
+    } else {
+        missing(errors, &path.child("metric"), &source["metric"], "name", "metric name");
+    }
+    let (at, target) = (path.child("target"), &source["target"]);
+    self::target(errors, &at, target);
+    let has = |name: &str| !target[name].is_null();
+    let average = at.child("averageValue");
+    match kind {
+        "Pods" if !has("averageValue") => {
+            let why = "must specify a positive target averageValue";
+            errors.push(FieldError::required(&average, why));
+        }
+        "Object" if !has("value") && !has("averageValue") => {
+            let why = "must set either a target value or averageValue";
+            errors.push(FieldError::required(&average, why));
+        }
+        "External" if !has("value") && !has("averageValue") => {
+            let why = "must set either a target value for metric or a per-pod target";
+            errors.push(FieldError::required(&average, why));
+        }
+        "External" if has("value") && has("averageValue") => {
+            let why = "may not set both a target value for metric and a per-pod target";
+            errors.push(FieldError::forbidden(&at.child("value"), why));
+        }
+        _ if of_resource && !has("averageUtilization") && !has("averageValue") => {
             let why = "must set either a target raw value or a target utilization";
             errors.push(FieldError::required(&at.child("averageUtilization"), why));
         }
+        _ if of_resource && has("averageUtilization") && has("averageValue") => {
+            let why = "may not set both a target raw value and a target utilization";
+            errors.push(FieldError::forbidden(&average, why));
+        }
+        _ => {}
+    }
+}
+
+fn target(errors: &mut Errors, path: &Path, target: &Value) {
+    match text(target, "type") {
+        "" => {
+            let why = "must specify a metric target type";
+            errors.push(FieldError::required(&path.child("type"), why));
+        }
+        "Utilization" | "Value" | "AverageValue" => {}
+        other => {
+            let why = "must be either Utilization, Value, or AverageValue";
+            errors.push(FieldError::invalid(&path.child("type"), other, why));
+        }
+    }
+    for name in ["value", "averageValue"] {
+        let amount = target[name].as_str().and_then(Quantity::parse);
+        if amount.is_some_and(|it| it.is_negative() || it.is_zero()) {
+            let shown = target[name].clone();
+            errors.push(FieldError::invalid(&path.child(name), shown, "must be positive"));
+        }
+    }
+    if let Some(share) = target["averageUtilization"].as_i64().filter(|it| *it < 1) {
+        let at = path.child("averageUtilization");
+        errors.push(FieldError::invalid(&at, share, "must be greater than 0"));
     }
 }
 
 fn budget(errors: &mut Errors, path: &Path, spec: &Value) {
     if !spec["minAvailable"].is_null() && !spec["maxUnavailable"].is_null() {
         let why = "minAvailable and maxUnavailable cannot be both set";
-        errors.push(FieldError::invalid(path, spec.clone(), why));
+        // As Kubernetes holds it.
+        let shown = json!({"MinAvailable": spec["minAvailable"], "Selector": spec["selector"],
+            "MaxUnavailable": spec["maxUnavailable"],
+            "UnhealthyPodEvictionPolicy": spec["unhealthyPodEvictionPolicy"]});
+        errors.push(FieldError::invalid(path, shown, why));
     }
     for name in ["minAvailable", "maxUnavailable"] {
         count_or_percent(errors, &path.child(name), &spec[name]);

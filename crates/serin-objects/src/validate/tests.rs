@@ -181,7 +181,7 @@ fn other_kinds_are_refused_as_kubernetes_does() {
             json!({"spec": {"ports": [{"port": 80}, {"port": 80, "name": "b"}]}}),
             vec![
                 "spec.ports[0].name: Required value",
-                "spec.ports[1]: Duplicate value: {\"protocol\":\"TCP\",\"port\":80}",
+                "spec.ports[1]: Duplicate value: {\"Name\":\"\",\"Protocol\":\"TCP\",\"AppProtocol\":null,\"Port\":80,\"TargetPort\":0,\"NodePort\":0}",
             ],
         ),
         (
@@ -270,4 +270,280 @@ fn definitions_are_refused_as_kubernetes_does() {
         "spec.scope: Unsupported value: \"Odd\": supported values: \"Cluster\", \"Namespaced\""
     );
     assert!(errors[2].ends_with("must have exactly one version marked as storage version"));
+}
+
+/// Objects of one kind, and all that Kubernetes says of each.
+fn check(group: &str, plural: &str, cases: &[(Value, &[&str])]) {
+    for (spec, expect) in cases {
+        assert_eq!(wrong(group, plural, json!({"spec": spec})), *expect, "{spec}");
+    }
+}
+
+fn container(extra: Value) -> Value {
+    let mut container = json!({"name": "a", "image": "b"});
+    for (name, value) in extra.as_object().unwrap() {
+        container[name] = value.clone();
+    }
+    json!({"containers": [container]})
+}
+
+#[test]
+fn environments_are_refused_as_kubernetes_does() {
+    let env = |it: Value| container(json!({"env": [it]}));
+    check(
+        "",
+        "pods",
+        &[
+            (
+                env(json!({"name": "a", "valueFrom": {"fieldRef": {"fieldPath": "spec.foo"}}})),
+                &[
+                    "spec.containers[0].env[0].valueFrom.fieldRef.fieldPath: Invalid value: \"spec.foo\": error converting fieldPath: field label not supported: spec.foo",
+                ],
+            ),
+            (
+                env(json!({"name": "a", "valueFrom": {"fieldRef": {"fieldPath": "status.phase"}}})),
+                &[
+                    "spec.containers[0].env[0].valueFrom.fieldRef.fieldPath: Unsupported value: \"status.phase\": supported values: \"metadata.name\", \"metadata.namespace\", \"metadata.uid\", \"spec.nodeName\", \"spec.serviceAccountName\", \"status.hostIP\", \"status.hostIPs\", \"status.podIP\", \"status.podIPs\"",
+                ],
+            ),
+            (
+                env(
+                    json!({"name": "a", "valueFrom": {"fieldRef": {"fieldPath": "metadata.labels['a/b']"}}}),
+                ),
+                &[],
+            ),
+            (
+                env(
+                    json!({"name": "a", "valueFrom": {"resourceFieldRef": {"resource": "limits.cpu", "divisor": "2"}}}),
+                ),
+                &[
+                    "spec.containers[0].env[0].valueFrom.resourceFieldRef.divisor: Invalid value: \"limits.cpu\": only divisor's values 1m and 1 are supported with the cpu resource",
+                ],
+            ),
+            (
+                container(json!({"envFrom": [{}]})),
+                &[
+                    "spec.containers[0].envFrom: Invalid value: \"\": must specify one of: `configMapRef` or `secretRef`",
+                ],
+            ),
+        ],
+    );
+}
+
+#[test]
+fn what_processes_may_do_is_checked_as_kubernetes_does() {
+    check(
+        "",
+        "pods",
+        &[
+            (
+                json!({"containers": [{"name": "a", "image": "b"}], "securityContext": {"fsGroup": -1, "sysctls": [{"name": "A b"}]}}),
+                &[
+                    "spec.securityContext.fsGroup: Invalid value: -1: must be between 0 and 2147483647, inclusive",
+                    "spec.securityContext.sysctls[0].name: Invalid value: \"A b\": must have at most 253 characters and match regex ^([a-z0-9]([-_a-z0-9]*[a-z0-9])?[\\./])*[a-z0-9]([-_a-z0-9]*[a-z0-9])?$",
+                ],
+            ),
+            (
+                container(
+                    json!({"securityContext": {"privileged": true, "allowPrivilegeEscalation": false}}),
+                ),
+                &[
+                    "spec.containers[0].securityContext: Invalid value: {\"Capabilities\":null,\"Privileged\":true,\"SELinuxOptions\":null,\"WindowsOptions\":null,\"RunAsUser\":null,\"RunAsGroup\":null,\"RunAsNonRoot\":null,\"ReadOnlyRootFilesystem\":null,\"AllowPrivilegeEscalation\":false,\"ProcMount\":null,\"SeccompProfile\":null,\"AppArmorProfile\":null}: cannot set `allowPrivilegeEscalation` to false and `privileged` to true",
+                ],
+            ),
+            (
+                container(json!({"securityContext": {"seccompProfile": {"type": "Localhost"}}})),
+                &[
+                    "spec.containers[0].securityContext.seccompProfile.localhostProfile: Required value: must be set when seccomp type is Localhost",
+                ],
+            ),
+        ],
+    );
+}
+
+#[test]
+fn where_pods_run_is_checked_as_kubernetes_does() {
+    let pod = |name: &str, value: Value| {
+        let mut spec = container(json!({}));
+        spec[name] = value;
+        spec
+    };
+    check(
+        "",
+        "pods",
+        &[
+            (
+                pod(
+                    "affinity",
+                    json!({"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": []}}}),
+                ),
+                &[
+                    "spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms: Required value: must have at least one node selector term",
+                ],
+            ),
+            (
+                pod(
+                    "affinity",
+                    json!({"podAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 101, "podAffinityTerm": {"topologyKey": "zone"}}]}}),
+                ),
+                &[
+                    "spec.affinity.podAffinity.preferredDuringSchedulingIgnoredDuringExecution[0].weight: Invalid value: 101: must be in the range 1-100",
+                ],
+            ),
+            (
+                pod(
+                    "topologySpreadConstraints",
+                    json!([
+                        {"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule"},
+                        {"maxSkew": 2, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule"},
+                    ]),
+                ),
+                &[
+                    "spec.topologySpreadConstraints[0].{topologyKey, whenUnsatisfiable}: Duplicate value: \"{zone, DoNotSchedule}\"",
+                ],
+            ),
+            (
+                pod("dnsPolicy", json!("None")),
+                &[
+                    "spec.dnsConfig: Required value: must provide `dnsConfig` when `dnsPolicy` is None",
+                ],
+            ),
+            (pod("terminationGracePeriodSeconds", json!(-1)), &[]),
+        ],
+    );
+}
+
+#[test]
+fn services_are_refused_as_kubernetes_does() {
+    check(
+        "",
+        "services",
+        &[
+            (
+                json!({"ports": [{"port": 80, "name": "a"}, {"port": 80, "name": "b"}]}),
+                &[
+                    "spec.ports[1]: Duplicate value: {\"Name\":\"\",\"Protocol\":\"TCP\",\"AppProtocol\":null,\"Port\":80,\"TargetPort\":0,\"NodePort\":0}",
+                ],
+            ),
+            // What is wrong with addresses is told alone.
+            (
+                json!({"ports": [], "ipFamilies": ["IPv5"]}),
+                &[
+                    "spec.ipFamilies[0]: Unsupported value: \"IPv5\": supported values: \"IPv4\", \"IPv6\"",
+                ],
+            ),
+            (
+                json!({"ports": [{"port": 80}], "loadBalancerSourceRanges": ["x"], "externalIPs": ["127.0.0.1"], "healthCheckNodePort": 3}),
+                &[
+                    "spec.externalIPs[0]: Invalid value: \"127.0.0.1\": may not be in the loopback range (127.0.0.0/8, ::1/128)",
+                    "spec.LoadBalancerSourceRanges: Forbidden: may only be used when `type` is 'LoadBalancer'",
+                    "spec.LoadBalancerSourceRanges[0]: Invalid value: \"x\": must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)",
+                    "spec.healthCheckNodePort: Invalid value: 3: may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'",
+                ],
+            ),
+        ],
+    );
+}
+
+#[test]
+fn rules_for_traffic_are_refused_as_kubernetes_does() {
+    let path = |it: Value| json!({"rules": [{"http": {"paths": [it]}}]});
+    check(
+        "networking.k8s.io",
+        "ingresses",
+        &[
+            (
+                json!({}),
+                &[
+                    "spec: Invalid value: null: either `defaultBackend` or `rules` must be specified",
+                ],
+            ),
+            (
+                path(json!({"path": "/a//b", "pathType": "Exact", "backend": {}})),
+                &[
+                    "spec.rules[0].http.paths[0].path: Invalid value: \"/a//b\": must not contain '//'",
+                    "spec.rules[0].http.paths[0].backend: Invalid value: \"\": resource or service backend is required",
+                ],
+            ),
+            (
+                path(
+                    json!({"path": "/", "pathType": "Prefix", "backend": {"service": {"name": "a"}}}),
+                ),
+                &[
+                    "spec.rules[0].http.paths[0].backend: Required value: port name or number is required",
+                ],
+            ),
+        ],
+    );
+    let block = |except: &str| json!({"podSelector": {}, "ingress": [{"from": [{"ipBlock": {"cidr": "10.0.0.0/8", "except": [except]}}]}]});
+    check(
+        "networking.k8s.io",
+        "networkpolicies",
+        &[
+            (block("10.1.0.0/16"), &[]),
+            (
+                block("11.0.0.0/16"),
+                &[
+                    "spec.ingress[0].from[0].ipBlock.except[0]: Invalid value: \"11.0.0.0/16\": must be a strict subset of `cidr`",
+                ],
+            ),
+        ],
+    );
+}
+
+#[test]
+fn amounts_are_refused_as_kubernetes_does() {
+    check(
+        "",
+        "resourcequotas",
+        &[
+            (
+                json!({"hard": {"foo": "1", "services": "1500m"}}),
+                &[
+                    "spec.hard[foo]: Invalid value: \"foo\": must be a standard resource type or fully qualified",
+                    "spec.hard[foo]: Invalid value: \"foo\": must be a standard resource for quota",
+                    "spec.hard[services]: Invalid value: \"1500m\": must be an integer",
+                ],
+            ),
+            (
+                json!({"hard": {"cpu": "1"}, "scopes": ["BestEffort"]}),
+                &[
+                    "spec.scopes: Invalid value: [\"BestEffort\"]: unsupported scope applied to resource",
+                ],
+            ),
+        ],
+    );
+    check(
+        "",
+        "limitranges",
+        &[(
+            json!({"limits": [{"type": "Container", "min": {"cpu": "2"}, "max": {"cpu": "1"}}]}),
+            &[
+                "spec.limits[0].min[cpu]: Invalid value: \"2\": min value 2 is greater than max value 1",
+            ],
+        )],
+    );
+}
+
+#[test]
+fn schedules_are_read_as_kubernetes_does() {
+    let errors = |schedule: &str| {
+        let mut errors = Vec::new();
+        schedule::check(&mut errors, &crate::fields::Path::new("s"), schedule, false);
+        errors.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    for schedule in ["*/5 * * * *", "@daily", "0 0 1,15 * mon-fri", "0-30/10 8-18 ? jan 0"] {
+        assert_eq!(errors(schedule), Vec::<String>::new(), "{schedule}");
+    }
+    for (schedule, why) in [
+        ("nonsense", "expected exactly 5 fields, found 1: [nonsense]"),
+        ("60 * * * *", "end of range (60) above maximum (59): 60"),
+        ("* * 0 * *", "beginning of range (0) below minimum (1): 0"),
+        ("x * * * *", "failed to parse int from x: strconv.Atoi: parsing \"x\": invalid syntax"),
+        ("5-2 * * * *", "beginning of range (5) beyond end of range (2): 5-2"),
+        ("*/0 * * * *", "step of range should be a positive number: */0"),
+        ("@often", "unrecognized descriptor: @often"),
+    ] {
+        assert_eq!(errors(schedule), [format!("s: Invalid value: \"{schedule}\": {why}")]);
+    }
 }

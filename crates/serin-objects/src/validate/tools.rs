@@ -1,5 +1,7 @@
 //! Checks that many kinds share.
 
+use std::net::IpAddr;
+
 use serde_json::Value;
 
 use super::names;
@@ -176,19 +178,65 @@ pub(super) fn selector(errors: &mut Errors, path: &Path, selector: &Value) {
     }
 }
 
-/// A quantity is not negative.
-pub(super) fn quantity(errors: &mut Errors, path: &Path, value: &Value) {
-    let quantity = value.as_str().and_then(crate::quantity::Quantity::parse);
-    if quantity.is_some_and(crate::quantity::Quantity::is_negative) {
-        let why = "must be greater than or equal to 0";
-        errors.push(FieldError::invalid(path, value.clone(), why));
+/// A path that leads down from where it starts.
+pub(super) fn descending(errors: &mut Errors, path: &Path, place: &str) {
+    if place.starts_with('/') {
+        errors.push(FieldError::invalid(path, place, "must be a relative path"));
+    }
+    without_backsteps(errors, path, place);
+}
+
+/// A path that does not lead up again.
+pub(super) fn without_backsteps(errors: &mut Errors, path: &Path, place: &str) {
+    if place.split('/').any(|part| part == "..") {
+        errors.push(FieldError::invalid(path, place, "must not contain '..'"));
     }
 }
 
 /// An IP address.
 pub(super) fn ip(errors: &mut Errors, path: &Path, text: &str) {
-    if text.parse::<std::net::IpAddr>().is_err() {
+    if text.parse::<IpAddr>().is_err() {
         let why = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)";
+        errors.push(FieldError::invalid(path, text, why));
+    }
+}
+
+/// An address of one machine, not of a group or of whoever asks.
+pub(super) fn non_special_ip(errors: &mut Errors, path: &Path, text: &str) {
+    let Ok(address) = text.parse::<IpAddr>() else {
+        errors.push(FieldError::invalid(path, text, "must be a valid IP address"));
+        return;
+    };
+    let (link_local, multicast) = match address {
+        IpAddr::V4(it) => (it.is_link_local(), it.octets()[..3] == [224, 0, 0]),
+        IpAddr::V6(it) => (it.is_unicast_link_local(), it.segments()[0] & 0xff0f == 0xff02),
+    };
+    let why = if address.is_unspecified() {
+        format!("may not be unspecified ({text})")
+    } else if address.is_loopback() {
+        "may not be in the loopback range (127.0.0.0/8, ::1/128)".to_owned()
+    } else if link_local {
+        "may not be in the link-local range (169.254.0.0/16, fe80::/10)".to_owned()
+    } else if multicast {
+        "may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)".to_owned()
+    } else {
+        return;
+    };
+    errors.push(FieldError::invalid(path, text, &why));
+}
+
+/// An address and the length of its network.
+pub(super) fn parsed_cidr(text: &str) -> Option<(IpAddr, u32)> {
+    let (address, length) = text.split_once('/')?;
+    let address: IpAddr = address.parse().ok()?;
+    let length: u32 = length.parse().ok()?;
+    (length <= if address.is_ipv4() { 32 } else { 128 }).then_some((address, length))
+}
+
+/// A network.
+pub(super) fn cidr(errors: &mut Errors, path: &Path, text: &str) {
+    if parsed_cidr(text).is_none() {
+        let why = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)";
         errors.push(FieldError::invalid(path, text, why));
     }
 }

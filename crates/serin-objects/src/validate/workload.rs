@@ -3,10 +3,9 @@
 use serde_json::{Value, json};
 
 use super::tools::{
-    Errors, count_or_percent, immutable, is_none_of_all, non_negative, one_of, required_one_of,
-    selector, text,
+    Errors, count_or_percent, immutable, is_none_of_all, non_negative, selector, text,
 };
-use super::{Change, pod};
+use super::{Change, job, pod};
 use crate::fields::{FieldError, Path};
 use crate::selector::Labels;
 
@@ -20,14 +19,8 @@ pub(super) fn check(kind: &str, change: &Change<'_>, errors: &mut Errors) {
         "ReplicationController" => replication_controller(errors, &path, spec),
         "StatefulSet" => stateful_set(errors, &path, spec, old),
         "DaemonSet" => daemon_set(errors, &path, spec),
-        "Job" => {
-            job(errors, &path, spec);
-            if let Some(old) = old {
-                job_update(errors, &path, old, spec);
-            }
-            return;
-        }
-        "CronJob" => return cron_job(errors, &path, spec),
+        "Job" => return job::check(errors, &path, spec, old),
+        "CronJob" => return job::on_schedule(errors, &path, spec),
         "ControllerRevision" => return revision(change, errors),
         _ => return,
     }
@@ -57,7 +50,7 @@ fn selected(errors: &mut Errors, path: &Path, spec: &Value, kind: &str) {
 }
 
 /// The template of a selector's pods, which are always restarted.
-fn templated(errors: &mut Errors, path: &Path, spec: &Value) {
+fn templated(errors: &mut Errors, path: &Path, spec: &Value, kind: &str) {
     let at = path.child("template");
     if let Ok(selector) = Labels::from_object(&spec["selector"]) {
         let labels = &spec["template"]["metadata"]["labels"];
@@ -72,12 +65,13 @@ fn templated(errors: &mut Errors, path: &Path, spec: &Value) {
         errors.push(FieldError::not_supported(&at, policy, &["Always"]));
     }
     if spec["template"]["spec"]["activeDeadlineSeconds"].is_number() {
-        let why = "activeDeadlineSeconds in ReplicaSet is not Supported";
-        errors.push(FieldError::forbidden(&at.child("spec.activeDeadlineSeconds"), why));
+        let why = format!("activeDeadlineSeconds in {kind} is not Supported");
+        errors.push(FieldError::forbidden(&at.child("spec.activeDeadlineSeconds"), &why));
     }
 }
 
-fn mismatch(errors: &mut Errors, template: &Path, labels: &Value) {
+/// A template whose pods its owner would not find.
+pub(super) fn mismatch(errors: &mut Errors, template: &Path, labels: &Value) {
     let why = "`selector` does not match template `labels`";
     errors.push(FieldError::invalid(&template.child("metadata.labels"), labels.clone(), why));
 }
@@ -85,7 +79,7 @@ fn mismatch(errors: &mut Errors, template: &Path, labels: &Value) {
 fn deployment(errors: &mut Errors, path: &Path, spec: &Value) {
     non_negative(errors, path, spec, &["replicas"]);
     selected(errors, path, spec, "deployment");
-    templated(errors, path, spec);
+    templated(errors, path, spec, "ReplicaSet");
     let at = path.child("strategy");
     let strategy = &spec["strategy"];
     match text(strategy, "type") {
@@ -136,7 +130,7 @@ fn rolling(errors: &mut Errors, path: &Path, rolling: &Value) {
 fn replica_set(errors: &mut Errors, path: &Path, spec: &Value) {
     non_negative(errors, path, spec, &["replicas", "minReadySeconds"]);
     selected(errors, path, spec, "replicaset");
-    templated(errors, path, spec);
+    templated(errors, path, spec, "ReplicaSet");
 }
 
 fn replication_controller(errors: &mut Errors, path: &Path, spec: &Value) {
@@ -146,6 +140,10 @@ fn replication_controller(errors: &mut Errors, path: &Path, spec: &Value) {
     }
     non_negative(errors, path, spec, &["replicas"]);
     let at = path.child("template");
+    if spec["template"].is_null() {
+        errors.push(FieldError::required(&at, ""));
+        return;
+    }
     let labels = &spec["template"]["metadata"]["labels"];
     if !Labels::from_map(&spec["selector"]).matches(labels) {
         mismatch(errors, &at, labels);
@@ -154,18 +152,19 @@ fn replication_controller(errors: &mut Errors, path: &Path, spec: &Value) {
 }
 
 fn stateful_set(errors: &mut Errors, path: &Path, spec: &Value, old: Option<&Value>) {
-    required_one_of(errors, path, spec, "podManagementPolicy", &["OrderedReady", "Parallel"]);
-    let at = path.child("updateStrategy");
-    one_of(errors, &at, &spec["updateStrategy"], "type", &["OnDelete", "RollingUpdate"]);
-    non_negative(
-        errors,
-        &at.child("rollingUpdate"),
-        &spec["updateStrategy"]["rollingUpdate"],
-        &["partition"],
-    );
-    non_negative(errors, path, spec, &["replicas", "minReadySeconds", "revisionHistoryLimit"]);
+    match text(spec, "podManagementPolicy") {
+        "" => errors.push(FieldError::required(&path.child("podManagementPolicy"), "")),
+        "OrderedReady" | "Parallel" => {}
+        other => {
+            let why = "must be 'OrderedReady' or 'Parallel'";
+            errors.push(FieldError::invalid(&path.child("podManagementPolicy"), other, why));
+        }
+    }
+    stateful_update(errors, &path.child("updateStrategy"), &spec["updateStrategy"]);
+    non_negative(errors, path, spec, &["replicas", "minReadySeconds"]);
+    non_negative(errors, &path.child("ordinals"), &spec["ordinals"], &["start"]);
     selected(errors, path, spec, "statefulset");
-    templated(errors, path, &with_claims(spec));
+    templated(errors, path, &with_claims(spec), "StatefulSet");
     let Some(old) = old else { return };
     let mut masked = spec.clone();
     for name in [
@@ -189,6 +188,24 @@ fn stateful_set(errors: &mut Errors, path: &Path, spec: &Value, old: Option<&Val
     }
 }
 
+fn stateful_update(errors: &mut Errors, path: &Path, strategy: &Value) {
+    let (at, rolling) = (path.child("rollingUpdate"), &strategy["rollingUpdate"]);
+    match text(strategy, "type") {
+        "" => errors.push(FieldError::required(path, "")),
+        "OnDelete" if rolling.is_object() => {
+            let why = "only allowed for updateStrategy 'RollingUpdate'";
+            errors.push(FieldError::invalid(&at, rolling.clone(), why));
+        }
+        "OnDelete" => {}
+        "RollingUpdate" => non_negative(errors, &at, rolling, &["partition"]),
+        kind => {
+            let shown = json!({"Type": kind, "RollingUpdate": rolling});
+            let why = "must be 'RollingUpdate' or 'OnDelete'";
+            errors.push(FieldError::invalid(path, shown, why));
+        }
+    }
+}
+
 /// A spec in which what is claimed for each pod is a volume, too: containers mount it by its name.
 fn with_claims(spec: &Value) -> Value {
     let mut whole = spec.clone();
@@ -206,7 +223,7 @@ fn with_claims(spec: &Value) -> Value {
 
 fn daemon_set(errors: &mut Errors, path: &Path, spec: &Value) {
     selected(errors, path, spec, "daemonset");
-    templated(errors, path, spec);
+    templated(errors, path, spec, "DaemonSet");
     non_negative(errors, path, spec, &["minReadySeconds", "revisionHistoryLimit"]);
     let at = path.child("updateStrategy");
     let strategy = &spec["updateStrategy"];
@@ -228,80 +245,6 @@ fn daemon_set(errors: &mut Errors, path: &Path, spec: &Value) {
             errors.push(FieldError::not_supported(&at.child("type"), other, &allowed));
         }
     }
-}
-
-fn job(errors: &mut Errors, path: &Path, spec: &Value) {
-    non_negative(
-        errors,
-        path,
-        spec,
-        &[
-            "parallelism",
-            "completions",
-            "activeDeadlineSeconds",
-            "backoffLimit",
-            "ttlSecondsAfterFinished",
-            "backoffLimitPerIndex",
-        ],
-    );
-    one_of(errors, path, spec, "completionMode", &["NonIndexed", "Indexed"]);
-    if text(spec, "completionMode") == "Indexed" && spec["completions"].is_null() {
-        let why = "when completion mode is Indexed";
-        errors.push(FieldError::required(&path.child("completions"), why));
-    }
-    let at = path.child("template");
-    if let Ok(selector) = Labels::from_object(&spec["selector"])
-        && !spec["selector"].is_null()
-        && !selector.matches(&spec["template"]["metadata"]["labels"])
-    {
-        mismatch(errors, &at, &spec["template"]["metadata"]["labels"]);
-    }
-    pod::template(errors, &at, &spec["template"]);
-    let policy = text(&spec["template"]["spec"], "restartPolicy");
-    if policy == "Always" || policy.is_empty() {
-        let why = "valid values: \"OnFailure\", \"Never\"";
-        errors.push(FieldError::required(&at.child("spec.restartPolicy"), why));
-    }
-}
-
-fn job_update(errors: &mut Errors, path: &Path, old: &Value, new: &Value) {
-    let indexed = text(new, "completionMode") == "Indexed";
-    let elastic = indexed && new["completions"] == new["parallelism"];
-    if !elastic {
-        immutable(errors, &path.child("completions"), &old["completions"], &new["completions"]);
-    }
-    for name in
-        ["selector", "template", "completionMode", "podFailurePolicy", "backoffLimitPerIndex"]
-    {
-        // A suspended job may still be given another place to run.
-        if name == "template" && old["suspend"] == json!(true) {
-            continue;
-        }
-        immutable(errors, &path.child(name), &old[name], &new[name]);
-    }
-}
-
-fn cron_job(errors: &mut Errors, path: &Path, spec: &Value) {
-    let schedule = text(spec, "schedule");
-    if schedule.is_empty() {
-        errors.push(FieldError::required(&path.child("schedule"), ""));
-    } else if !is_schedule(schedule) {
-        let count = schedule.split_whitespace().count();
-        let why = format!("expected exactly 5 fields, found {count}: [{schedule}]");
-        errors.push(FieldError::invalid(&path.child("schedule"), schedule, &why));
-    }
-    non_negative(
-        errors,
-        path,
-        spec,
-        &["startingDeadlineSeconds", "successfulJobsHistoryLimit", "failedJobsHistoryLimit"],
-    );
-    required_one_of(errors, path, spec, "concurrencyPolicy", &["Allow", "Forbid", "Replace"]);
-    job(errors, &path.child("jobTemplate.spec"), &spec["jobTemplate"]["spec"]);
-}
-
-fn is_schedule(text: &str) -> bool {
-    text.starts_with('@') || text.split_whitespace().count() == 5
 }
 
 fn revision(change: &Change<'_>, errors: &mut Errors) {
