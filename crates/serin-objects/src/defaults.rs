@@ -29,6 +29,7 @@ pub(crate) fn apply(resource: &Resource, object: &mut Value) {
             set(spec, "persistentVolumeReclaimPolicy", json!("Retain"));
             set(spec, "volumeMode", json!("Filesystem"));
         }
+        ("", "LimitRange") => limit_range(part(map, "spec")),
         ("", "Event") => {
             set(map, "type", json!("Normal"));
         }
@@ -360,6 +361,22 @@ fn definition(map: &mut Object) {
         }
     } else {
         spec.insert("conversion".to_owned(), json!({"strategy": "None"}));
+    }
+}
+
+/// Ranges of containers: what is not said follows from what is.
+fn limit_range(spec: &mut Map<String, Value>) {
+    let ranges = spec.get_mut("limits").and_then(Value::as_array_mut);
+    for range in ranges.into_iter().flatten().filter(|it| it["type"] == "Container") {
+        for (from, to) in
+            [("max", "default"), ("default", "defaultRequest"), ("min", "defaultRequest")]
+        {
+            let known = range[from].as_object().cloned().unwrap_or_default();
+            let Some(range) = range.as_object_mut() else { continue };
+            for (name, amount) in known {
+                set(part(range, to), &name, amount);
+            }
+        }
     }
 }
 

@@ -75,7 +75,15 @@ fn endpoint_address(errors: &mut Errors, path: &Path, it: &Value) {
             named(errors, &path.child(name), text(it, name), rule);
         }
     }
-    non_special_ip(errors, &path.child("ip"), address);
+    backend_ip(errors, &path.child("ip"), address);
+}
+
+/// An address that a Service can lead to. Unlike in a Kubernetes of many machines it may be one of this machine's own:
+/// there the gateway of a cluster on one machine listens.
+fn backend_ip(errors: &mut Errors, path: &Path, address: &str) {
+    if !address.parse::<IpAddr>().is_ok_and(|it| it.is_loopback()) {
+        non_special_ip(errors, path, address);
+    }
 }
 
 fn slice(errors: &mut Errors, object: &Value) {
@@ -133,7 +141,7 @@ fn slice_address(errors: &mut Errors, path: &Path, kind: &str, address: &str) {
         let why = format!("must be a valid {kind} address");
         errors.push(FieldError::invalid(path, address, &why));
     }
-    non_special_ip(errors, path, address);
+    backend_ip(errors, path, address);
 }
 
 fn network_policy(errors: &mut Errors, path: &Path, spec: &Value) {

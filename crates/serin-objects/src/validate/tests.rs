@@ -446,6 +446,24 @@ fn services_are_refused_as_kubernetes_does() {
 }
 
 #[test]
+fn a_service_may_lead_to_the_machine_itself_but_not_to_a_link() {
+    let slice = |address: &str| {
+        wrong(
+            "discovery.k8s.io",
+            "endpointslices",
+            json!({"addressType": "IPv4", "endpoints": [{"addresses": [address]}]}),
+        )
+    };
+    assert_eq!(slice("127.128.0.44"), Vec::<String>::new());
+    assert_eq!(
+        slice("169.254.0.1"),
+        [
+            "endpoints[0].addresses[0]: Invalid value: \"169.254.0.1\": may not be in the link-local range (169.254.0.0/16, fe80::/10)"
+        ]
+    );
+}
+
+#[test]
 fn rules_for_traffic_are_refused_as_kubernetes_does() {
     let path = |it: Value| json!({"rules": [{"http": {"paths": [it]}}]});
     check(
@@ -520,6 +538,9 @@ fn amounts_are_refused_as_kubernetes_does() {
             json!({"limits": [{"type": "Container", "min": {"cpu": "2"}, "max": {"cpu": "1"}}]}),
             &[
                 "spec.limits[0].min[cpu]: Invalid value: \"2\": min value 2 is greater than max value 1",
+                // What is not said follows from the greatest amount.
+                "spec.limits[0].defaultRequest[cpu]: Invalid value: \"1\": min value 2 is greater than default request value 1",
+                "spec.limits[0].default[cpu]: Invalid value: \"2\": min value 2 is greater than default value 1",
             ],
         )],
     );
