@@ -257,7 +257,8 @@ pub(crate) fn passthrough() -> Arc<str> {
 /// Passing bytes on to a cluster.
 pub(crate) fn tcp_to(cluster: Arc<str>, hash_source_address: bool) -> TcpProxy {
     let destinations = Destinations::new(vec![Destination::new(cluster, 1)]);
-    TcpProxy { destinations, idle_timeout: Some(IDLE), max_duration: None, hash_source_address }
+    let idle_timeout = Some(IDLE);
+    TcpProxy { destinations, idle_timeout, max_duration: None, hash_source_address, tunnel: None }
 }
 
 /// The clusters that a listener's connections go to.

@@ -5,6 +5,7 @@ mod http2;
 use std::rc::Rc;
 
 use serin_http1::{FieldName, FieldNames, Head, Target, Version, is_authority, normalize};
+use serin_routing::model::Tunnel;
 use serin_routing::request::{Downstream, Request as RoutedRequest};
 
 use crate::connection::Ends;
@@ -163,6 +164,32 @@ impl Request {
 
     pub(crate) fn is_connect(&self) -> bool {
         self.method_text() == b"CONNECT"
+    }
+
+    /// Whether it is followed by the bytes of another protocol rather than a body, if its receiver agrees.
+    pub(crate) fn is_tunnel(&self) -> bool {
+        match self.upgrade {
+            Upgrade::None => false,
+            Upgrade::WebSocket => true,
+            Upgrade::Other => self.is_connect(),
+        }
+    }
+
+    /// A request of this proxy's own for a tunnel.
+    pub(crate) fn for_tunnel(tunnel: &Tunnel, ends: &Ends) -> Self {
+        let mut request = Self::default();
+        request.take_ends(ends);
+        let authority = tunnel.authority.as_bytes();
+        let (method, target, upgrade) = if tunnel.by_post {
+            (&b"POST"[..], &b"/"[..], Upgrade::None)
+        } else {
+            (&b"CONNECT"[..], authority, Upgrade::Other)
+        };
+        request.method = request.headers.intern(method);
+        request.authority = request.headers.intern(authority);
+        request.target = request.headers.intern(target);
+        request.upgrade = upgrade;
+        request
     }
 }
 

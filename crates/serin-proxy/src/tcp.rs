@@ -3,6 +3,8 @@
 //! Each direction ends by itself (a half-closed connection stays so), holds a buffer only while there is something in it, and
 //! reads no more than the other side has taken.
 
+mod tunnel;
+
 use std::cell::Cell;
 use std::future::pending;
 use std::io::{self, IoSlice};
@@ -29,6 +31,10 @@ use crate::worker::Worker;
 
 /// Endpoints that are tried until one takes the connection.
 const CONNECT_ATTEMPTS: u32 = 10;
+
+/// How a connection ends that no endpoint took.
+const NOBODY_TOOK_IT: Flags =
+    Flags::NONE.with(Flag::UpstreamConnectionFailure).with(Flag::UpstreamRetryLimitExceeded);
 
 /// What is known of a connection when it is over.
 #[derive(Debug, Default)]
@@ -75,7 +81,15 @@ async fn connect_and_carry(
     ends: &Ends,
     (record, carried): (&mut TcpRecord, &Carried),
 ) -> Flags {
-    let reached = match Box::pin(reach(worker, proxy, ends, record)).await {
+    let upstream = match draw(worker, proxy, record) {
+        Ok(upstream) => upstream,
+        Err(flag) => return Flags::NONE.with(flag),
+    };
+    if let Some(wanted) = &proxy.tunnel {
+        let way = tunnel::Way { worker, proxy, upstream: &upstream, ends };
+        return Box::pin(way.serve(wanted, client, record, carried)).await;
+    }
+    let reached = match Box::pin(reach(worker, proxy, &upstream, ends, record)).await {
         Ok(reached) => reached,
         Err(flags) => return flags,
     };
@@ -85,11 +99,30 @@ async fn connect_and_carry(
     }
     worker.telemetry.begin_connection(record);
     let server = Io::new(reached.stream);
-    let ended = carry_both(worker, proxy, &Io::new(client), &server, carried).await;
-    if let Err(error) = &ended {
-        tracing::debug!(peer = %ends.peer, %error, "the connection broke");
+    let client = Io::new(client);
+    let buffers = &worker.buffers;
+    let up = async {
+        let carried = carry(&client, &server, buffers, &carried.received).await;
+        carried.map_err(|(is_reading, error)| broken(is_reading, error))
+    };
+    let down = async {
+        let carried = carry(&server, &client, buffers, &carried.sent).await;
+        carried.map_err(|(is_reading, error)| broken(!is_reading, error))
+    };
+    until_done(proxy, ends, carried, async { tokio::try_join!(up, down).map(drop) }).await
+}
+
+/// Chooses a cluster.
+fn draw(worker: &Worker, proxy: &TcpProxy, record: &mut TcpRecord) -> Result<Rc<Upstream>, Flag> {
+    let total = proxy.destinations.total_weight().max(1);
+    let ticket = worker.random.borrow_mut().next_u64() % total;
+    let destination = proxy.destinations.at(ticket).ok_or(Flag::NoRouteFound)?;
+    let upstream = worker.upstream(&destination.cluster).ok_or(Flag::NoClusterFound)?;
+    record.destination = upstream.destination();
+    if let Some(detail) = &mut record.detail {
+        detail.cluster = Some(Arc::clone(&upstream.shared.cluster.name));
     }
-    flags_of(&ended)
+    Ok(upstream)
 }
 
 /// A connection to an endpoint, and what it counts against while it lives.
@@ -99,23 +132,15 @@ struct Reached {
     _active: Option<Active>,
 }
 
-/// Chooses a cluster, and connects to one of its endpoints.
+/// Connects to one of a cluster's endpoints.
 async fn reach(
     worker: &Worker,
     proxy: &TcpProxy,
+    upstream: &Upstream,
     ends: &Ends,
     record: &mut TcpRecord,
 ) -> Result<Reached, Flags> {
     let flags = |flag| Flags::NONE.with(flag);
-    let total = proxy.destinations.total_weight().max(1);
-    let ticket = worker.random.borrow_mut().next_u64() % total;
-    let destination = proxy.destinations.at(ticket).ok_or(flags(Flag::NoRouteFound))?;
-    let upstream = worker.upstream(&destination.cluster);
-    let upstream = upstream.ok_or(flags(Flag::NoClusterFound))?;
-    record.destination = upstream.destination();
-    if let Some(detail) = &mut record.detail {
-        detail.cluster = Some(Arc::clone(&upstream.shared.cluster.name));
-    }
     let hash = proxy.hash_source_address.then(|| source_hash(ends.peer.ip()));
     let mut attempts = Attempts::new(None);
     for attempt in 1.. {
@@ -127,7 +152,7 @@ async fn reach(
         if let Some(detail) = &mut record.detail {
             detail.endpoint = Some(target.address.clone());
         }
-        match reach_once(worker, &upstream, &target, ends).await {
+        match reach_once(worker, upstream, &target, ends).await {
             Some((stream, active)) => {
                 record.destination = target.destination;
                 record.is_received = target.is_received();
@@ -137,7 +162,7 @@ async fn reach(
             None => {}
         }
     }
-    Err(flags(Flag::UpstreamConnectionFailure).with(Flag::UpstreamRetryLimitExceeded))
+    Err(NOBODY_TOOK_IT)
 }
 
 /// Connects to one endpoint; `None` if that fails.
@@ -193,28 +218,22 @@ fn flags_of(ended: &Result<(), Broken>) -> Flags {
     }
 }
 
-async fn carry_both(
-    worker: &Worker,
+/// Carries until it is done, or nothing has been carried for too long; how it ended.
+async fn until_done(
     proxy: &TcpProxy,
-    client: &Io,
-    server: &Io,
+    ends: &Ends,
     carried: &Carried,
-) -> Result<(), Broken> {
-    let buffers = &worker.buffers;
-    let up = async {
-        let carried = carry(client, server, buffers, &carried.received).await;
-        carried.map_err(|(is_reading, error)| broken(is_reading, error))
-    };
-    let down = async {
-        let carried = carry(server, client, buffers, &carried.sent).await;
-        carried.map_err(|(is_reading, error)| broken(!is_reading, error))
-    };
-    let carrying = async { tokio::try_join!(up, down).map(drop) };
-    tokio::select! {
+    carrying: impl Future<Output = Result<(), Broken>>,
+) -> Flags {
+    let ended = tokio::select! {
         biased;
         ended = carrying => ended,
         limit = idle(proxy.idle_timeout, carried) => Err(Broken::Idle(limit)),
+    };
+    if let Err(error) = &ended {
+        tracing::debug!(peer = %ends.peer, %error, "the connection broke");
     }
+    flags_of(&ended)
 }
 
 const fn broken(is_downstream: bool, error: io::Error) -> Broken {

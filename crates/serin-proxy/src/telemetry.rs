@@ -19,6 +19,7 @@ use serin_routing::decide::Decision;
 use serin_routing::model::{EndpointAddress, Origin};
 use serin_routing::time::Instant;
 use serin_telemetry::access_log::{AccessLog, Buffer};
+use serin_telemetry::customization::CustomId;
 use serin_telemetry::trace::Tracing;
 use serin_telemetry::{Metrics, Path, Protocol, Reporter, Request as Counted, SourceId, Workload};
 
@@ -242,10 +243,10 @@ impl Telemetry {
     /// The sides that a connection is counted on.
     fn paths(&self, record: &TcpRecord) -> impl Iterator<Item = Path> + use<> {
         let source = self.source.get();
-        let destination = record.destination;
+        let (destination, custom) = (record.destination, CustomId::default());
         let sending = (!self.is_silent.get()).then_some(Reporter::Source);
         let receiving = record.is_received.then_some(Reporter::Destination);
-        let path = move |reporter| Path { reporter, source, destination };
+        let path = move |reporter| Path { reporter, source, destination, custom };
         sending.into_iter().chain(receiving).map(path)
     }
 
@@ -261,6 +262,7 @@ impl Telemetry {
             status: record.status,
             flags: record.flags,
             is_mirror,
+            custom: CustomId::default(),
             duration,
             request_bytes: record.request_bytes,
             response_bytes: record.response_bytes,

@@ -22,7 +22,7 @@ pub use cluster::{
 pub use listener::{
     Bind, CertificateSource, ClientCertificates, Codec, Direction, DownstreamTls, FilterChain,
     FilterChainMatch, HttpConnection, Inspect, Listener, MutualMode, NetworkFilter, TcpProxy,
-    TlsVersion, TransportProtocol,
+    TlsVersion, TransportProtocol, Tunnel,
 };
 pub use route::{
     Abort, AbortStatus, Action, Claim, Cors, Delay, Destination, Destinations, DirectResponse,

@@ -199,6 +199,7 @@ pub(crate) fn tcp_chain(name: &str, criteria: FilterChainMatch) -> FilterChain {
         idle_timeout: None,
         max_duration: None,
         hash_source_address: false,
+        tunnel: None,
     });
     FilterChain { name: name.into(), criteria, tls: None, filter }
 }

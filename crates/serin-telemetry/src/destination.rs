@@ -200,6 +200,15 @@ impl<T: Numbered + Clone + Ord> Numbers<T> {
         number.into()
     }
 
+    pub(crate) fn has(&self, named: &T) -> bool {
+        self.numbers.contains_key(named)
+    }
+
+    /// How many there are.
+    pub(crate) const fn len(&self) -> usize {
+        self.list.len()
+    }
+
     pub(crate) fn get(&self, id: T::Id) -> Option<&T> {
         let number: u32 = id.into();
         self.list.get(number as usize)

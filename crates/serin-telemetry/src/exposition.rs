@@ -1,13 +1,15 @@
 //! Prometheus' text format (version 0.0.4).
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use serin_routing::response::Flags;
 
+use crate::customization::{Customized, Metric};
 use crate::destination::{UNKNOWN, Workload};
 use crate::histogram::Histogram;
-use crate::metrics::{Counted, Ends, Metrics, Protocol, Reporter, Series, Tcp};
+use crate::metrics::{Counted, Ends, Metrics, Protocol, Reporter, Series, Sum, Tcp};
 
 /// The kind of a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,9 +22,26 @@ pub enum Kind {
     Histogram,
 }
 
-/// A metric's name, and its value in a series.
-type Number<T> = (&'static str, fn(&T) -> u64);
-type Distribution = (&'static str, fn(&Counted) -> &Histogram);
+/// A metric, its name, and its value in a series.
+type Number<T> = (Metric, &'static str, fn(&T) -> u64);
+type Distribution = (Metric, &'static str, fn(&Counted) -> &Histogram);
+
+const REQUEST_COUNTERS: [Number<Counted>; 3] = [
+    (Metric::Requests, "requests_total", |it| it.requests),
+    (Metric::RequestMessages, "request_messages_total", |it| it.request_messages),
+    (Metric::ResponseMessages, "response_messages_total", |it| it.response_messages),
+];
+const REQUEST_HISTOGRAMS: [Distribution; 3] = [
+    (Metric::Duration, "request_duration_milliseconds", |it| &it.duration),
+    (Metric::RequestBytes, "request_bytes", |it| &it.request_bytes),
+    (Metric::ResponseBytes, "response_bytes", |it| &it.response_bytes),
+];
+const TCP_COUNTERS: [Number<Tcp>; 4] = [
+    (Metric::TcpOpened, "istio_tcp_connections_opened_total", |it| it.opened),
+    (Metric::TcpClosed, "istio_tcp_connections_closed_total", |it| it.closed),
+    (Metric::TcpSent, "istio_tcp_sent_bytes_total", |it| it.sent),
+    (Metric::TcpReceived, "istio_tcp_received_bytes_total", |it| it.received),
+];
 
 /// A text of metrics in the making.
 #[derive(Debug, Default)]
@@ -80,53 +99,36 @@ impl Text {
         self
     }
 
-    fn requests(&mut self, suffix: &str, series: &BTreeMap<String, Counted>) {
-        if series.is_empty() {
-            return;
+    fn requests(&mut self, suffix: &str, family: &Family<Counted>) {
+        for (metric, name, value) in REQUEST_COUNTERS {
+            self.counter(&format!("istio{suffix}_{name}"), &family.of(metric), value);
         }
-        let counters: [Number<Counted>; 3] = [
-            ("requests_total", |it| it.requests),
-            ("request_messages_total", |it| it.request_messages),
-            ("response_messages_total", |it| it.response_messages),
-        ];
-        for (name, value) in counters {
-            let has_messages = |labels: &str| labels.contains("request_protocol=\"grpc\"");
-            let wanted = |labels: &String| name == "requests_total" || has_messages(labels);
-            let name = format!("istio{suffix}_{name}");
-            self.metric(&name, Kind::Counter);
-            for (labels, counted) in series.iter().filter(|(labels, _)| wanted(labels)) {
-                self.sample(&name, labels, "", value(counted));
+        for (metric, name, histogram) in REQUEST_HISTOGRAMS {
+            let series = family.of(metric);
+            if series.is_empty() {
+                continue;
             }
-        }
-        let histograms: [Distribution; 3] = [
-            ("request_duration_milliseconds", |it| &it.duration),
-            ("request_bytes", |it| &it.request_bytes),
-            ("response_bytes", |it| &it.response_bytes),
-        ];
-        for (name, histogram) in histograms {
             let name = format!("istio{suffix}_{name}");
             self.metric(&name, Kind::Histogram);
             for (labels, counted) in series {
-                self.histogram(&name, labels, histogram(counted));
+                self.histogram(&name, labels, histogram(&counted));
             }
         }
     }
 
-    fn connections(&mut self, series: &BTreeMap<String, Tcp>) {
+    fn connections(&mut self, family: &Family<Tcp>) {
+        for (metric, name, value) in TCP_COUNTERS {
+            self.counter(name, &family.of(metric), value);
+        }
+    }
+
+    fn counter<T: Clone>(&mut self, name: &str, series: &Listed<'_, T>, value: fn(&T) -> u64) {
         if series.is_empty() {
             return;
         }
-        let counters: [Number<Tcp>; 4] = [
-            ("istio_tcp_connections_opened_total", |it| it.opened),
-            ("istio_tcp_connections_closed_total", |it| it.closed),
-            ("istio_tcp_sent_bytes_total", |it| it.sent),
-            ("istio_tcp_received_bytes_total", |it| it.received),
-        ];
-        for (name, value) in counters {
-            self.metric(name, Kind::Counter);
-            for (labels, counted) in series {
-                self.sample(name, labels, "", value(counted));
-            }
+        self.metric(name, Kind::Counter);
+        for (labels, counted) in series {
+            self.sample(name, labels, "", value(counted));
         }
     }
 
@@ -136,41 +138,89 @@ impl Text {
     }
 }
 
-/// Series of all cores, by their labels as they are written.
+/// Series of all cores.
 #[derive(Default)]
 struct Sums {
-    requests: BTreeMap<String, Counted>,
-    mirrored: BTreeMap<String, Counted>,
-    tcp: BTreeMap<String, Tcp>,
+    requests: Family<Counted>,
+    mirrored: Family<Counted>,
+    tcp: Family<Tcp>,
 }
 
 impl Sums {
     fn add(&mut self, core: &Metrics) {
         core.requests(|series, counted| {
-            let labels = request_labels(&series);
             // To the receiving side a copy is a request like any other, as in Istio.
             let is_apart = series.is_mirror && series.ends.reporter == Reporter::Source;
             let all = if is_apart { &mut self.mirrored } else { &mut self.requests };
-            let sum = all.entry(labels).or_default();
-            sum.requests += counted.requests;
-            sum.request_messages += counted.request_messages;
-            sum.response_messages += counted.response_messages;
-            sum.duration.add(&counted.duration);
-            sum.request_bytes.add(&counted.request_bytes);
-            sum.response_bytes.add(&counted.response_bytes);
+            let metrics = match series.protocol {
+                Protocol::Http => HTTP_METRICS,
+                Protocol::Grpc(_) => GRPC_METRICS,
+            };
+            all.add(&request_labels(&series), (metrics, series.custom), counted);
         });
-        core.connections(|ends, flags, counted| {
-            let labels = common_labels(ends, "tcp", flags);
-            let sum = self.tcp.entry(rendered(labels.iter().map(pair))).or_default();
-            sum.opened += counted.opened;
-            sum.closed += counted.closed;
-            sum.sent += counted.sent;
-            sum.received += counted.received;
+        core.connections(|ends, flags, custom, counted| {
+            self.tcp.add(&common_labels(ends, "tcp", flags), (TCP_METRICS, custom), counted);
         });
     }
 }
 
-fn request_labels(series: &Series<'_>) -> String {
+const GRPC_METRICS: &[Metric] = Metric::ALL.split_at(6).0;
+const HTTP_METRICS: &[Metric] = Metric::ALL.split_at(4).0;
+const TCP_METRICS: &[Metric] = Metric::ALL.split_at(6).1;
+
+/// Series of metrics that are counted together, by their labels as they are written.
+#[derive(Default)]
+struct Family<T> {
+    /// With Istio's labels, which all the metrics have; and which of them they are.
+    istios: BTreeMap<String, (&'static [Metric], T)>,
+    /// With the labels that users want.
+    changed: BTreeMap<Metric, BTreeMap<String, T>>,
+}
+
+/// The series of one metric.
+type Listed<'s, T> = Vec<(&'s str, Cow<'s, T>)>;
+
+impl<T: Sum> Family<T> {
+    /// Adds to the series of `metrics` with these labels, or with those that users want in their place.
+    fn add(
+        &mut self,
+        labels: &[(&'static str, String)],
+        (metrics, custom): (&'static [Metric], &Customized),
+        counted: &T,
+    ) {
+        if custom.is_none() {
+            let labels = rendered(labels.iter().map(|(name, value)| (*name, value.as_str())));
+            let place = self.istios.entry(labels).or_insert_with(|| (metrics, T::default()));
+            place.1.add(counted);
+            return;
+        }
+        for metric in metrics {
+            if let Some(labels) = custom.labels(*metric, labels) {
+                let series = self.changed.entry(*metric).or_default();
+                series.entry(rendered(labels.into_iter())).or_default().add(counted);
+            }
+        }
+    }
+
+    fn of(&self, metric: Metric) -> Listed<'_, T> {
+        let has_metric = |metrics: &[Metric]| metrics.contains(&metric);
+        let istios = self.istios.iter().filter(|(_, (metrics, _))| has_metric(metrics));
+        let istios = istios.map(|(labels, (_, counted))| (labels.as_str(), Cow::Borrowed(counted)));
+        let Some(changed) = self.changed.get(&metric) else { return istios.collect() };
+        let mut all: BTreeMap<&str, Cow<'_, T>> = istios.collect();
+        for (labels, counted) in changed {
+            match all.get_mut(labels.as_str()) {
+                Some(sum) => sum.to_mut().add(counted),
+                None => {
+                    all.insert(labels, Cow::Borrowed(counted));
+                }
+            }
+        }
+        all.into_iter().collect()
+    }
+}
+
+fn request_labels(series: &Series<'_>) -> Vec<(&'static str, String)> {
     let (protocol, grpc_status) = match series.protocol {
         Protocol::Http => ("http", String::new()),
         Protocol::Grpc(status) => {
@@ -180,11 +230,7 @@ fn request_labels(series: &Series<'_>) -> String {
     let mut labels = common_labels(series.ends, protocol, series.flags);
     labels.push(("response_code", series.status.to_string()));
     labels.push(("grpc_response_status", grpc_status));
-    rendered(labels.iter().map(pair))
-}
-
-fn pair<'l>((key, value): &'l (&'static str, String)) -> (&'l str, &'l str) {
-    (key, value)
+    labels
 }
 
 /// The labels that requests and connections have in common (`istio_stats`).

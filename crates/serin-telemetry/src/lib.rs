@@ -6,6 +6,7 @@
 //! them on a thread of its own, and [`trace`] sends spans to a collector. [`focus`] counts more than labels tell, where a release looks closer. What the counts mean is the caller's.
 
 pub mod access_log;
+pub mod customization;
 mod destination;
 pub mod exposition;
 pub mod focus;

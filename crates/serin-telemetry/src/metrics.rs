@@ -1,11 +1,18 @@
 //! Counters of one core.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use serin_routing::format::Facts;
 use serin_routing::response::Flags;
 
+use crate::customization::{CustomId, Customization, Customized};
 use crate::destination::{Destination, DestinationId, FastMap, Numbers, SourceId, Workload};
 use crate::histogram::Histogram;
+
+/// Combinations of values that expressions of users may have on a core. From then on they are told as not known: without an end,
+/// a label with a value for each request would fill the memory.
+const CUSTOMIZED: usize = 10_000;
 
 /// Which side of a request reports it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -43,6 +50,8 @@ pub struct Request {
     pub flags: Flags,
     /// It is a copy of a request, whose answer nobody gets.
     pub is_mirror: bool,
+    /// How its metrics differ from Istio's.
+    pub custom: CustomId,
     /// From its head to the end of the answer.
     pub duration: Duration,
     /// Bytes of the bodies.
@@ -65,6 +74,7 @@ struct Key {
     status: u16,
     protocol: Protocol,
     is_mirror: bool,
+    custom: CustomId,
 }
 
 /// What makes two connections count together.
@@ -73,6 +83,7 @@ struct TcpKey {
     reporter: Reporter,
     source: SourceId,
     destination: DestinationId,
+    custom: CustomId,
     flags: Flags,
 }
 
@@ -85,6 +96,23 @@ pub struct Counted {
     pub(crate) response_bytes: Histogram,
     pub(crate) request_messages: u64,
     pub(crate) response_messages: u64,
+}
+
+/// What counters of the same labels on several cores become.
+pub(crate) trait Sum: Clone + Default {
+    /// Adds what another has counted.
+    fn add(&mut self, other: &Self);
+}
+
+impl Sum for Counted {
+    fn add(&mut self, other: &Self) {
+        self.requests += other.requests;
+        self.request_messages += other.request_messages;
+        self.response_messages += other.response_messages;
+        self.duration.add(&other.duration);
+        self.request_bytes.add(&other.request_bytes);
+        self.response_bytes.add(&other.response_bytes);
+    }
 }
 
 /// Counters of connections that have all labels in common.
@@ -100,12 +128,22 @@ pub struct Tcp {
     pub received: u64,
 }
 
+impl Sum for Tcp {
+    fn add(&mut self, other: &Self) {
+        self.opened += other.opened;
+        self.closed += other.closed;
+        self.sent += other.sent;
+        self.received += other.received;
+    }
+}
+
 /// What a core has counted. It grows with the number of different label sets, and nothing is ever forgotten, as counters
 /// must not fall.
 #[derive(Clone, Debug, Default)]
 pub struct Metrics {
     sources: Numbers<Workload>,
     destinations: Numbers<Destination>,
+    customized: Numbers<Customized>,
     places: FastMap<Key, usize>,
     counted: Vec<Counted>,
     tcp: FastMap<TcpKey, Tcp>,
@@ -127,6 +165,16 @@ impl Metrics {
         self.sources.intern(workload)
     }
 
+    /// The number of a customization with the values that its expressions have; the same again for those that are known.
+    pub fn customized(&mut self, rules: &Arc<Customization>, facts: &dyn Facts) -> CustomId {
+        let customized = Customized::new(rules, facts);
+        if self.customized.len() < CUSTOMIZED || self.customized.has(&customized) {
+            self.customized.intern(customized)
+        } else {
+            self.customized.intern(customized.without_values())
+        }
+    }
+
     /// Counts a request that is over.
     pub fn count(&mut self, request: &Request) {
         let key = Key {
@@ -137,6 +185,7 @@ impl Metrics {
             status: request.status,
             protocol: request.protocol,
             is_mirror: request.is_mirror,
+            custom: request.custom,
         };
         let next = self.counted.len();
         let place = *self.places.entry(key).or_insert(next);
@@ -169,9 +218,10 @@ impl Metrics {
     /// Hands every series to `request`.
     pub(crate) fn requests<'m>(&'m self, mut each: impl FnMut(Series<'m>, &'m Counted)) {
         for (key, place) in &self.places {
-            let (Some(source), Some(destination), Some(counted)) = (
+            let (Some(source), Some(destination), Some(custom), Some(counted)) = (
                 self.sources.get(key.source),
                 self.destinations.get(key.destination),
+                self.customized.get(key.custom),
                 self.counted.get(*place),
             ) else {
                 continue;
@@ -179,17 +229,20 @@ impl Metrics {
             let Key { reporter, flags, status, protocol, is_mirror, .. } = *key;
             let ends = Ends { reporter, source, destination };
             let numbers = (key.source, key.destination);
-            each(Series { ends, numbers, flags, status, protocol, is_mirror }, counted);
+            each(Series { ends, numbers, flags, status, protocol, is_mirror, custom }, counted);
         }
     }
 
     /// Hands every series of connections to `each`.
-    pub(crate) fn connections(&self, mut each: impl FnMut(Ends<'_>, Flags, &Tcp)) {
+    pub(crate) fn connections(&self, mut each: impl FnMut(Ends<'_>, Flags, &Customized, &Tcp)) {
         for (key, counted) in &self.tcp {
-            let (source, destination) =
-                (self.sources.get(key.source), self.destinations.get(key.destination));
-            if let (Some(source), Some(destination)) = (source, destination) {
-                each(Ends { reporter: key.reporter, source, destination }, key.flags, counted);
+            if let (Some(source), Some(destination), Some(custom)) = (
+                self.sources.get(key.source),
+                self.destinations.get(key.destination),
+                self.customized.get(key.custom),
+            ) {
+                let ends = Ends { reporter: key.reporter, source, destination };
+                each(ends, key.flags, custom, counted);
             }
         }
     }
@@ -204,12 +257,14 @@ pub struct Path {
     pub source: SourceId,
     /// Where it went.
     pub destination: DestinationId,
+    /// How its metrics differ from Istio's.
+    pub custom: CustomId,
 }
 
 impl Path {
     const fn key(self, flags: Flags) -> TcpKey {
-        let Self { reporter, source, destination } = self;
-        TcpKey { reporter, source, destination, flags }
+        let Self { reporter, source, destination, custom } = self;
+        TcpKey { reporter, source, destination, custom, flags }
     }
 }
 
@@ -231,4 +286,5 @@ pub(crate) struct Series<'m> {
     pub(crate) status: u16,
     pub(crate) protocol: Protocol,
     pub(crate) is_mirror: bool,
+    pub(crate) custom: &'m Customized,
 }

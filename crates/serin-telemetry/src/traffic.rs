@@ -175,6 +175,7 @@ mod tests {
             status: 200,
             flags: Flags::NONE,
             is_mirror: false,
+            custom: crate::customization::CustomId::default(),
             duration: Duration::from_millis(7),
             request_bytes: 0,
             response_bytes: 0,

@@ -58,9 +58,13 @@ impl Request {
     /// The path or the authority has characters that HTTP/2 does not carry.
     pub(crate) fn to_http2(&self) -> Result<http::Request<()>, http::Error> {
         let mut request = http::Request::builder();
-        let mut uri = http::Uri::builder().authority(self.authority_text()).scheme(self.scheme());
-        if self.target_text() != b"*" {
-            uri = uri.path_and_query(self.target_text());
+        let mut uri = http::Uri::builder().authority(self.authority_text());
+        // `CONNECT` has an authority and nothing else (RFC 9113 §8.5).
+        if !self.is_connect() {
+            uri = uri.scheme(self.scheme());
+            if self.target_text() != b"*" {
+                uri = uri.path_and_query(self.target_text());
+            }
         }
         if self.upgrade == Upgrade::WebSocket {
             let websocket = h2::ext::Protocol::from_static("websocket");

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use serin_routing::response::{Failure, Flag, Flags};
 use serin_routing::time::Instant;
+use serin_telemetry::customization::CustomId;
 use serin_telemetry::{Protocol, Reporter, Request as Counted};
 
 use super::{Counters, Telemetry};
@@ -49,6 +50,7 @@ impl Visit {
                 status: 0,
                 flags: Flags::NONE.with(Flag::DownstreamConnectionTermination),
                 is_mirror,
+                custom: CustomId::default(),
                 duration: Duration::ZERO,
                 request_bytes: 0,
                 response_bytes: 0,

@@ -47,7 +47,7 @@ impl Http1Connection {
         self.requests = self.requests.saturating_add(1);
         let framing = framing(request, is_empty);
         let head = request_head(request, framing);
-        let is_tunnel = request.upgrade == Upgrade::WebSocket;
+        let is_tunnel = request.is_tunnel();
         let sink = if is_tunnel {
             Http1Sink::tunnel(&self.io, head)
         } else {
@@ -55,6 +55,7 @@ impl Http1Connection {
         };
         let method = match request.method_text() {
             b"HEAD" => &b"HEAD"[..],
+            b"CONNECT" => b"CONNECT",
             _ => b"",
         };
         let answer = Http1Answer {
@@ -132,7 +133,7 @@ fn is_usually_with_body(request: &Request) -> bool {
 pub(crate) struct Http1Answer<'c> {
     io: &'c Io,
     input: &'c mut Buffer,
-    /// `HEAD` or nothing: which answers have no body whatever they say.
+    /// `HEAD`, `CONNECT` or nothing: which answers have no body whatever they say.
     method: &'static [u8],
     is_tunnel: bool,
     framing: Framing,
@@ -165,10 +166,11 @@ impl<'c> Http1Answer<'c> {
             let buffer = self.input.data();
             self.framing = response_framing(head, buffer, self.method)?;
             self.keep_alive = self.framing != Framing::UntilClose && keeps_alive(head, buffer);
-            if head.status() == 101 {
-                if !self.is_tunnel {
-                    return Err(Error::StatusLine);
-                }
+            let is_agreed = self.method == b"CONNECT" && matches!(head.status(), 200..=299);
+            if head.status() == 101 && !self.is_tunnel {
+                return Err(Error::StatusLine);
+            }
+            if head.status() == 101 || is_agreed {
                 (self.framing, self.keep_alive) = (Framing::UntilClose, false);
             }
             let mut response = Response::default();

@@ -235,11 +235,11 @@ impl Http2Stream {
         request: &Request,
         is_empty: bool,
     ) -> Result<(Http2Sink<'_>, ResponseFuture), UpstreamError> {
-        let is_tunnel = request.upgrade == Upgrade::WebSocket;
-        if is_tunnel && !self.send.is_extended_connect_protocol_enabled() {
+        let is_websocket = request.upgrade == Upgrade::WebSocket;
+        if is_websocket && !self.send.is_extended_connect_protocol_enabled() {
             return Err(UpstreamError::NoTunnels);
         }
-        let is_end = is_empty && !is_tunnel;
+        let is_end = is_empty && !request.is_tunnel();
         let head = request.to_http2().map_err(UpstreamError::Request)?;
         let (response, body) =
             self.send.send_request(head, is_end).map_err(UpstreamError::Http2)?;

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use serin_routing::retry::{self, Condition};
 
 use crate::support::{
-    Setup, Whole, ask, client, echo, headers, request, run, talk, upstream_http2,
+    Setup, Whole, ask, client, echo, headers, refusing, request, run, talk, upstream_http2,
 };
 
 fn call(setup: Setup, host: &'static str, extra: &[(&'static str, &'static str)]) -> Whole {
@@ -31,7 +31,7 @@ fn failures_are_told_as_a_grpc_status_without_messages() {
     assert_eq!(answer.headers["content-type"], "application/grpc");
     assert_eq!(answer.headers["grpc-status"], "12");
     assert!(answer.body.is_empty() && answer.trailers.is_none());
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let nobody = refusing();
     let answer = call(Setup::http2(nobody), "echo.example", &[]);
     assert_eq!(answer.headers["grpc-status"], "14");
     assert_eq!(answer.headers["grpc-message"], "no connection to the upstream");

@@ -11,7 +11,8 @@ use serin_routing::model::*;
 use serin_telemetry::access_log::{AccessLog, Layout, Target, Writer};
 
 use crate::support::{
-    Running, Setup, ask, client, connect, read_until, request, run, talk, upstream, upstream_http2,
+    Running, Setup, ask, client, connect, read_until, refusing, request, run, talk, upstream,
+    upstream_http2,
 };
 
 const FORMAT: &str = "%RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS% %PROTOCOL% %BYTES_RECEIVED% %BYTES_SENT% \
@@ -60,6 +61,7 @@ fn bytes(upstream: SocketAddr, max_duration: Option<Duration>) -> Setup {
         idle_timeout: None,
         max_duration,
         hash_source_address: false,
+        tunnel: None,
     });
     let criteria = FilterChainMatch::default();
     setup.chains = vec![FilterChain { name: "bytes".into(), criteria, tls: None, filter }];
@@ -91,7 +93,7 @@ fn a_connection_of_bytes_is_a_line_with_both_its_ends() {
 
 #[test]
 fn a_connection_that_no_endpoint_takes_says_so() {
-    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let gone = refusing();
     let logged = Logged::start(bytes(gone, None));
     assert_eq!(talk(logged.address(), ""), "");
     let lines = logged.lines();
@@ -168,7 +170,7 @@ fn a_request_names_this_sides_address_upstream_in_either_version() {
 
 #[test]
 fn a_request_that_reached_nobody_has_no_address_upstream() {
-    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let gone = refusing();
     let logged = Logged::start(Setup::new(gone));
     talk(logged.address(), "GET / HTTP/1.1\r\nhost: echo.example\r\nconnection: close\r\n\r\n");
     let lines = logged.lines();

@@ -20,4 +20,5 @@ mod rules;
 mod support;
 mod tcp;
 mod tls;
+mod tunnels;
 mod upgrades;

@@ -12,8 +12,8 @@ use serin_routing::model::{
 use serin_telemetry::focus::{Difference, Focus, Side, Sight};
 
 use crate::support::{
-    Setup, ask, client, cluster, connect, echo, headers, next_request, read, read_until, request,
-    route, run, talk, upstream, upstream_http2,
+    Setup, ask, client, cluster, connect, echo, headers, next_request, read, read_until, refusing,
+    request, route, run, talk, upstream, upstream_http2,
 };
 
 const GET: &str = "GET /a HTTP/1.1\r\nHost: echo.example\r\nConnection: close\r\n\r\n";
@@ -154,7 +154,7 @@ fn a_mirror_that_does_not_keep_up_never_delays_the_primary() {
 
 #[test]
 fn a_mirror_that_cannot_be_reached_changes_nothing() {
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let nobody = refusing();
     let running = mirrored(echo(), nobody, 100.0).start();
     assert!(talk(running.address, GET).starts_with("HTTP/1.1 200 OK\r\n"));
     let mut setup = mirrored(echo(), nobody, 100.0);

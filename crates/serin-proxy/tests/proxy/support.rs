@@ -12,6 +12,7 @@ use h2::server::SendResponse;
 use serin_proxy::{Pem, Proxy, Settings, TlsProblem};
 use serin_routing::model::*;
 use serin_telemetry::access_log::AccessLog;
+use socket2::{Domain, Socket, Type};
 
 const LOCALHOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 /// The host that the model has rules for.
@@ -264,6 +265,16 @@ fn whole_request(seen: &[u8]) -> Option<usize> {
         .and_then(|rest| rest.split("\r\n").next()?.parse().ok())
         .unwrap_or(0);
     (seen.len() >= head + length).then_some(head + length)
+}
+
+/// An address at which connections are refused: it is taken, and nobody listens.
+pub(crate) fn refusing() -> SocketAddr {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::new(LOCALHOST, 0).into()).unwrap();
+    let address = socket.local_addr().unwrap().as_socket().unwrap();
+    // It stays taken to the end of the process.
+    std::mem::forget(socket);
+    address
 }
 
 /// Sends bytes, reads until the connection is closed.

@@ -1,7 +1,7 @@
 //! Bytes, and how connections are told apart.
 
 use std::io::{Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,33 +9,41 @@ use serin_routing::breaker::Limits;
 use serin_routing::model::*;
 
 use crate::pki::{Authority, Client, secure_upstream, shown};
-use crate::support::{Running, Setup, cluster, connect, echo, read_until, talk, upstream};
+use crate::support::{
+    Running, Setup, cluster, connect, echo, read_until, refusing, talk, upstream,
+};
 
 fn to(cluster: &str) -> NetworkFilter {
     to_all(&[(cluster, 1)])
 }
 
 fn to_all(clusters: &[(&str, u32)]) -> NetworkFilter {
+    NetworkFilter::Tcp(proxy(clusters))
+}
+
+/// Bytes to clusters.
+pub(crate) fn proxy(clusters: &[(&str, u32)]) -> TcpProxy {
     let destinations =
         clusters.iter().map(|(name, weight)| Destination::new((*name).into(), *weight));
-    NetworkFilter::Tcp(TcpProxy {
+    TcpProxy {
         destinations: Destinations::new(destinations.collect()),
         idle_timeout: None,
         max_duration: None,
         hash_source_address: false,
-    })
+        tunnel: None,
+    }
 }
 
-fn chain(name: &str, criteria: FilterChainMatch, filter: NetworkFilter) -> FilterChain {
+pub(crate) fn chain(name: &str, criteria: FilterChainMatch, filter: NetworkFilter) -> FilterChain {
     FilterChain { name: name.into(), criteria, tls: None, filter }
 }
 
-fn any() -> FilterChainMatch {
+pub(crate) fn any() -> FilterChainMatch {
     FilterChainMatch::default()
 }
 
 /// Bytes to one upstream.
-fn start(upstream: SocketAddr, change: impl FnOnce(&mut Setup)) -> Running {
+pub(crate) fn start(upstream: SocketAddr, change: impl FnOnce(&mut Setup)) -> Running {
     let mut setup = Setup::new(upstream);
     setup.chains = vec![chain("bytes", any(), to("up"))];
     change(&mut setup);
@@ -111,7 +119,7 @@ fn connections_are_shared_by_weight() {
 
 #[test]
 fn another_endpoint_is_tried_when_one_refuses() {
-    let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let gone = refusing();
     let running = start(gone, |setup| setup.clusters[0].1.push(server_first()));
     for _ in 0..8 {
         let mut client = connect(running.address);
@@ -121,7 +129,7 @@ fn another_endpoint_is_tried_when_one_refuses() {
 
 #[test]
 fn a_connection_that_leads_nowhere_is_closed() {
-    let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let gone = refusing();
     assert_eq!(talk(start(gone, |_| {}).address, "x"), "");
     let missing = start(gone, |setup| setup.chains = vec![chain("bytes", any(), to("missing"))]);
     assert_eq!(talk(missing.address, "x"), "");

@@ -178,6 +178,18 @@ pub struct TcpProxy {
     pub max_duration: Option<Duration>,
     /// Hash keys for consistent balancing: only the source address is known here.
     pub hash_source_address: bool,
+    /// The endpoint is asked in HTTP to lead the bytes on; `None` if they go to it as they are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tunnel: Option<Tunnel>,
+}
+
+/// What an endpoint is asked for that leads bytes on (DestinationRule's `tunnel`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Tunnel {
+    /// Where the bytes are to go, as host and port.
+    pub authority: Arc<str>,
+    /// The request is a `POST` whose body and answer are the bytes, rather than a `CONNECT`.
+    pub by_post: bool,
 }
 
 /// How a listener terminates TLS.

@@ -1,10 +1,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serin_routing::format::Facts;
 use serin_routing::model::{Cluster, Discovery, WorkloadIdentity};
 use serin_routing::response::Flag;
 
 use super::*;
+use crate::customization::{CustomId, Customization, Expression};
 use crate::destination::{Destination, Workload};
 use crate::metrics::{Path, Request};
 
@@ -33,6 +35,7 @@ fn request(metrics: &mut Metrics) -> Request {
         status: 200,
         flags: Flags::NONE,
         is_mirror: false,
+        custom: CustomId::default(),
         duration: Duration::from_millis(7),
         request_bytes: 0,
         response_bytes: 100,
@@ -192,4 +195,122 @@ fn values_of_labels_are_escaped() {
     let mut text = Text::default();
     text.value("m", &[("a", "x\"\\\n")], 1);
     assert_eq!(text.finish(), "m{a=\"x\\\"\\\\\\n\"} 1\n");
+}
+
+/// Facts that consist of a path.
+struct At(&'static str);
+
+impl Facts for At {
+    fn request_header(&self, name: &str) -> Option<&[u8]> {
+        (name == ":path" && !self.0.is_empty()).then_some(self.0.as_bytes())
+    }
+}
+
+fn path() -> Expression {
+    let evaluate = |facts: &dyn Facts| {
+        let path = facts.request_header(":path")?;
+        Some(String::from_utf8_lossy(path).into_owned())
+    };
+    Expression::new("request.path".to_owned(), Box::new(evaluate))
+}
+
+#[test]
+fn labels_and_metrics_are_left_out_as_users_want() {
+    let mut rules = Customization::default();
+    rules.remove(&[Metric::Requests], "response_code");
+    rules.disable(Metric::RequestBytes, true);
+    let mut core = Metrics::default();
+    let custom = core.customized(&Arc::new(rules), &At(""));
+    let request = Request { custom, ..request(&mut core) };
+    core.count(&request);
+    core.count(&Request { status: 404, ..request });
+    let text = text(&[core]);
+    // What differs in nothing else is one series.
+    let requests = lines(&text, "istio_requests_total");
+    assert!(requests.len() == 1 && requests[0].ends_with("} 2"), "{text}");
+    assert!(!requests[0].contains("response_code="), "{text}");
+    assert!(!text.contains("istio_request_bytes"), "{text}");
+    assert_eq!(lines(&text, "istio_response_bytes_count").len(), 2, "{text}");
+    assert!(!text.contains("istio_request_messages_total"), "{text}");
+}
+
+#[test]
+fn labels_of_users_take_the_place_of_istios_or_come_last() {
+    let mut rules = Customization::default();
+    rules.upsert(&[Metric::Requests], "a_path", path());
+    rules.upsert(&[Metric::Requests], "destination_app", path());
+    let rules = Arc::new(rules);
+    let mut core = Metrics::default();
+    for at in ["/a", "/b", "/a", ""] {
+        let custom = core.customized(&rules, &At(at));
+        let request = Request { custom, ..request(&mut core) };
+        core.count(&request);
+    }
+    let text = text(&[core]);
+    let check = |value: &str, count: u64| {
+        let new = format!(",a_path=\"{value}\"}} {count}");
+        let found: Vec<_> = lines(&text, "istio_requests_total")
+            .into_iter()
+            .filter(|it| it.ends_with(&new))
+            .collect();
+        assert_eq!(found.len(), 1, "{value}: {text}");
+        assert!(found[0].contains(&format!("destination_app=\"{value}\"")), "{text}");
+    };
+    check("/a", 2);
+    check("/b", 1);
+    check("unknown", 1);
+    // Other metrics are as they were, whatever the path.
+    assert_eq!(lines(&text, "istio_request_duration_milliseconds_count").len(), 1, "{text}");
+}
+
+#[test]
+fn what_is_counted_with_and_without_changes_of_no_effect_is_one_series() {
+    let mut rules = Customization::default();
+    rules.disable(Metric::RequestBytes, true);
+    let mut core = Metrics::default();
+    let plain = request(&mut core);
+    let custom = core.customized(&Arc::new(rules), &At(""));
+    core.count(&plain);
+    core.count(&Request { custom, ..plain });
+    let text = text(&[core]);
+    let requests = lines(&text, "istio_requests_total");
+    assert!(requests.len() == 1 && requests[0].ends_with("} 2"), "{text}");
+    assert_eq!(lines(&text, "istio_request_bytes_count")[0].rsplit(' ').next(), Some("1"));
+}
+
+#[test]
+fn there_is_an_end_to_the_values_of_labels() {
+    let mut rules = Customization::default();
+    let (count, next) =
+        (std::sync::atomic::AtomicU64::new(0), std::sync::atomic::Ordering::Relaxed);
+    let evaluate = move |_: &dyn Facts| Some(count.fetch_add(1, next).to_string());
+    let each = Expression::new("each".to_owned(), Box::new(evaluate));
+    rules.upsert(&[Metric::Requests], "each", each);
+    let rules = Arc::new(rules);
+    let mut core = Metrics::default();
+    for _ in 0..20_000 {
+        let custom = core.customized(&rules, &At(""));
+        let request = Request { custom, ..request(&mut core) };
+        core.count(&request);
+    }
+    let text = text(&[core]);
+    let requests = lines(&text, "istio_requests_total");
+    assert!((9_000..11_000).contains(&requests.len()), "{}", requests.len());
+    assert_eq!(requests.iter().filter(|it| it.contains("each=\"unknown\"")).count(), 1);
+}
+
+#[test]
+fn connections_have_the_labels_of_users_too() {
+    let mut rules = Customization::default();
+    rules.disable(Metric::TcpSent, true);
+    rules.remove(&Metric::ALL, "source_app");
+    let mut core = Metrics::default();
+    let custom = core.customized(&Arc::new(rules), &At(""));
+    let to = Path { destination: core.destination(destination()), custom, ..Path::default() };
+    core.opened(to);
+    core.closed(to, Flags::NONE, 10, 20);
+    let text = text(&[core]);
+    assert!(!text.contains("istio_tcp_sent_bytes_total"), "{text}");
+    assert_eq!(lines(&text, "istio_tcp_received_bytes_total{").len(), 1, "{text}");
+    assert!(!text.contains("source_app"), "{text}");
 }

@@ -82,5 +82,6 @@ pub(crate) fn tcp(destinations: Destinations) -> TcpProxy {
         idle_timeout: Some(IDLE_TIMEOUT),
         max_duration: None,
         hash_source_address: false,
+        tunnel: None,
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 use serin_api::networking::{DestinationRule, RouteDestination};
-use serin_routing::model::{FilterChain, FilterChainMatch, NetworkFilter, TcpProxy};
+use serin_routing::model::{FilterChain, FilterChainMatch, NetworkFilter, TcpProxy, Tunnel};
 
 use super::chains::{chain, criteria, tcp};
 use super::domains;
@@ -182,7 +182,21 @@ pub(crate) fn with_policy(
     };
     let max_duration = pool.and_then(|it| it.max_connection_duration).map(|it| it.to_std());
     let hash_source_address = hashes_source(rule, subset);
-    TcpProxy { idle_timeout, max_duration, hash_source_address, ..proxy }
+    let tunnel = tunnel(rule, subset);
+    TcpProxy { idle_timeout, max_duration, hash_source_address, tunnel, ..proxy }
+}
+
+/// The tunnel of the subset, or of the whole service. Several destinations have the service's, for it is asked for before one of
+/// them is drawn.
+fn tunnel(rule: Option<&DestinationRule>, subset: &str) -> Option<Tunnel> {
+    let rule = rule?;
+    let own = rule.subsets.iter().find(|it| it.name == subset && !subset.is_empty());
+    let own = own.and_then(|it| it.traffic_policy.as_ref()?.tunnel.as_ref());
+    let settings = own.or_else(|| rule.traffic_policy.as_ref()?.tunnel.as_ref())?;
+    let (host, port) = (&settings.target_host, settings.target_port);
+    let is_ipv6 = host.parse::<std::net::Ipv6Addr>().is_ok();
+    let authority = if is_ipv6 { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
+    Some(Tunnel { authority: authority.into(), by_post: settings.protocol == "POST" })
 }
 
 fn hashes_source(rule: Option<&DestinationRule>, subset: &str) -> bool {

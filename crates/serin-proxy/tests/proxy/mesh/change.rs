@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -29,7 +30,8 @@ impl Server {
         Self { listener, ended }
     }
 
-    /// Stops as a process does that is told to: it accepts no more, and ends with its last connection.
+    /// Stops as a process does that is told to: it accepts no more, and ends with its last connection. What it has not accepted by
+    /// then the system resets.
     fn stop(self) {
         socket2::SockRef::from(&self.listener).shutdown(Shutdown::Both).unwrap();
         drop(self.listener);
@@ -66,16 +68,15 @@ fn answer(mut stream: TcpStream) {
 /// Asks one time after the other, on one connection, with requests that nobody may send twice; gives how often.
 fn ask(mut stream: TcpStream, stop: &AtomicBool, answered: &AtomicUsize) {
     let request = b"POST / HTTP/1.1\r\nHost: reviews\r\nContent-Length: 2\r\n\r\nhi";
+    let mut seen = Vec::new();
     while !stop.load(Ordering::Relaxed) {
         stream.write_all(request).unwrap();
-        let mut answer = Vec::new();
-        let mut piece = [0; 1024];
-        while !answer.ends_with(b"ok") {
-            let count = stream.read(&mut piece).unwrap();
-            assert!(count > 0, "the connection ended: {}", String::from_utf8_lossy(&answer));
-            answer.extend_from_slice(&piece[..count]);
-        }
-        assert!(answer.starts_with(b"HTTP/1.1 200 "), "{}", String::from_utf8_lossy(&answer));
+        // An answer is framed like a request.
+        let answer = next_request(&mut stream, &mut seen);
+        let answer = answer.unwrap_or_else(|| {
+            panic!("the connection ended, or was silent: {}", String::from_utf8_lossy(&seen))
+        });
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
         answered.fetch_add(1, Ordering::Relaxed);
     }
 }
@@ -99,7 +100,8 @@ fn pods_come_and_go_and_no_request_is_lost() {
     for round in 0..20 {
         let (leaving, staying) = (round % 2, 1 - round % 2);
         node.publish(&client, model(&[endpoint(servers[staying], "v1")]));
-        // From the acknowledgement on nothing new comes to it.
+        // From the acknowledgement on nothing is added to what is under way, which may still wait to be accepted.
+        node.runtime.block_on(node.proxy.observer().until_over(servers[leaving].address));
         running[leaving].take().unwrap().stop();
         let before = answered.load(Ordering::Relaxed);
         while answered.load(Ordering::Relaxed) < before + 20 {
@@ -119,6 +121,48 @@ fn pods_come_and_go_and_no_request_is_lost() {
 }
 
 #[test]
+fn a_request_that_waits_to_be_accepted_is_under_way_to_its_pod() {
+    let mut node = Node::start();
+    let (Some(client), Some(server)) = (node.pod("10.244.22.1"), node.pod("10.244.22.2")) else {
+        return;
+    };
+    // Connections to it are made by the system; it accepts none.
+    let listener = server.listen(9080);
+    node.publish(&client, model(&[endpoint(&server, "v1")]));
+    let mut caller = client.connect("10.96.0.7:80").unwrap();
+    caller.write_all(b"POST / HTTP/1.1\r\nHost: reviews\r\nContent-Length: 2\r\n\r\nhi").unwrap();
+    // There is somebody to accept: to the event loop a listener is a stream that can be read then.
+    let waiting = TcpStream::from(OwnedFd::from(listener.try_clone().unwrap()));
+    waiting.set_nonblocking(true).unwrap();
+    node.runtime.block_on(async {
+        let waiting = tokio::net::TcpStream::from_std(waiting).unwrap();
+        waiting.readable().await.unwrap();
+    });
+    listener.set_nonblocking(false).unwrap();
+    node.publish(&client, model(&[]));
+    assert!(!is_over(&node, &server), "a pod that stopped now would lose a request");
+    let (mut called, _) = listener.accept().unwrap();
+    next_request(&mut called, &mut Vec::new()).unwrap();
+    called.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").unwrap();
+    assert!(next_request(&mut caller, &mut Vec::new()).unwrap().starts_with("HTTP/1.1 200 "));
+    node.runtime.block_on(node.proxy.observer().until_over(server.address));
+}
+
+/// Whether nothing is under way to a pod, as far as the cores know by now.
+fn is_over(node: &Node, pod: &Pod) -> bool {
+    let observer = node.proxy.observer();
+    let mut over = std::pin::pin!(observer.until_over(pod.address));
+    node.runtime.block_on(async {
+        tokio::select! {
+            biased;
+            () = &mut over => true,
+            // The cores have answered what was asked after it.
+            _ = observer.stats() => false,
+        }
+    })
+}
+
+#[test]
 fn a_pod_that_has_left_is_over_when_its_last_request_is() {
     let mut node = Node::start();
     let (Some(client), Some(server)) = (node.pod("10.244.21.1"), node.pod("10.244.21.2")) else {
@@ -134,18 +178,9 @@ fn a_pod_that_has_left_is_over_when_its_last_request_is() {
     let (mut called, _) = listener.accept().unwrap();
     next_request(&mut called, &mut Vec::new()).unwrap();
     node.publish(&client, model(&[]));
-    let mut over = std::pin::pin!(observer.until_over(server.address));
-    let is_over = node.runtime.block_on(async {
-        tokio::select! {
-            biased;
-            () = &mut over => true,
-            // The cores have answered what was asked after it.
-            _ = observer.stats() => false,
-        }
-    });
-    assert!(!is_over, "its request is under way");
+    assert!(!is_over(&node, &server), "its request is under way");
     called.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").unwrap();
-    node.runtime.block_on(over);
+    node.runtime.block_on(observer.until_over(server.address));
     // The connection is not kept for a pod that has left.
     called.set_read_timeout(Some(PATIENCE)).unwrap();
     assert_eq!(called.read(&mut [0]).unwrap(), 0);

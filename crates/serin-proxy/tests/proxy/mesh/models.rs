@@ -176,6 +176,7 @@ fn bytes_to(cluster: &str, criteria: FilterChainMatch) -> FilterChain {
         idle_timeout: None,
         max_duration: None,
         hash_source_address: false,
+        tunnel: None,
     });
     FilterChain { name: cluster.into(), criteria, tls: None, filter }
 }

@@ -413,3 +413,39 @@ spec:
     assert_eq!(proxy.max_duration, Some(std::time::Duration::from_secs(3600)));
     assert!(proxy.hash_source_address);
 }
+
+#[test]
+fn a_tunnel_is_of_the_subset_or_of_the_service_and_of_several_destinations_of_the_service() {
+    let check = |routes: &str, expect: Option<(&str, bool)>| {
+        let text = format!(
+            "{}
+---
+kind: VirtualService
+metadata: {{name: a}}
+spec:
+  hosts: [a]
+  tcp: [{{route: [{routes}]}}]
+---
+kind: DestinationRule
+metadata: {{name: a}}
+spec:
+  host: a
+  trafficPolicy: {{tunnel: {{protocol: POST, targetHost: 'fd00::1', targetPort: 443}}}}
+  subsets:
+  - {{name: own, trafficPolicy: {{tunnel: {{targetHost: db.example, targetPort: 5432}}}}}}
+  - {{name: none, trafficPolicy: {{}}}}
+",
+            service("a", "clusterIP: 10.0.0.1, ports: [{port: 9000, name: tcp}]"),
+        );
+        let mesh = mesh(&text);
+        let filter = &mesh.listeners["10.0.0.1_9000"].filter_chains[0].filter;
+        let NetworkFilter::Tcp(proxy) = filter else { panic!() };
+        let tunnel = proxy.tunnel.as_ref().map(|it| (&*it.authority, it.by_post));
+        assert_eq!(tunnel, expect, "{routes}");
+    };
+    check("{destination: {host: a, subset: own}}", Some(("db.example:5432", false)));
+    check("{destination: {host: a, subset: none}}", Some(("[fd00::1]:443", true)));
+    check("{destination: {host: a}}", Some(("[fd00::1]:443", true)));
+    let two = "{destination: {host: a, subset: own}, weight: 50}, {destination: {host: a, subset: none}, weight: 50}";
+    check(two, Some(("[fd00::1]:443", true)));
+}
