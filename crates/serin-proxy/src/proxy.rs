@@ -11,6 +11,7 @@ use serin_routing::Model;
 use serin_routing::compiled::Sharing;
 use serin_telemetry::Workload;
 use serin_telemetry::access_log::AccessLog;
+use serin_telemetry::customization::Customizations;
 use serin_telemetry::trace::Tracing;
 use tokio::runtime::LocalOptions;
 use tokio::sync::{mpsc, oneshot};
@@ -191,6 +192,11 @@ impl Proxy {
     /// as they came.
     pub fn set_tracing(&mut self, tracing: Option<Arc<Tracing>>) {
         self.own.tracing = tracing;
+    }
+
+    /// How the proxy's own metrics differ from Istio's from the next publication on.
+    pub fn customize_metrics(&mut self, customizations: Customizations) {
+        self.own.customizations = customizations;
     }
 
     /// What metrics call the proxy itself from the next publication on.

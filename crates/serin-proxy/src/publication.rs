@@ -8,6 +8,7 @@ use std::sync::Arc;
 use serin_routing::Model;
 use serin_telemetry::Workload;
 use serin_telemetry::access_log::AccessLog;
+use serin_telemetry::customization::Customizations;
 use serin_telemetry::trace::Tracing;
 
 use crate::network::Network;
@@ -30,6 +31,8 @@ pub struct Publication {
     pub access_log: Option<Arc<AccessLog>>,
     /// How its requests are traced; contexts pass through as they came if not at all.
     pub tracing: Option<Arc<Tracing>>,
+    /// How its metrics differ from Istio's.
+    pub customizations: Customizations,
 }
 
 impl Publication {

@@ -9,6 +9,7 @@ use serin_routing::compiled::{CompiledModel, CompiledTable, Sharing};
 use serin_routing::model::{FilterChain, Listener, NetworkFilter};
 use serin_telemetry::Workload;
 use serin_telemetry::access_log::AccessLog;
+use serin_telemetry::customization::Customizations;
 use serin_telemetry::trace::Tracing;
 
 use crate::publication::Publication;
@@ -32,6 +33,8 @@ pub(crate) struct Snapshot {
     pub(crate) tracing: Option<Arc<Tracing>>,
     /// Where requests are logged.
     pub(crate) access_log: Option<Arc<AccessLog>>,
+    /// How metrics differ from Istio's.
+    pub(crate) customizations: Customizations,
     /// What the cores share of each cluster that is in use.
     pub(crate) clusters: Arc<Clusters>,
     /// TLS of those listeners that have any: of each chain, in their order, the default last; `None` where there is none or it
@@ -102,6 +105,7 @@ impl Maker<'_> {
             is_silent: publication.is_silent(),
             tracing: publication.tracing.clone(),
             access_log: publication.access_log.clone(),
+            customizations: publication.customizations.clone(),
             clusters,
             server_tls,
         };

@@ -21,6 +21,7 @@ use serin_routing::outlier::Outcome;
 use serin_routing::response::{Flag, Flags};
 use serin_routing::time::Instant;
 use serin_telemetry::DestinationId;
+use serin_telemetry::customization::CustomId;
 use tokio::time::timeout;
 
 use crate::connection::Ends;
@@ -51,6 +52,8 @@ pub(crate) struct TcpRecord {
     /// To the client.
     pub(crate) sent: u64,
     pub(crate) started: Instant,
+    /// How its metrics differ from Istio's.
+    pub(crate) custom: CustomId,
     /// What only logs want to know; `None` if there is none.
     pub(crate) detail: Option<Box<ConnectionDetail>>,
 }
@@ -59,7 +62,8 @@ pub(crate) struct TcpRecord {
 pub(crate) async fn serve(worker: &Rc<Worker>, proxy: &TcpProxy, client: Stream, ends: Rc<Ends>) {
     let carried = Carried::default();
     let (started, detail) = (worker.clock.now(), worker.telemetry.connection());
-    let mut record = TcpRecord { started, detail, ..TcpRecord::default() };
+    let custom = worker.telemetry.custom_connection(&ends);
+    let mut record = TcpRecord { started, custom, detail, ..TcpRecord::default() };
     let limit = proxy.max_duration.filter(|limit| !limit.is_zero());
     let serving = connect_and_carry(worker, proxy, client, &ends, (&mut record, &carried));
     let served = match limit {

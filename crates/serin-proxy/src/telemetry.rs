@@ -2,6 +2,7 @@
 //! which are a workload's.
 
 mod connection;
+mod custom;
 mod facts;
 mod focus;
 mod sample;
@@ -34,6 +35,7 @@ use crate::tcp::TcpRecord;
 use crate::upstream::{Upstream, Version};
 
 pub(crate) use connection::{ConnectionDetail, Refused};
+use custom::{Custom, Nothing, Received};
 use facts::LogFacts;
 use focus::Closer;
 pub(crate) use focus::Shadow;
@@ -50,6 +52,7 @@ pub(crate) struct Counters {
     /// How far apart requests are that are kept.
     sample_every: Duration,
     closer: Closer,
+    received: Received,
     pub(crate) mirrors_dropped: Cell<u64>,
     /// Connections that clients opened.
     pub(crate) accepted: Cell<u64>,
@@ -76,6 +79,7 @@ pub(crate) struct Telemetry {
     workload: RefCell<Workload>,
     log: RefCell<Option<Log>>,
     tracing: RefCell<Option<Arc<Tracing>>>,
+    custom: Custom,
 }
 
 struct Log {
@@ -118,6 +122,7 @@ impl Telemetry {
             workload: RefCell::default(),
             log: RefCell::default(),
             tracing: RefCell::default(),
+            custom: Custom::default(),
         }
     }
 
@@ -129,6 +134,7 @@ impl Telemetry {
             *self.workload.borrow_mut() = snapshot.workload.clone();
         }
         self.is_silent.set(snapshot.is_silent);
+        self.custom.take(snapshot, &self.counters);
         self.set_log(snapshot.access_log.as_ref());
         (*self.tracing.borrow_mut()).clone_from(&snapshot.tracing);
     }
@@ -176,7 +182,7 @@ impl Telemetry {
             self.counters.sample_due.set(now + self.counters.sample_every);
             record.is_sampled = true;
         }
-        if is_sampled || self.log.borrow().is_some() {
+        if is_sampled || self.custom.wants_detail() || self.log.borrow().is_some() {
             record.started_at = wall_time();
             record.detail = Some(Box::default());
         }
@@ -191,7 +197,8 @@ impl Telemetry {
         let duration = now.since(record.started);
         let protocol =
             if is_grpc(request) { Protocol::Grpc(record.grpc_status) } else { Protocol::Http };
-        self.count(record, protocol, duration, false);
+        let custom = self.custom_sent(request, record, version, duration);
+        self.count(record, protocol, duration, (custom, false));
         if self.counters.closer.is_used() && !self.is_silent.get() {
             self.count_closer(request, record, protocol, duration);
         }
@@ -214,7 +221,8 @@ impl Telemetry {
         let protocol =
             if is_grpc(request) { Protocol::Grpc(record.grpc_status) } else { Protocol::Http };
         let duration = now.since(record.started);
-        self.count(record, protocol, duration, true);
+        let custom = self.custom_sent(request, record, Version::Http1, duration);
+        self.count(record, protocol, duration, (custom, true));
         self.compare(request, record, protocol, duration);
     }
 
@@ -226,8 +234,9 @@ impl Telemetry {
 
     /// A connection of bytes has reached its endpoint.
     pub(crate) fn begin_connection(&self, record: &TcpRecord) {
+        let paths = self.paths(record);
         let mut metrics = self.counters.metrics.borrow_mut();
-        self.paths(record).for_each(|path| metrics.opened(path));
+        paths.for_each(|path| metrics.opened(path));
     }
 
     /// A connection of bytes is over.
@@ -235,22 +244,30 @@ impl Telemetry {
         if !record.has_opened {
             self.begin_connection(record);
         }
+        let paths = self.paths(record);
         let mut metrics = self.counters.metrics.borrow_mut();
         let TcpRecord { flags, sent, received, .. } = *record;
-        self.paths(record).for_each(|path| metrics.closed(path, flags, sent, received));
+        paths.for_each(|path| metrics.closed(path, flags, sent, received));
     }
 
     /// The sides that a connection is counted on.
     fn paths(&self, record: &TcpRecord) -> impl Iterator<Item = Path> + use<> {
         let source = self.source.get();
-        let (destination, custom) = (record.destination, CustomId::default());
-        let sending = (!self.is_silent.get()).then_some(Reporter::Source);
-        let receiving = record.is_received.then_some(Reporter::Destination);
-        let path = move |reporter| Path { reporter, source, destination, custom };
+        let destination = record.destination;
+        let received = self.counters.custom_received(destination, &Nothing);
+        let sending = (!self.is_silent.get()).then_some((Reporter::Source, record.custom));
+        let receiving = record.is_received.then_some((Reporter::Destination, received));
+        let path = move |(reporter, custom)| Path { reporter, source, destination, custom };
         sending.into_iter().chain(receiving).map(path)
     }
 
-    fn count(&self, record: &Record, protocol: Protocol, duration: Duration, is_mirror: bool) {
+    fn count(
+        &self,
+        record: &Record,
+        protocol: Protocol,
+        duration: Duration,
+        (custom, is_mirror): (CustomId, bool),
+    ) {
         if self.is_silent.get() {
             return;
         }
@@ -262,7 +279,7 @@ impl Telemetry {
             status: record.status,
             flags: record.flags,
             is_mirror,
-            custom: CustomId::default(),
+            custom,
             duration,
             request_bytes: record.request_bytes,
             response_bytes: record.response_bytes,

@@ -51,6 +51,36 @@ impl Metric {
         Self::TcpSent,
         Self::TcpReceived,
     ];
+
+    /// Its name, but for the prefix `istio_`.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Requests => "requests_total",
+            Self::Duration => "request_duration_milliseconds",
+            Self::RequestBytes => "request_bytes",
+            Self::ResponseBytes => "response_bytes",
+            Self::RequestMessages => "request_messages_total",
+            Self::ResponseMessages => "response_messages_total",
+            Self::TcpOpened => "tcp_connections_opened_total",
+            Self::TcpClosed => "tcp_connections_closed_total",
+            Self::TcpSent => "tcp_sent_bytes_total",
+            Self::TcpReceived => "tcp_received_bytes_total",
+        }
+    }
+
+    /// Whether it is called so, with the prefix or without.
+    pub fn has_name(self, name: &str) -> bool {
+        name.strip_prefix("istio_").unwrap_or(name) == self.name()
+    }
+}
+
+/// How the metrics of a workload differ from Istio's.
+#[derive(Clone, Debug, Default)]
+pub struct Customizations {
+    /// Of requests that it sends.
+    pub sent: Arc<Customization>,
+    /// Of requests that come to it.
+    pub received: Arc<Customization>,
 }
 
 /// What finds a label's value; `None` if there is none.

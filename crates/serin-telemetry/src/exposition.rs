@@ -22,25 +22,25 @@ pub enum Kind {
     Histogram,
 }
 
-/// A metric, its name, and its value in a series.
-type Number<T> = (Metric, &'static str, fn(&T) -> u64);
-type Distribution = (Metric, &'static str, fn(&Counted) -> &Histogram);
+/// A metric, and its value in a series.
+type Number<T> = (Metric, fn(&T) -> u64);
+type Distribution = (Metric, fn(&Counted) -> &Histogram);
 
 const REQUEST_COUNTERS: [Number<Counted>; 3] = [
-    (Metric::Requests, "requests_total", |it| it.requests),
-    (Metric::RequestMessages, "request_messages_total", |it| it.request_messages),
-    (Metric::ResponseMessages, "response_messages_total", |it| it.response_messages),
+    (Metric::Requests, |it| it.requests),
+    (Metric::RequestMessages, |it| it.request_messages),
+    (Metric::ResponseMessages, |it| it.response_messages),
 ];
 const REQUEST_HISTOGRAMS: [Distribution; 3] = [
-    (Metric::Duration, "request_duration_milliseconds", |it| &it.duration),
-    (Metric::RequestBytes, "request_bytes", |it| &it.request_bytes),
-    (Metric::ResponseBytes, "response_bytes", |it| &it.response_bytes),
+    (Metric::Duration, |it| &it.duration),
+    (Metric::RequestBytes, |it| &it.request_bytes),
+    (Metric::ResponseBytes, |it| &it.response_bytes),
 ];
 const TCP_COUNTERS: [Number<Tcp>; 4] = [
-    (Metric::TcpOpened, "istio_tcp_connections_opened_total", |it| it.opened),
-    (Metric::TcpClosed, "istio_tcp_connections_closed_total", |it| it.closed),
-    (Metric::TcpSent, "istio_tcp_sent_bytes_total", |it| it.sent),
-    (Metric::TcpReceived, "istio_tcp_received_bytes_total", |it| it.received),
+    (Metric::TcpOpened, |it| it.opened),
+    (Metric::TcpClosed, |it| it.closed),
+    (Metric::TcpSent, |it| it.sent),
+    (Metric::TcpReceived, |it| it.received),
 ];
 
 /// A text of metrics in the making.
@@ -100,15 +100,15 @@ impl Text {
     }
 
     fn requests(&mut self, suffix: &str, family: &Family<Counted>) {
-        for (metric, name, value) in REQUEST_COUNTERS {
-            self.counter(&format!("istio{suffix}_{name}"), &family.of(metric), value);
+        for (metric, value) in REQUEST_COUNTERS {
+            self.counter(&format!("istio{suffix}_{}", metric.name()), &family.of(metric), value);
         }
-        for (metric, name, histogram) in REQUEST_HISTOGRAMS {
+        for (metric, histogram) in REQUEST_HISTOGRAMS {
             let series = family.of(metric);
             if series.is_empty() {
                 continue;
             }
-            let name = format!("istio{suffix}_{name}");
+            let name = format!("istio{suffix}_{}", metric.name());
             self.metric(&name, Kind::Histogram);
             for (labels, counted) in series {
                 self.histogram(&name, labels, histogram(&counted));
@@ -117,8 +117,8 @@ impl Text {
     }
 
     fn connections(&mut self, family: &Family<Tcp>) {
-        for (metric, name, value) in TCP_COUNTERS {
-            self.counter(name, &family.of(metric), value);
+        for (metric, value) in TCP_COUNTERS {
+            self.counter(&format!("istio_{}", metric.name()), &family.of(metric), value);
         }
     }
 

@@ -156,7 +156,7 @@ impl Metrics {
     }
 
     /// The destination of a number.
-    pub(crate) fn destination_of(&self, id: DestinationId) -> Option<&Destination> {
+    pub fn destination_of(&self, id: DestinationId) -> Option<&Destination> {
         self.destinations.get(id)
     }
 

@@ -6,13 +6,16 @@
 
 pub(crate) mod access_log;
 mod admin;
+mod attributes;
 pub(crate) mod certificates;
 mod code;
 pub(crate) mod log;
 mod manifests;
+pub(crate) mod metric_changes;
 mod names;
 mod serve;
 mod take_over;
+mod telemetries;
 mod watch;
 
 use std::io::Write;

@@ -105,7 +105,10 @@ pub(super) async fn attempt(
     if let Some(detail) = &mut responder.record.detail {
         detail.upstream_local = connection.local_addr();
     }
-    round.visit = Visit::begin(&worker.telemetry, worker.clock, &target, request, false);
+    round.visit = {
+        let begun = (request, &responder.record);
+        Visit::begin(&worker.telemetry, worker.clock, &target, begun, false)
+    };
     let (tried, is_reusable) = round.talk(&mut connection, outgoing, responder).await;
     if is_reusable {
         connection.give_back(worker.clock.now(), trip.upstream);
@@ -189,7 +192,7 @@ impl Round<'_> {
         let (ended, is_reusable) = delivery.respond(response, answer, responder).await;
         if let Some(visit) = &self.visit {
             visit.sent(self.progress.bytes.get(), self.progress.messages.get());
-            visit.passed_on(&responder.record, ended == Ended::Complete);
+            visit.passed_on(self.request, &responder.record, ended == Ended::Complete);
         }
         (Tried::Done(ended), is_reusable)
     }

@@ -122,7 +122,8 @@ impl Mirror {
             report(Outcome::Failed);
             return None;
         };
-        let visit = Visit::begin(&worker.telemetry, worker.clock, &target, &self.request, true);
+        let begun = (&self.request, &*record);
+        let visit = Visit::begin(&worker.telemetry, worker.clock, &target, begun, true);
         let progress = Progress::new(None);
         let mut outgoing = Outgoing::new(Source::Copy(source), 0, &progress);
         let is_reusable = {

@@ -8,6 +8,7 @@ use serin_routing::format::{Address, Facts, Property};
 use serin_routing::model::EndpointAddress;
 use serin_routing::response::{Flag, Flags};
 use serin_routing::time::Instant;
+use serin_telemetry::customization::CustomId;
 
 use super::facts::{endpoint, number, optional, socket};
 use super::{Log, Telemetry};
@@ -52,6 +53,14 @@ impl Telemetry {
     pub(crate) fn connection(&self) -> Option<Box<ConnectionDetail>> {
         let detail = || ConnectionDetail { started_at: wall_time(), ..ConnectionDetail::default() };
         self.log.borrow().is_some().then(|| Box::new(detail()))
+    }
+
+    /// What a connection counts as that a client has opened.
+    pub(crate) fn custom_connection(&self, ends: &Ends) -> CustomId {
+        let (detail, refused) = (&ConnectionDetail::default(), Refused::default());
+        let (duration, received, sent) = (Duration::ZERO, 0, 0);
+        let facts = ConnectionFacts { ends, detail, refused, duration, received, sent };
+        self.custom.of(&self.counters, &facts)
     }
 
     /// Logs a connection of bytes that is over.

@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use serin_routing::response::{Failure, Flag, Flags};
 use serin_routing::time::Instant;
-use serin_telemetry::customization::CustomId;
 use serin_telemetry::{Protocol, Reporter, Request as Counted};
 
+use super::custom::custom_received;
 use super::{Counters, Telemetry};
 use crate::clock::Clock;
 use crate::exchange::is_grpc;
@@ -34,7 +34,7 @@ impl Visit {
         telemetry: &Telemetry,
         clock: Clock,
         target: &Target,
-        request: &Request,
+        (request, record): (&Request, &Record),
         is_mirror: bool,
     ) -> Option<Self> {
         target.is_received().then(|| Self {
@@ -50,7 +50,7 @@ impl Visit {
                 status: 0,
                 flags: Flags::NONE.with(Flag::DownstreamConnectionTermination),
                 is_mirror,
-                custom: CustomId::default(),
+                custom: custom_received(&telemetry.counters, target.destination, request, record),
                 duration: Duration::ZERO,
                 request_bytes: 0,
                 response_bytes: 0,
@@ -87,8 +87,11 @@ impl Visit {
     }
 
     /// The answer went on downstream as `record` tells, in whole or not.
-    pub(crate) fn passed_on(&self, record: &Record, is_complete: bool) {
+    pub(crate) fn passed_on(&self, request: &Request, record: &Record, is_complete: bool) {
+        let destination = self.counted.get().destination;
+        let custom = custom_received(&self.counters, destination, request, record);
         self.change(|counted| {
+            counted.custom = custom;
             counted.response_bytes = record.response_bytes;
             counted.response_messages = record.response_messages;
             counted.protocol = Protocol::Grpc(record.grpc_status);

@@ -1,18 +1,15 @@
 //! Which access log the manifests ask for: the command line's, a Telemetry's, or the mesh configuration's; and how much is traced.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
-use cel::{Context, Program, Value};
-use serin_api::Object;
+use cel::Value;
 use serin_api::mesh_config::{AccessLogEncoding, AccessLogFormat, MeshConfig};
 use serin_api::telemetry::{AccessLogging, Telemetry, WorkloadMode};
-use serin_api::values::PolicySelector;
-use serin_routing::format::{Facts, Property};
 use serin_telemetry::access_log::{AccessLog, Filter, Layout, Target, Writer};
 use serin_translate::{Proxy, Snapshot};
 
+use super::{attributes, telemetries};
 use crate::cli::{GatewayArgs, LogEncoding};
 
 /// The provider that mesh configurations have by default.
@@ -125,7 +122,7 @@ pub(super) fn at_path(path: &str) -> io::Result<Writer> {
 }
 
 fn settings<'s>(snapshot: &'s Snapshot, proxy: &Proxy) -> Option<&'s AccessLogging> {
-    of_telemetries(snapshot, proxy, |telemetry| {
+    telemetries::nearest(snapshot, proxy, |telemetry| {
         telemetry.access_logging.iter().rfind(|it| {
             let mode = it.condition.as_ref().map(|it| &it.mode);
             mode.is_none_or(|mode| *mode != WorkloadMode::Server)
@@ -135,7 +132,7 @@ fn settings<'s>(snapshot: &'s Snapshot, proxy: &Proxy) -> Option<&'s AccessLoggi
 
 /// The percentage of traces that Telemetries ask for.
 pub(crate) fn sampling(snapshot: &Snapshot, proxy: &Proxy) -> Option<f64> {
-    of_telemetries(snapshot, proxy, |telemetry| {
+    telemetries::nearest(snapshot, proxy, |telemetry| {
         telemetry.tracing.iter().find_map(|it| it.random_sampling_percentage.as_ref())
     })
     .copied()
@@ -150,42 +147,12 @@ pub(crate) fn trace_provider<'s>(snapshot: &'s Snapshot, proxy: &Proxy) -> Optio
             .iter()
             .find(|it| it.condition.as_ref().is_none_or(|it| it.mode != WorkloadMode::Server))
     };
-    let asked = of_telemetries(snapshot, proxy, of_client);
+    let asked = telemetries::nearest(snapshot, proxy, of_client);
     if !mesh.enable_tracing || asked.is_some_and(|it| it.disable_span_reporting == Some(true)) {
         return None;
     }
     let named = asked.and_then(|it| it.providers.first()).map(|it| it.name.as_str());
     named.or_else(|| mesh.default_providers.tracing.first().map(String::as_str))
-}
-
-/// What Telemetries say for a proxy: those of its workload before those of its namespace before those of the mesh (Istio's order).
-fn of_telemetries<'s, T>(
-    snapshot: &'s Snapshot,
-    proxy: &Proxy,
-    part: impl Fn(&'s Telemetry) -> Option<&'s T>,
-) -> Option<&'s T> {
-    let root = &snapshot.settings().mesh.root_namespace;
-    let rank = |object: &Object<Telemetry>| {
-        let spec = &object.spec;
-        if !spec.target_refs.is_empty() || spec.target_ref.is_some() {
-            return None;
-        }
-        match &spec.selector {
-            Some(PolicySelector { match_labels, .. }) if !match_labels.is_empty() => {
-                let fits = object.meta.namespace == proxy.namespace;
-                (fits && proxy.has_labels(match_labels)).then_some(2)
-            }
-            _ if object.meta.namespace == proxy.namespace => Some(1),
-            _ if object.meta.namespace == *root => Some(0),
-            _ => None,
-        }
-    };
-    let candidates = snapshot.objects().telemetries.iter().filter_map(|object| {
-        let found = part(&object.spec)?;
-        Some((rank(object)?, found))
-    });
-    // Of several of the same rank the oldest counts.
-    candidates.rev().max_by_key(|(rank, _)| *rank).map(|(_, found)| found)
 }
 
 fn of_telemetry(logging: &AccessLogging, mesh: &MeshConfig) -> Option<Wanted> {
@@ -213,61 +180,9 @@ fn of_telemetry(logging: &AccessLogging, mesh: &MeshConfig) -> Option<Wanted> {
     Some(Wanted { path: path.to_owned(), form, filter: filter.filter(|it| !it.is_empty()) })
 }
 
-/// A filter by a CEL expression over `request` and `response`. One that cannot be evaluated takes nothing.
+/// A filter by a CEL expression over attributes. One that cannot be evaluated takes nothing.
 fn filter(expression: &str) -> Result<Filter, String> {
-    let program = Program::compile(expression)
+    let compiled = attributes::Expression::new(expression)
         .map_err(|error| format!("the filter {expression:?} is no CEL expression: {error}"))?;
-    let headers = header_names(expression);
-    Ok(Box::new(move |status, facts| {
-        let mut context = Context::default();
-        context.add_variable_from_value("response", response(status, facts));
-        context.add_variable_from_value("request", request(facts, &headers));
-        matches!(program.execute(&context), Ok(Value::Bool(true)))
-    }))
-}
-
-fn response(status: u16, facts: &dyn Facts) -> Value {
-    let mut details = Vec::new();
-    facts.append(Property::ResponseCodeDetails, &mut details);
-    map([("code", Value::Int(i64::from(status))), ("code_details", text(&details))])
-}
-
-fn request(facts: &dyn Facts, headers: &[String]) -> Value {
-    let header = |name: &str| text(facts.request_header(name).unwrap_or_default());
-    let path = facts.request_header(":path").unwrap_or_default();
-    let url_path = path.split(|&byte| byte == b'?').next().unwrap_or_default();
-    let present = headers.iter().filter_map(|name| {
-        let value = facts.request_header(name)?;
-        Some((name.as_str(), text(value)))
-    });
-    let headers: Value = map(present);
-    map([
-        ("method", header(":method")),
-        ("host", header(":authority")),
-        ("scheme", header(":scheme")),
-        ("path", text(path)),
-        ("url_path", text(url_path)),
-        ("useragent", header("user-agent")),
-        ("headers", headers),
-    ])
-}
-
-fn map<'n>(entries: impl IntoIterator<Item = (&'n str, Value)>) -> Value {
-    let entries: std::collections::HashMap<String, Value> =
-        entries.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-    Value::from(entries)
-}
-
-fn text(bytes: &[u8]) -> Value {
-    Value::String(Arc::new(String::from_utf8_lossy(bytes).into_owned()))
-}
-
-/// Names in quotes: those headers that the expression can ask for.
-fn header_names(expression: &str) -> Vec<String> {
-    let mut names: BTreeMap<String, ()> = BTreeMap::new();
-    for quote in ['\'', '"'] {
-        let quoted = expression.split(quote).skip(1).step_by(2);
-        names.extend(quoted.map(|name| (name.to_ascii_lowercase(), ())));
-    }
-    names.into_keys().collect()
+    Ok(Box::new(move |_, facts| compiled.evaluate(facts) == Some(Value::Bool(true))))
 }

@@ -28,6 +28,7 @@ use super::certificates;
 use super::code;
 use super::log::Level;
 use super::manifests::Manifests;
+use super::metric_changes;
 use super::names::{self, Answers, Names};
 use super::take_over;
 use super::watch::Watch;
@@ -296,6 +297,7 @@ impl<'a> Gateway<'a> {
             let share = percent.unwrap_or(TRACED).clamp(0.0, 100.0) / 100.0;
             self.proxy.set_tracing(Some(Arc::new(tracing.with_share(share))));
         }
+        self.proxy.customize_metrics(metric_changes::of(&snapshot, &self.identity));
         self.proxy.set_workload(self.own(&snapshot));
         self.shared.tell(self.access_log.log());
         let translation = self.translator.translate(&snapshot);

@@ -84,8 +84,8 @@ impl Fleet {
             _ => model,
         };
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        let (access_log, tracing) = told.of(key, workload);
-        Ok(Publication { model, network, workload: named, access_log, tracing })
+        let (access_log, tracing, customizations) = told.of(key, workload);
+        Ok(Publication { model, network, workload: named, access_log, tracing, customizations })
     }
 
     fn given(&self) -> MutexGuard<'_, Given> {

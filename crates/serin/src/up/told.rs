@@ -1,4 +1,4 @@
-//! What proxies tell of requests: access logs and traces, as Telemetries and the mesh configuration ask for them.
+//! What proxies tell of requests: access logs, traces and metrics, as Telemetries and the mesh configuration ask for them.
 //!
 //! Where Istio's proxies print to their container's standard output, here is a file for each proxy: no pod has a container of its
 //! proxy's. Spans go to their collector by OTLP over HTTP, to a Service of the cluster as to anything else.
@@ -13,10 +13,12 @@ use std::sync::Arc;
 use serin_api::mesh_config::MeshConfig;
 use serin_control::{Role, Workload};
 use serin_telemetry::access_log::{AccessLog, Target, Writer};
+use serin_telemetry::customization::Customizations;
 use serin_telemetry::trace::Tracing;
 use serin_translate::{Proxy, ProxyKind, Snapshot};
 
 use crate::gateway::access_log::{self, Current};
+use crate::gateway::metric_changes;
 
 /// Share of requests that are traced where nothing is said, in percent (`PILOT_TRACE_SAMPLING`).
 const TRACED: f64 = 1.0;
@@ -71,12 +73,14 @@ impl Told {
         &mut self,
         key: &str,
         workload: &Workload,
-    ) -> (Option<Arc<AccessLog>>, Option<Arc<Tracing>>) {
+    ) -> (Option<Arc<AccessLog>>, Option<Arc<Tracing>>, Customizations) {
         let Some(snapshot) = self.snapshot.clone().filter(|_| workload.role.is_in_mesh()) else {
-            return (None, None);
+            return (None, None, Customizations::default());
         };
         let proxy = proxy(workload);
-        (self.log(key, workload, &snapshot, &proxy), self.tracing(workload, &snapshot, &proxy))
+        let log = self.log(key, workload, &snapshot, &proxy);
+        let tracing = self.tracing(workload, &snapshot, &proxy);
+        (log, tracing, metric_changes::of(&snapshot, &proxy))
     }
 
     /// A proxy is gone, and its log with it.

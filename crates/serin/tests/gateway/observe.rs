@@ -177,6 +177,45 @@ fn a_telemetry_says_what_is_logged() {
 }
 
 #[test]
+fn a_telemetry_says_what_metrics_are_like() {
+    let folder = folder();
+    let telemetry = "apiVersion: telemetry.istio.io/v1
+kind: Telemetry
+metadata: {name: metrics}
+spec:
+  metrics:
+  - overrides:
+    - match: {metric: REQUEST_COUNT, mode: CLIENT}
+      tagOverrides:
+        source_app: {operation: REMOVE}
+        request_host: {value: request.host}
+        destination_port: {value: string(destination.port)}
+        class: {value: \"response.code >= 400 ? 'bad' : 'good'\"}
+        team: {value: \"request.headers['x-team']\"}
+    - match: {metric: REQUEST_SIZE}
+      disabled: true
+";
+    folder.write("telemetry.yaml", telemetry);
+    let gateway = Gateway::start(&folder, &[]);
+    get(gateway.address(), "a.example", "/ok");
+    get(gateway.address(), "b.example", "/ok");
+    get(gateway.address(), "a.example", "/answer");
+    let text = gateway.ask_admin("/stats/prometheus").body;
+    let requests = |labels: &[&str]| value(&text, "istio_requests_total", labels);
+    let port = format!("destination_port=\"{}\"", gateway.address().port());
+    let a = "request_host=\"a.example\"";
+    assert_eq!(requests(&[a, "class=\"good\"", "team=\"unknown\"", &port]), 1);
+    assert_eq!(requests(&[a, "class=\"bad\"", "response_code=\"418\""]), 1);
+    assert_eq!(requests(&["request_host=\"b.example\""]), 1);
+    let counts = text.lines().filter(|line| line.starts_with("istio_requests_total{"));
+    assert!(counts.clone().all(|line| !line.contains("source_app=")), "{text}");
+    assert!(!text.contains("istio_request_bytes"), "{text}");
+    // Of what was not changed there is one series for both hosts.
+    let all = ["response_code=\"200\"", "source_app=\"unknown\""];
+    assert_eq!(value(&text, "istio_response_bytes_count", &all), 2);
+}
+
+#[test]
 fn the_admin_interface_shows_what_is_in_force() {
     let gateway = Gateway::start(&folder(), &[]);
     get(gateway.address(), "a.example", "/ok?secret=1");
