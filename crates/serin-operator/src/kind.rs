@@ -33,6 +33,8 @@ pub enum Kind {
     Secret,
     /// Routes.
     VirtualService,
+    /// Routes of the Gateway API.
+    HttpRoute,
     /// Settings and subsets of a destination.
     DestinationRule,
     /// A pod.
@@ -47,7 +49,7 @@ pub enum Kind {
 
 impl Kind {
     /// The kinds that are followed all the time.
-    pub(crate) const FOLLOWED: [Self; 14] = [
+    pub(crate) const FOLLOWED: [Self; 15] = [
         Self::Canary,
         Self::FlaggerCanary,
         Self::MetricTemplate,
@@ -61,6 +63,7 @@ impl Kind {
         Self::ConfigMap,
         Self::Secret,
         Self::VirtualService,
+        Self::HttpRoute,
         Self::DestinationRule,
     ];
 
@@ -90,6 +93,7 @@ impl Kind {
             Self::VirtualService => {
                 ["networking.istio.io", "v1beta1", "VirtualService", "virtualservices"]
             }
+            Self::HttpRoute => ["gateway.networking.k8s.io", "v1", "HTTPRoute", "httproutes"],
             Self::DestinationRule => {
                 ["networking.istio.io", "v1beta1", "DestinationRule", "destinationrules"]
             }
@@ -101,12 +105,12 @@ impl Kind {
     }
 
     /// The kind's name in objects.
-    pub(crate) const fn name(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         self.names()[2]
     }
 
     /// Group and version as objects have them.
-    pub(crate) fn api_version(self) -> String {
+    pub fn api_version(self) -> String {
         let [group, version, ..] = self.names();
         if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") }
     }

@@ -32,4 +32,6 @@ pub use operator::Operator;
 pub use release::{Name, Release, Turn};
 pub use settings::Settings;
 pub use shared::Shared;
-pub use traffic::{Look, NoTraffic, PrometheusTraffic, Sample, Sessions, Subject, Totals, Traffic};
+pub use traffic::{
+    Look, NoTraffic, PrometheusTraffic, RouteName, Sample, Sessions, Subject, Totals, Traffic,
+};

@@ -18,6 +18,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use serin_api::delivery::{Canary, Provider};
+use serin_rollout::plan::Router;
 use serin_rollout::{Plan, Routes, routes};
 
 use crate::cluster::{ApiError, Cluster};
@@ -97,10 +98,14 @@ impl Scene<'_> {
     /// Whether the release asks for something that is done here at all.
     pub(crate) fn can_be(&self) -> Result<(), Obstacle> {
         let provider = self.spec.provider;
-        if !matches!(provider, Provider::Default | Provider::Istio | Provider::Kubernetes) {
+        use Provider::{Default, GatewayApi, GatewayApiBeta, Istio, Kubernetes};
+        if !matches!(provider, Default | Istio | Kubernetes | GatewayApi | GatewayApiBeta) {
             return Err(Obstacle::Impossible(format!(
-                "spec.provider {provider} is not supported; use istio, or kubernetes for releases without routes"
+                "spec.provider {provider} is not supported; use istio, gatewayapi:v1, or kubernetes for releases without routes"
             )));
+        }
+        if self.plan.router == Router::HttpRoute {
+            self.can_be_http_route()?;
         }
         if self.plan.versions.is_none() && workload::kind(self.plan).is_none() {
             self.target()?;
@@ -110,7 +115,7 @@ impl Scene<'_> {
 
     /// The routes are these.
     pub(crate) async fn set_routes(&self, routes: &Routes) -> Result<(), Obstacle> {
-        if self.plan.is_routed {
+        if self.plan.is_routed() {
             self.ensure_routes(routes).await
         } else {
             self.ensure_apex(routes).await

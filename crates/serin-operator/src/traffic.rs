@@ -8,6 +8,8 @@ use futures_util::future::BoxFuture;
 use serin_rollout::statistics::{Arm, Interval, MirrorInterval, Session};
 use serin_rollout::{Proxies, Time, Version};
 
+use crate::kind::Kind;
+
 pub use prometheus::PrometheusTraffic;
 pub use totals::{Look, Totals};
 pub(crate) use window::Window;
@@ -60,13 +62,24 @@ pub struct Sessions {
     pub alone: Interval,
 }
 
+/// The object that holds the routes of a release.
+#[derive(Clone, Copy, Debug)]
+pub struct RouteName<'a> {
+    /// Its kind.
+    pub kind: Kind,
+    /// Its namespace.
+    pub namespace: &'a str,
+    /// Its name.
+    pub name: &'a str,
+}
+
 /// Counts the traffic of releases.
 pub trait Traffic: Send + Sync {
     /// What happened since this was last asked about the same subject. The first answer is empty.
     fn take<'a>(&'a self, subject: &'a Subject) -> BoxFuture<'a, Result<Sample, String>>;
 
-    /// How many proxies have this generation of a VirtualService or a later one; `None` if nobody knows.
-    fn proxies(&self, _namespace: &str, _route: &str, _generation: i64) -> Option<Proxies> {
+    /// How many proxies have this generation of a route or a later one; `None` if nobody knows.
+    fn proxies(&self, _route: &RouteName<'_>, _generation: i64) -> Option<Proxies> {
         None
     }
 

@@ -41,6 +41,31 @@ pub enum Strategy {
     BlueGreen,
 }
 
+/// What leads the traffic of a release.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Router {
+    /// The Service that users call, which is pointed to the one version or the other.
+    Service,
+    /// Istio's VirtualService.
+    VirtualService,
+    /// The Gateway API's HTTPRoute.
+    HttpRoute,
+}
+
+impl Router {
+    /// A Canary that names no provider has that of its gateways.
+    fn of(canary: &Canary) -> Self {
+        let service = canary.service.as_ref();
+        let has_gateway_refs = service.is_some_and(|it| !it.gateway_refs.is_empty());
+        match canary.provider {
+            Provider::Kubernetes => Self::Service,
+            Provider::GatewayApi | Provider::GatewayApiBeta => Self::HttpRoute,
+            Provider::Default if has_gateway_refs => Self::HttpRoute,
+            _ => Self::VirtualService,
+        }
+    }
+}
+
 /// How the verdict by evidence is used.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Evidence {
@@ -73,8 +98,8 @@ pub struct Plan {
     pub service: CanaryService,
     /// The users of A/B testing.
     pub matches: Vec<HttpMatchRequest>,
-    /// Whether there are routes; otherwise only the Service can be pointed elsewhere.
-    pub is_routed: bool,
+    /// What leads the traffic.
+    pub router: Router,
     /// The way.
     pub strategy: Strategy,
     /// Iterations of the strategies that have them.
@@ -144,7 +169,8 @@ impl Plan {
 
     fn new(canary: &Canary, meta: &Meta, dialect: Dialect) -> Self {
         let analysis = canary.analysis().cloned().unwrap_or_default();
-        let is_routed = canary.provider != Provider::Kubernetes;
+        let router = Router::of(canary);
+        let is_routed = router != Router::Service;
         let positive = |value: i32| u32::try_from(value).unwrap_or(0);
         let percent = |value: i32| positive(value).min(100);
         let mut iterations = positive(analysis.iterations);
@@ -179,7 +205,7 @@ impl Plan {
             namespace: meta.namespace.clone(),
             kind: target.kind,
             target: target.name,
-            is_routed,
+            router,
             service: canary.service.clone().unwrap_or_default(),
             matches: analysis.matches,
             max_weight: match (step_weights.last(), analysis.max_weight) {
@@ -216,6 +242,11 @@ impl Plan {
                 .await_proxies
                 .map(|it| Span::parse(&it.timeout).unwrap_or(Span::seconds(60))),
         }
+    }
+
+    /// Whether there are routes; otherwise only the Service can be pointed elsewhere.
+    pub fn is_routed(&self) -> bool {
+        self.router != Router::Service
     }
 
     /// The webhooks of a type, with their places in the list.

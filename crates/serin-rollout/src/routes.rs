@@ -14,6 +14,10 @@ use crate::action::Side;
 use crate::plan::{Plan, Strategy};
 use crate::state::Routes;
 
+mod gateway;
+
+pub use gateway::{gateway_rules, read_gateway_rules};
+
 /// The name of the Service that users call.
 pub fn apex(plan: &Plan) -> &str {
     if plan.service.name.is_empty() { &plan.target } else { &plan.service.name }

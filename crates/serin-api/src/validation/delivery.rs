@@ -97,10 +97,15 @@ const fn is_supported(provider: Provider) -> bool {
 
 fn target(canary: &Canary, at: &Place<'_>) {
     let Some(TargetReference { kind, name, .. }) = &canary.target_ref else { return };
-    if !matches!(kind.as_str(), "Deployment" | "DaemonSet" | "Service") {
-        at.key("kind").error(format!(
-            "{kind:?} cannot be released: the kinds are Deployment, DaemonSet and Service"
-        ));
+    match kind.as_str() {
+        "Deployment" | "DaemonSet" => {}
+        // Flagger's third kind.
+        "Service" => at.key("kind").warning(
+            "Serin releases Deployments and DaemonSets: releases of this Canary are left alone",
+        ),
+        _ => at
+            .key("kind")
+            .error(format!("{kind:?} cannot be released: the kinds are Deployment and DaemonSet")),
     }
     if name.is_empty() {
         at.key("name").error("the workload to release has no name");

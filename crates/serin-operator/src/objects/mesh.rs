@@ -5,12 +5,14 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use serin_api::decode;
 use serin_api::networking::{HttpRoute, HttpRouteDestination};
+use serin_rollout::plan::Router;
 use serin_rollout::{Routes, Side, routes};
 
 use super::{Obstacle, Scene};
 use crate::json;
 use crate::kind::Kind;
 
+mod http_route;
 mod shift;
 
 impl Scene<'_> {
@@ -31,19 +33,31 @@ impl Scene<'_> {
         self.plan.versions.as_ref().is_some_and(|it| !it.virtual_service.is_empty())
     }
 
-    fn route_object(&self) -> Option<Arc<Value>> {
-        self.cluster.get(Kind::VirtualService, &self.plan.namespace, self.route_name())
+    /// The kind of the object that holds the routes.
+    pub(crate) fn route_kind(&self) -> Kind {
+        match self.plan.router {
+            Router::HttpRoute => Kind::HttpRoute,
+            Router::VirtualService | Router::Service => Kind::VirtualService,
+        }
+    }
+
+    /// The object that holds the routes, if it is there.
+    pub(crate) fn route_object(&self) -> Option<Arc<Value>> {
+        self.cluster.get(self.route_kind(), &self.plan.namespace, self.route_name())
     }
 
     /// The destinations and the routes exist; the routes are these.
     pub(super) async fn ensure_routes(&self, wanted: &Routes) -> Result<(), Obstacle> {
-        if !self.plan.is_routed {
+        if !self.plan.is_routed() {
             return Ok(());
+        }
+        let found = self.route_object();
+        if self.plan.router == Router::HttpRoute {
+            return self.ensure_http_route(found.as_deref(), wanted).await;
         }
         if self.plan.versions.is_none() {
             self.ensure_destinations().await?;
         }
-        let found = self.route_object();
         if self.is_shifted() {
             return self.shift(found.as_deref(), wanted).await;
         }
@@ -139,10 +153,13 @@ impl Scene<'_> {
     /// The routes as they are, if there are any. `believed` are those that were set last: rules that say just the same are
     /// them, with their cookies; other rules are read for their weights.
     pub(crate) fn observe_routes(&self, believed: &[Routes]) -> Option<Routes> {
-        if !self.plan.is_routed {
+        if !self.plan.is_routed() {
             return None;
         }
         let found = self.route_object()?;
+        if self.plan.router == Router::HttpRoute {
+            return self.observe_http_route(&found, believed);
+        }
         if self.is_shifted() {
             return self.observe_shifted(&found, believed);
         }
@@ -199,7 +216,7 @@ impl Scene<'_> {
     /// Who changed the routes last.
     pub(crate) async fn route_editor(&self) -> Option<String> {
         let (namespace, name) = (&self.plan.namespace, self.route_name());
-        let object = self.cluster.read(Kind::VirtualService, namespace, name).await.ok()??;
+        let object = self.cluster.read(self.route_kind(), namespace, name).await.ok()??;
         let managers = json::items(&object, "metadata/managedFields").iter();
         let others = managers.filter(|it| json::text(it, "manager") != crate::cluster::MANAGER);
         let last = others.max_by(|a, b| json::text(a, "time").cmp(json::text(b, "time")));

@@ -7,6 +7,9 @@ use super::{ORIGINAL, Obstacle, Scene};
 use crate::json;
 use crate::kind::Kind;
 
+/// The parts of a VirtualService and of an HTTPRoute that releases write.
+const PARTS: [&str; 7] = ["http", "tcp", "hosts", "gateways", "rules", "hostnames", "parentRefs"];
+
 impl Scene<'_> {
     /// The Service that users call leads to the workload's pods again, and the routes are what they were. What the release
     /// made goes with its object.
@@ -26,17 +29,17 @@ impl Scene<'_> {
             }
         }
         let name = self.route_name();
-        let Some(route) = self.cluster.get(Kind::VirtualService, namespace, name) else {
+        let Some(route) = self.route_object() else {
             return Ok(());
         };
         if let Some(kept) = original(&route) {
             let patch = json!({
                 "metadata": {"annotations": {ORIGINAL: null, "serin.dev/routes-written": null}},
-                "spec": replaced(json::at(&route, "spec"), kept, &["http", "tcp", "hosts", "gateways"]),
+                "spec": replaced(json::at(&route, "spec"), kept, &PARTS),
             });
-            self.cluster.merge(Kind::VirtualService, namespace, name, &patch).await?;
+            self.cluster.merge(self.route_kind(), namespace, name, &patch).await?;
         } else if self.owns(&route) {
-            self.cluster.delete(Kind::VirtualService, namespace, name).await?;
+            self.cluster.delete(self.route_kind(), namespace, name).await?;
         }
         Ok(())
     }

@@ -30,7 +30,7 @@ impl Scene<'_> {
     /// The Service that users call leads to the primary's pods; without routes, to those of the version that has the traffic.
     pub(super) async fn ensure_apex(&self, routes: &Routes) -> Result<(), Obstacle> {
         let (_, value) = self.selector()?;
-        let is_canary = !self.plan.is_routed && routes.canary == 100;
+        let is_canary = !self.plan.is_routed() && routes.canary == 100;
         let selected = if is_canary { value } else { workload::primary_name(&value) };
         let metadata = self.plan.service.apex.as_ref();
         self.ensure_service(routes::apex(self.plan), &selected, metadata).await

@@ -15,7 +15,7 @@ use crate::kind::Kind;
 use crate::objects::{Obstacle, Scene};
 use crate::shared;
 use crate::status;
-use crate::traffic::Sample;
+use crate::traffic::{RouteName, Sample};
 use crate::workload::{self, Patience};
 
 /// How long a workload may take where nothing is said.
@@ -35,12 +35,8 @@ impl Release {
         let [target, primary] = self.workloads(scene, state, now).await?;
         let believed = believed(memory);
         let routes = scene.observe_routes(&believed);
-        let generation = self.shared.cluster.get(
-            Kind::VirtualService,
-            &scene.plan.namespace,
-            scene.route_name(),
-        );
-        let generation = generation.and_then(|it| json::at(&it, "metadata/generation").as_i64());
+        let route = scene.route_object();
+        let generation = route.and_then(|it| json::at(&it, "metadata/generation").as_i64());
         Ok(Observation {
             target,
             primary,
@@ -49,8 +45,9 @@ impl Release {
             traffic,
             command: None,
             proxies: generation.and_then(|generation| {
-                let route = scene.route_name();
-                self.shared.settings.traffic.proxies(&scene.plan.namespace, route, generation)
+                let (kind, name) = (scene.route_kind(), scene.route_name());
+                let route = RouteName { kind, namespace: &scene.plan.namespace, name };
+                self.shared.settings.traffic.proxies(&route, generation)
             }),
             group: self.shared.members.of(&self.shared.cluster, scene.plan),
             is_deleted: !json::at(scene.canary, "metadata/deletionTimestamp").is_null(),
@@ -77,8 +74,7 @@ impl Release {
     async fn take_traffic(&mut self, scene: &Scene<'_>, now: Time) -> Vec<Traffic> {
         let plan = scene.plan;
         let Some(state) = self.memory.as_ref().map(|it| &it.now.state) else { return Vec::new() };
-        let route =
-            self.shared.cluster.get(Kind::VirtualService, &plan.namespace, scene.route_name());
+        let route = scene.route_object();
         let subject = subject::of(plan, state.started, route.as_deref());
         let traffic = Arc::clone(&self.shared.settings.traffic);
         if !state.phase.is_running() {
@@ -138,14 +134,13 @@ impl Release {
         if seen.routes.as_ref() == Some(&routes) || plan != *scene.plan || seen.is_deleted {
             return;
         }
+        let kind = scene.route_kind().name();
         let name = format!("{}.{}", scene.route_name(), scene.plan.namespace);
         let event = match &seen.routes {
-            None => format!("VirtualService {name} was removed by someone else and is made again"),
+            None => format!("{kind} {name} was removed by someone else and is made again"),
             Some(_) => {
                 let editor = scene.route_editor().await.unwrap_or_else(|| "someone".to_owned());
-                format!(
-                    "The routes of VirtualService {name} were changed by {editor} and are set back"
-                )
+                format!("The routes of {kind} {name} were changed by {editor} and are set back")
             }
         };
         let decision = Decision { at: now, is_warning: true, event, reason: String::new() };

@@ -253,3 +253,51 @@ async fn a_subset_that_is_not_defined_is_told() {
         ]
     );
 }
+
+#[tokio::test]
+async fn a_release_through_the_gateway_api_sets_an_http_route() {
+    let service = json!({
+        "port": 9898, "hosts": ["www.example.com"], "gatewayRefs": [{"name": "gateway", "namespace": "ingress"}],
+    });
+    let analysis = json!({
+        "interval": "10s", "threshold": 2, "maxWeight": 50, "stepWeight": 25,
+        "sessionAffinity": {"cookieName": "who"},
+    });
+    let spec = json!({"provider": "gatewayapi:v1", "service": service, "analysis": analysis});
+    let objects = vec![deployment("podinfo"), canary("flagger.app/v1beta1", spec)];
+    let mut world = World::new(objects, Receiver::start().await).await;
+    world.initialise().await;
+    let route = async |world: &World| {
+        world.get("gateway.networking.k8s.io/v1", "HTTPRoute", "podinfo").await
+    };
+    let weights = |route: &Value| {
+        let rule = route["spec"]["rules"].as_array().unwrap().last().unwrap().clone();
+        let of = |index: usize| {
+            let to = &rule["backendRefs"][index];
+            format!("{}={}", to["name"].as_str().unwrap(), to["weight"])
+        };
+        [of(0), of(1)].join(" ")
+    };
+    let first = route(&world).await;
+    assert_eq!(weights(&first), "podinfo-primary=100 podinfo-canary=0");
+    assert_eq!(first["spec"]["hostnames"], json!(["www.example.com"]));
+    assert_eq!(first["spec"]["parentRefs"][0]["namespace"], "ingress");
+    assert!(rules(&world, "podinfo").await.is_null(), "there is no VirtualService");
+    world.set_image("podinfo:2").await;
+    world.tick().await;
+    world.tick().await;
+    assert_eq!(weights(&route(&world).await), "podinfo-primary=75 podinfo-canary=25");
+    // What someone else writes is set back.
+    let stranger =
+        json!({"spec": {"rules": [{"backendRefs": [{"name": "podinfo-canary", "port": 9898}]}]}});
+    world.merge("gateway.networking.k8s.io/v1", "HTTPRoute", "podinfo", stranger).await;
+    world.turn().await;
+    assert_eq!(weights(&route(&world).await), "podinfo-primary=75 podinfo-canary=25");
+    let sticky = route(&world).await["spec"]["rules"][0].clone();
+    assert_eq!(sticky["backendRefs"][1]["weight"], 100);
+    assert_eq!(*world.until("Succeeded").await.last().unwrap(), "Succeeded -1");
+    assert_eq!(weights(&route(&world).await), "podinfo-primary=100 podinfo-canary=0");
+    let gone = route(&world).await["spec"]["rules"][0].to_string();
+    assert!(gone.contains("Max-Age=-1"), "users are free again: {gone}");
+    assert_eq!(world.image("podinfo-primary").await, "podinfo:2");
+}

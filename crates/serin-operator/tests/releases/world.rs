@@ -128,6 +128,7 @@ impl World {
                 "serin.dev",
                 "virtualservices.networking.istio.io",
                 "destinationrules.networking.istio.io",
+                "httproutes.gateway.networking.k8s.io",
             ]
             .iter()
             .any(|needed| name.ends_with(needed))

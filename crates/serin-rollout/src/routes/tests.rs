@@ -135,3 +135,69 @@ fn editing_the_service_leaves_the_weights() {
     assert_eq!(shown(&before), shown(&after));
     assert!(after.iter().all(|rule| rule.timeout.is_some() && rule.retries.is_some()));
 }
+
+/// The plan of a release through the Gateway API.
+fn through_gateway(more: Value) -> Plan {
+    let service = json!({
+        "port": 80, "hosts": ["www.example.com"], "gatewayRefs": [{"name": "gateway"}],
+        "timeout": "5s", "headers": {"request": {"add": {"x-a": "b"}}},
+    });
+    let mut spec = json!({"provider": "gatewayapi:v1", "service": service});
+    for (key, value) in more.as_object().unwrap() {
+        spec[key] = value.clone();
+    }
+    plan(spec)
+}
+
+#[test]
+fn rules_of_the_gateway_api_say_the_same() {
+    let plan = through_gateway(json!({"analysis": affinity()}));
+    let set = Routes { canary: 20, mirror: Some(50), cookies: routes(20).cookies };
+    let rules = gateway_rules(&plan, &set).unwrap();
+    let weights = |rule: &serin_api::gateway_api::HttpRouteRule| {
+        let of = |index: usize| rule.backend_refs[index].weight.unwrap();
+        [of(0), of(1)]
+    };
+    let all: Vec<[i32; 2]> = rules.iter().map(weights).collect();
+    assert_eq!(all, [[0, 100], [80, 20], [100, 0], [80, 20]]);
+    let weighted = json!(rules[3]);
+    assert_eq!(weighted["matches"][0]["path"]["value"], "/");
+    assert_eq!(weighted["timeouts"], json!({"request": "5s"}));
+    let canary = &weighted["backendRefs"][1];
+    assert_eq!((&canary["name"], &canary["port"]), (&json!("podinfo-canary"), &json!(80)));
+    let sets = &canary["filters"][0]["responseHeaderModifier"]["add"][0];
+    assert_eq!(sets["name"], "Set-Cookie");
+    let changes = &weighted["filters"][0]["requestHeaderModifier"];
+    assert_eq!(changes["add"], json!([{"name": "x-a", "value": "b"}]));
+    let mirror = &weighted["filters"][1]["requestMirror"];
+    assert_eq!(mirror["backendRef"]["name"], "podinfo-canary");
+    assert_eq!(mirror["percent"], 50);
+    let sticky = json!(rules[0]);
+    assert_eq!(sticky["matches"][0]["headers"][0]["type"], "RegularExpression");
+    assert!(!sticky.to_string().contains("requestMirror"), "they are at the canary: {sticky}");
+    // What someone else wrote is read for its weights.
+    let read = read_gateway_rules(&plan, &rules);
+    assert_eq!((read.canary, read.mirror), (20, Some(50)));
+}
+
+#[test]
+fn conditions_without_words_in_the_gateway_api_are_told() {
+    let refused = |condition: Value| {
+        let service =
+            json!({"port": 80, "gatewayRefs": [{"name": "gateway"}], "match": [condition]});
+        let plan = through_gateway(json!({"service": service}));
+        gateway_rules(&plan, &Routes::default()).err()
+    };
+    assert_eq!(refused(json!({"uri": {"prefix": "/a"}, "method": {"exact": "GET"}})), None);
+    assert!(refused(json!({"sourceLabels": {"app": "a"}})).unwrap().contains("sourceLabels"));
+    assert!(refused(json!({"headers": {"a": {"prefix": "b"}}})).unwrap().contains("prefix of a"));
+}
+
+#[test]
+fn a_canary_that_names_gateways_and_no_provider_is_released_through_the_gateway_api() {
+    use crate::plan::Router;
+    let service = json!({"port": 80, "gatewayRefs": [{"name": "gateway"}]});
+    assert_eq!(plan(json!({"service": service})).router, Router::HttpRoute);
+    assert_eq!(plan(json!({})).router, Router::VirtualService);
+    assert_eq!(plan(json!({"provider": "kubernetes"})).router, Router::Service);
+}

@@ -203,7 +203,7 @@ impl Run<'_> {
         if !self.confirmed()? {
             return DONE;
         }
-        if self.plan.is_routed {
+        if self.plan.is_routed() {
             let was_mirrored = self.state.routes.mirror.take().is_some();
             self.state.routes.canary = 100;
             let event = if was_mirrored {

@@ -17,7 +17,8 @@ impl Run<'_> {
         self.warm_up()?;
         let weight = self.state.routes.canary;
         let back = self.plan.step_weight_promotion;
-        let left = if back == 0 || !self.plan.is_routed { 0 } else { weight.saturating_sub(back) };
+        let left =
+            if back == 0 || !self.plan.is_routed() { 0 } else { weight.saturating_sub(back) };
         self.state.routes.mirror = None;
         self.state.routes.canary = left;
         if left > 0 || (back > 0 && weight > 0) {

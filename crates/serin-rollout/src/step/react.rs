@@ -202,7 +202,7 @@ impl Run<'_> {
         let live = self.seen.routes.as_ref();
         let is_free = match live {
             Some(routes) => routes.canary == 0 && routes.mirror.is_none(),
-            None => !self.plan.is_routed,
+            None => !self.plan.is_routed(),
         };
         let primary = self.seen.primary.as_ref().map_or(0, |it| it.ready_pods);
         let is_acked = self.seen.proxies.is_none_or(|proxies| proxies.acked >= proxies.total);

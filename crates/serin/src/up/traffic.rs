@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use futures_util::future::BoxFuture;
 use serin_api::ObjectRef;
 use serin_control::Control;
-use serin_operator::{Sample, Sessions, Subject, Traffic};
+use serin_operator::{RouteName, Sample, Sessions, Subject, Traffic};
 use serin_proxy::Observer;
 use serin_rollout::statistics::{Counts, MirrorInterval, Session};
 use serin_rollout::{Destination, Proxies};
@@ -161,12 +161,12 @@ impl Traffic for Counted {
         })
     }
 
-    fn proxies(&self, namespace: &str, route: &str, generation: i64) -> Option<Proxies> {
+    fn proxies(&self, route: &RouteName<'_>, generation: i64) -> Option<Proxies> {
         let route = ObjectRef {
-            api_version: "networking.istio.io/v1".to_owned(),
-            kind: "VirtualService".to_owned(),
-            namespace: namespace.to_owned(),
-            name: route.to_owned(),
+            api_version: route.kind.api_version(),
+            kind: route.kind.name().to_owned(),
+            namespace: route.namespace.to_owned(),
+            name: route.name.to_owned(),
         };
         let live = self.control.get()?.live(&route)?;
         let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);

@@ -344,3 +344,52 @@ fn a_version_that_is_mirrored_first_goes_back_before_any_user_has_met_it() {
     assert_eq!(outcome["failed"], 0, "{outcome:#}");
     shop.is_with_primary("v1");
 }
+
+#[test]
+fn a_release_through_the_gateway_api_is_promoted_and_one_that_crashes_goes_back() {
+    let Some(cluster) = Cluster::start(&["--image", "crashing:*=/bin/false"]) else { return };
+    cluster.kubectl(&["label", "namespace", "default", "istio-injection=enabled"]);
+    let gateway = json!({
+        "apiVersion": "gateway.networking.k8s.io/v1", "kind": "Gateway", "metadata": {"name": "web"},
+        "spec": {"gatewayClassName": "istio", "listeners": [{"name": "http", "port": 80, "protocol": "HTTP"}]},
+    });
+    let canary = canary(
+        "serin.dev/v1alpha1",
+        json!({
+            "provider": "gatewayapi:v1", "progressDeadlineSeconds": 4,
+            "service": {"port": 5000, "hosts": [HOST], "gatewayRefs": [{"name": "web"}]},
+            "analysis": {
+                "interval": "2s", "threshold": 2, "stepWeights": [30, 60],
+                "metrics": [{"name": "request-success-rate", "thresholdRange": {"min": 99}, "interval": "10s"}],
+            },
+        }),
+    );
+    let shop = Shop { cluster, group: "serin.dev" };
+    shop.apply(vec![gateway, workload(), canary]);
+    shop.until("Initialized");
+    let host = format!("host: {HOST}");
+    shop.cluster.get_until(&["-H", &host], "/hello", |answer| answer.contains("version: v1,"));
+
+    let users = shop.users(50);
+    let before = shop.release("v2", &[]);
+    let watched = watch(&shop.cluster, &shop.resource());
+    watched.wait_for(|line| line.starts_with("Progressing") && line.contains(" 60 "));
+    let shown = shop.end(&before);
+    assert_eq!(shown["phase"], "Succeeded", "{shown:#}");
+    shop.cluster.get_until(&["-H", &host], "/hello", |answer| answer.contains("version: v2,"));
+
+    // Its program ends as soon as it has begun.
+    let before = shop.shown();
+    let image = "hello=crashing:1";
+    shop.cluster.kubectl(&["set", "image", "deployment/hello", image]);
+    let shown = shop.end(&before);
+    assert_eq!(shown["phase"], "Failed", "{shown:#}");
+    let deadline = "Rolling back hello.default progress deadline exceeded";
+    assert!(decisions(&shown).iter().any(|it| it.starts_with(deadline)), "{shown:#}");
+    let outcome = users.stop();
+    assert_eq!(outcome["failed"], 0, "{outcome:#}");
+    assert_eq!(shop.versions(20), BTreeSet::from(["v2".to_owned()]));
+    let template = "jsonpath={range .spec.rules[*].backendRefs[*]}{.name}={.weight} {end}";
+    let weights = shop.cluster.kubectl(&["get", "httproute", "hello", "-o", template]);
+    assert_eq!(weights, "hello-primary=100 hello-canary=0 ");
+}
