@@ -130,7 +130,7 @@ fn routing(scene: &Scene<'_>) -> String {
         }
         Strategy::Weighted { .. } => {
             let steps: Vec<String> = plan.step_weights.iter().map(u32::to_string).collect();
-            format!("Weight steps: {}", steps.join(","))
+            format!("Weight steps: {} max: {}", steps.join(","), plan.max_weight)
         }
     }
 }

@@ -5,6 +5,9 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "samples are printed")]
 
+#[path = "support/report.rs"]
+mod report;
+
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, ExitCode, Stdio};
@@ -26,6 +29,8 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use report::{ended, quantile, sample};
+
 /// How much is measured.
 #[derive(Clone, Copy)]
 struct Plan {
@@ -46,35 +51,10 @@ const WATCHED: &str = "/api/v1/namespaces/kube-public/configmaps";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let plan = match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-        ["--bench"] => FULL,
-        ["--quick", "--bench"] | ["--bench", "--quick"] => QUICK,
-        // As a test, all there is to find out is that it builds.
-        _ => return ExitCode::SUCCESS,
-    };
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let Some(plan) = report::asked(&words, FULL, QUICK) else { return ExitCode::SUCCESS };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let ended = runtime.map_err(anyhow::Error::from).and_then(|it| it.block_on(run(plan)));
-    match ended {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-fn sample(case: &str, metric: &str, unit: &str, value: f64) {
-    let sample =
-        json!({"case": case, "subject": "serin", "metric": metric, "unit": unit, "value": value});
-    println!("{sample}");
-}
-
-/// The sample below which a part of all lies, in milliseconds.
-fn quantile(samples: &mut [Duration], part: f64) -> f64 {
-    samples.sort();
-    let last = samples.len().saturating_sub(1);
-    let place = (last as f64 * part).round() as usize;
-    samples.get(place).map_or(f64::NAN, |it| it.as_secs_f64() * 1e3)
+    ended(runtime.map_err(anyhow::Error::from).and_then(|it| it.block_on(run(plan))))
 }
 
 async fn run(plan: Plan) -> anyhow::Result<()> {

@@ -16,14 +16,15 @@ mod load;
 mod objects;
 #[path = "cluster/part.rs"]
 mod part;
+#[path = "support/report.rs"]
+mod report;
 #[path = "cluster/up.rs"]
 mod up;
 
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use serde_json::json;
-
+use report::{ended, quantile, sample};
 use up::Up;
 
 /// How much is measured.
@@ -46,39 +47,12 @@ const QUICK: Plan = Plan { starts: 3, changes: 60, rules: 5_000, pods: 50, secon
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let plan = match words.as_slice() {
-        ["--bench"] => FULL,
-        ["--quick", "--bench"] | ["--bench", "--quick"] => QUICK,
-        [part::MARK, words @ ..] => return ended(part::run(words)),
-        // As a test, all there is to find out is that it builds.
-        _ => return ExitCode::SUCCESS,
-    };
+    if let [part::MARK, words @ ..] = words.as_slice() {
+        return ended(part::run(words));
+    }
+    let Some(plan) = report::asked(&words, FULL, QUICK) else { return ExitCode::SUCCESS };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     ended(runtime.map_err(anyhow::Error::from).and_then(|it| it.block_on(run(plan))))
-}
-
-fn ended(result: anyhow::Result<()>) -> ExitCode {
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-fn sample(case: &str, metric: &str, unit: &str, value: f64) {
-    let sample =
-        json!({"case": case, "subject": "serin", "metric": metric, "unit": unit, "value": value});
-    println!("{sample}");
-}
-
-/// The sample below which a part of all lies, in milliseconds.
-fn quantile(samples: &mut [Duration], part: f64) -> f64 {
-    samples.sort();
-    let last = samples.len().saturating_sub(1);
-    let place = (last as f64 * part).round() as usize;
-    samples.get(place).map_or(f64::NAN, |it| it.as_secs_f64() * 1e3)
 }
 
 async fn run(plan: Plan) -> anyhow::Result<()> {

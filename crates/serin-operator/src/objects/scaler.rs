@@ -95,7 +95,7 @@ impl Scene<'_> {
         spec: &mut Value,
         reference: &serin_api::delivery::AutoscalerReference,
     ) {
-        let (target, primary) = (&self.plan.target, workload::primary_name(&self.plan.target));
+        let target = &self.plan.target;
         let Some(Value::Array(triggers)) = spec.get_mut("triggers") else { return };
         for trigger in triggers {
             let given = reference.primary_scaler_queries.get(json::text(trigger, "name")).cloned();
@@ -103,13 +103,7 @@ impl Scene<'_> {
             if query.is_empty() && given.is_none() {
                 continue;
             }
-            let query = given.unwrap_or_else(|| {
-                if query.contains(&primary) {
-                    query
-                } else {
-                    query.replace(target.as_str(), &primary)
-                }
-            });
+            let query = given.unwrap_or_else(|| about_primary(&query, target));
             json::set(trigger, "metadata/query", json!(query));
         }
     }
@@ -155,9 +149,39 @@ impl Scene<'_> {
     }
 }
 
+/// A query about a workload, or about its canary, that asks for the primary instead.
+fn about_primary(query: &str, target: &str) -> String {
+    let primary = workload::primary_name(target);
+    let mut parts = query.split(target);
+    let mut asked = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        asked.push_str(&primary);
+        let side = ["-canary", "-primary"].iter().find_map(|side| part.strip_prefix(side));
+        asked.push_str(side.unwrap_or(part));
+    }
+    asked
+}
+
 const fn limit_fields(kind: Kind) -> [&'static str; 2] {
     match kind {
         Kind::ScaledObject => ["minReplicaCount", "maxReplicaCount"],
         _ => ["minReplicas", "maxReplicas"],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn queries_about_a_workload_become_queries_about_its_primary() {
+        let check = |query: &str, expect: &str| assert_eq!(about_primary(query, "podinfo"), expect);
+        check(
+            "sum(rate(x{ app=\"podinfo\" }[30s]))",
+            "sum(rate(x{ app=\"podinfo-primary\" }[30s]))",
+        );
+        check("podinfo-canary + podinfo", "podinfo-primary + podinfo-primary");
+        check("podinfo-primary", "podinfo-primary");
+        check("up", "up");
     }
 }

@@ -181,6 +181,50 @@ async fn autoscalers_are_copied_and_kept_at_their_limits() {
 }
 
 #[tokio::test]
+async fn an_autoscaler_of_keda_is_copied_and_rests_with_the_canary() {
+    let query = |app: &str| format!("sum(rate(http_requests_total{{ app=\"{app}\" }}[30s]))");
+    let trigger =
+        json!({"type": "prometheus", "metadata": {"query": query("podinfo"), "threshold": "5"}});
+    let scaler = json!({
+        "apiVersion": "keda.sh/v1alpha1", "kind": "ScaledObject", "metadata": {"name": "podinfo-so"},
+        "spec": {
+            "scaleTargetRef": {"name": "podinfo"}, "minReplicaCount": 1, "maxReplicaCount": 3,
+            "triggers": [trigger],
+        },
+    });
+    let reference = json!({
+        "apiVersion": "keda.sh/v1alpha1", "kind": "ScaledObject", "name": "podinfo-so",
+        "primaryScalerReplicas": {"minReplicas": 2, "maxReplicas": 6},
+    });
+    let canary =
+        canary("flagger.app/v1beta1", json!({"autoscalerRef": reference, "analysis": quick()}));
+    let mut world =
+        World::new(vec![scaler, deployment("podinfo"), canary], Receiver::start().await).await;
+    world.initialise().await;
+    world.tick().await;
+    let scaler =
+        async |world: &World, name: &str| world.get("keda.sh/v1alpha1", "ScaledObject", name).await;
+    let copy = scaler(&world, "podinfo-so-primary").await;
+    assert_eq!(copy["spec"]["scaleTargetRef"]["name"], "podinfo-primary");
+    assert_eq!(copy["spec"]["triggers"][0]["metadata"]["query"], query("podinfo-primary"));
+    assert_eq!(
+        (&copy["spec"]["minReplicaCount"], &copy["spec"]["maxReplicaCount"]),
+        (&json!(2), &json!(6))
+    );
+    let paused = async |world: &World| {
+        let all = scaler(world, "podinfo-so").await["metadata"]["annotations"].clone();
+        all["autoscaling.keda.sh/paused-replicas"].as_str().map(str::to_owned)
+    };
+    assert_eq!(paused(&world).await.as_deref(), Some("0"));
+    world.set_image("podinfo:2").await;
+    world.tick().await;
+    assert_eq!(paused(&world).await, None, "it works while the canary does");
+    assert_eq!(world.replicas("podinfo").await, 1);
+    world.until("Succeeded").await;
+    assert_eq!(paused(&world).await.as_deref(), Some("0"));
+}
+
+#[tokio::test]
 async fn a_daemon_set_rests_where_there_is_no_node() {
     let mut workload = deployment("podinfo");
     workload["kind"] = json!("DaemonSet");

@@ -78,6 +78,20 @@ pub(crate) fn resource_of(api_version: &str, kind: &str) -> ApiResource {
     resource(api_version, kind, &plural)
 }
 
+/// KEDA's autoscaler, as far as releases know it.
+fn keda() -> Value {
+    let schema = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
+    json!({
+        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": {"name": "scaledobjects.keda.sh"},
+        "spec": {
+            "group": "keda.sh", "scope": "Namespaced",
+            "names": {"kind": "ScaledObject", "listKind": "ScaledObjectList", "plural": "scaledobjects", "singular": "scaledobject"},
+            "versions": [{"name": "v1alpha1", "served": true, "storage": true, "schema": {"openAPIV3Schema": schema}}],
+        },
+    })
+}
+
 pub(crate) fn deployment(name: &str) -> Value {
     json!({
         "apiVersion": "apps/v1",
@@ -133,6 +147,7 @@ impl World {
             .iter()
             .any(|needed| name.ends_with(needed))
         });
+        definitions.push(keda());
         let settings = serin_apiserver::Settings { definitions, ..Default::default() };
         let server = ApiServer::start(settings).await.unwrap();
         let client = kube::Client::new(server.client(User::administrator()), "default");

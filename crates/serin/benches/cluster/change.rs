@@ -12,8 +12,9 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::timeout;
 
 use crate::ask::Asker;
+use crate::report::{quantile, sample};
 use crate::up::Up;
-use crate::{Plan, objects, part, quantile, sample};
+use crate::{Plan, objects, part};
 
 /// Pods that ask; the gateway is asked beside them.
 const ASKERS: usize = 5;

@@ -10,8 +10,9 @@ use anyhow::{Context as _, ensure};
 use serde_json::json;
 
 use crate::ask::Asker;
+use crate::report::{quantile, sample};
 use crate::up::Up;
-use crate::{Plan, objects, quantile, sample};
+use crate::{Plan, objects};
 
 const CONNECTIONS: &str = "16";
 /// The name of the pods that are asked.

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 
 use crate::ask::Asker;
-use crate::quantile;
+use crate::report::quantile;
 
 /// The first argument of this program in a pod.
 pub(crate) const MARK: &str = "--part";
