@@ -26,7 +26,7 @@ const fn right(
 }
 
 /// In every namespace that has Canaries.
-pub const EVERYWHERE: [Right; 11] = [
+pub const EVERYWHERE: [Right; 12] = [
     right("serin.dev", CANARIES, CHANGE),
     right("flagger.app", CANARIES, CHANGE),
     right("serin.dev", TEMPLATES, READ),
@@ -36,6 +36,7 @@ pub const EVERYWHERE: [Right; 11] = [
     right("", &["pods"], READ),
     right("", &["events"], &["create", "patch"]),
     right("networking.istio.io", &["virtualservices", "destinationrules"], OWN),
+    right("gateway.networking.k8s.io", &["httproutes"], OWN),
     right("autoscaling", &["horizontalpodautoscalers"], OWN),
     right("keda.sh", &["scaledobjects"], OWN),
 ];

@@ -24,7 +24,7 @@ mod up;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use report::{ended, quantile, sample};
+use report::{ended, sample};
 use up::Up;
 
 /// How much is measured.
