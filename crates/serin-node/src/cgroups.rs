@@ -212,6 +212,11 @@ impl Group {
         self.parts.iter().map(|part| part.folder.clone()).collect()
     }
 
+    /// Limits it otherwise from now on.
+    pub(crate) fn set(&self, limits: Limits) -> io::Result<()> {
+        self.parts.iter().try_for_each(|part| limit(part.kind, &part.folder, limits))
+    }
+
     /// Whether the kernel ended a process of it for want of memory.
     pub(crate) fn killed_for_memory(&self) -> bool {
         self.parts.iter().any(|part| {

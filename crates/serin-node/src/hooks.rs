@@ -37,7 +37,7 @@ pub(crate) async fn run(
     }
     if let Some(action) = &hook.http_get {
         let spec = container(pod, name).map(|(_, container)| container);
-        let asked = http::of_action(action, spec, &place.sandbox)?;
+        let asked = http::of_action(action, spec.as_deref(), &place.sandbox)?;
         let answer = http::get(&place.sandbox, &asked).await?;
         return match answer.status {
             200..=399 => Ok(()),

@@ -1,6 +1,6 @@
 //! The node: it watches all pods, gives each of its own a task, and says that it lives.
 
-mod heartbeat;
+pub(crate) mod heartbeat;
 mod sources;
 
 use std::collections::HashMap;

@@ -7,7 +7,9 @@ pub(crate) mod status;
 pub(crate) mod volumes;
 pub(crate) mod worker;
 
-use k8s_openapi::api::core::v1::{Container, Pod, PodSpec};
+use std::borrow::Cow;
+
+use k8s_openapi::api::core::v1::{Container, EphemeralContainer, Pod, PodSpec};
 
 /// What part a container has in its pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,9 +20,11 @@ pub(crate) enum Role {
     Sidecar,
     /// What the pod is for.
     Main,
+    /// Added to a pod that runs, to look into it. The pod's own life does not depend on it, and it runs once.
+    Added,
 }
 
-/// The containers with their roles, in the order in which they start.
+/// The containers that make the pod, with their roles, in the order in which they start.
 pub(crate) fn containers(pod: &Pod) -> impl Iterator<Item = (Role, &Container)> {
     let spec = pod.spec.as_ref();
     let init = spec.and_then(|spec| spec.init_containers.as_deref()).unwrap_or_default();
@@ -34,9 +38,47 @@ pub(crate) fn containers(pod: &Pod) -> impl Iterator<Item = (Role, &Container)> 
         .chain(main.iter().map(|container| (Role::Main, container)))
 }
 
-/// A container by name.
-pub(crate) fn container<'a>(pod: &'a Pod, name: &str) -> Option<(Role, &'a Container)> {
-    containers(pod).find(|(_, container)| container.name == name)
+/// The containers that were added to the pod.
+pub(crate) fn added(pod: &Pod) -> &[EphemeralContainer] {
+    pod.spec.as_ref().and_then(|spec| spec.ephemeral_containers.as_deref()).unwrap_or_default()
+}
+
+/// The names of all containers with their roles.
+pub(crate) fn names(pod: &Pod) -> impl Iterator<Item = (Role, &str)> {
+    let added = added(pod).iter().map(|container| (Role::Added, container.name.as_str()));
+    containers(pod).map(|(role, container)| (role, container.name.as_str())).chain(added)
+}
+
+/// A container by name, whichever it is.
+pub(crate) fn container<'a>(pod: &'a Pod, name: &str) -> Option<(Role, Cow<'a, Container>)> {
+    let own = containers(pod).find(|(_, container)| container.name == name);
+    own.map(|(role, container)| (role, Cow::Borrowed(container))).or_else(|| {
+        let added = added(pod).iter().find(|container| container.name == name)?;
+        Some((Role::Added, Cow::Owned(plain(added))))
+    })
+}
+
+/// A container that was added, in the form that the others have.
+pub(crate) fn plain(added: &EphemeralContainer) -> Container {
+    let it = added.clone();
+    Container {
+        name: it.name,
+        image: it.image,
+        command: it.command,
+        args: it.args,
+        working_dir: it.working_dir,
+        env: it.env,
+        env_from: it.env_from,
+        volume_mounts: it.volume_mounts,
+        termination_message_path: it.termination_message_path,
+        termination_message_policy: it.termination_message_policy,
+        image_pull_policy: it.image_pull_policy,
+        security_context: it.security_context,
+        stdin: it.stdin,
+        stdin_once: it.stdin_once,
+        tty: it.tty,
+        ..Container::default()
+    }
 }
 
 /// The restart policy of the pod.

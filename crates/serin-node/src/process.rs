@@ -74,12 +74,12 @@ impl Process {
         } else {
             command.stdout(Stdio::piped()).stderr(Stdio::piped());
         }
-        let pids = match launch.place {
-            Place::New(_) => None,
-            Place::Enter(pid) => {
-                Some(File::open(format!("/proc/{pid}/ns/pid")).map_err(StartError::System)?)
-            }
+        let fellow = match &launch.place {
+            Place::New(root) => root.beside,
+            Place::Enter(pid) => Some(*pid),
         };
+        let pids = fellow.map(|pid| File::open(format!("/proc/{pid}/ns/pid")));
+        let pids = pids.transpose().map_err(StartError::System)?;
         let mut spawned = sandbox.spawn(command, pids).await.map_err(StartError::System)?;
         let output = Output {
             stdout: receiver(spawned.child.stdout.take().map(OwnedFd::from))

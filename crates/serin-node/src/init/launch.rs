@@ -51,6 +51,8 @@ pub(crate) struct Root {
     pub read_only: bool,
     /// What is mounted into it, in this order.
     pub mounts: Vec<Mount>,
+    /// A process, known by its ID outside, whose fellows it sees; without one it sees its own only.
+    pub beside: Option<u32>,
 }
 
 /// Something of the host that the container sees.

@@ -199,7 +199,7 @@ pub(crate) fn resource(
     sources: &Sources,
 ) -> Result<String, String> {
     let named = selector.container_name.as_deref().and_then(|name| super::container(pod, name));
-    let container = named.map(|(_, container)| container).or(container);
+    let container = named.as_ref().map(|(_, container)| container.as_ref()).or(container);
     let container = container.ok_or("no container for the resource field")?;
     let path = selector.resource.as_str();
     let (kind, name) =

@@ -6,9 +6,9 @@
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Pod, ResourceRequirements};
 
-use super::{Role, containers, restart_policy};
+use super::{Role, added, containers, names, restart_policy};
 
 /// The first delay of restarts, and what it grows to.
 const FIRST_DELAY: SignedDuration = SignedDuration::from_secs(10);
@@ -33,6 +33,8 @@ pub(crate) struct Seen {
     pub failed: Option<(String, String)>,
     /// When the node saw it first.
     pub start_time: Option<Timestamp>,
+    /// Why the containers do not get what the pod asks for now: reason and message.
+    pub pending: Option<(&'static str, String)>,
     /// The node ends: containers stop, and the object stays.
     pub leaving: bool,
 }
@@ -83,6 +85,8 @@ pub(crate) struct Observed {
     pub id: Option<String>,
     /// A probe wants it restarted: what to say.
     pub condemned: Option<String>,
+    /// What it was given of the machine, where the node can give it more or less.
+    pub resources: Option<ResourceRequirements>,
 }
 
 /// How a container is.
@@ -246,6 +250,7 @@ pub(crate) fn restarts(role: Role, policy: &str, code: i32) -> bool {
         Role::Sidecar => true,
         Role::Init => code != 0 && policy != "Never",
         Role::Main => policy == "Always" || (policy == "OnFailure" && code != 0),
+        Role::Added => false,
     }
 }
 
@@ -311,8 +316,7 @@ fn deadline(pod: &Pod, seen: &Seen, plan: &mut Plan) {
 
 /// The way out: nobody uses the pod any more, everything stops, and then the object goes.
 fn leave(pod: &Pod, seen: &Seen, plan: &mut Plan) {
-    let alive = containers(pod).any(|(_, container)| seen.is_alive(&container.name));
-    if alive {
+    if names(pod).any(|(_, name)| seen.is_alive(name)) {
         let grace = grace_of(pod);
         match seen.drain {
             // Who is forced out does not wait.
@@ -327,18 +331,11 @@ fn leave(pod: &Pod, seen: &Seen, plan: &mut Plan) {
 
 /// Stops the containers; the sidecars after all others, the last one first.
 fn stop_all(pod: &Pod, seen: &Seen, grace: i64, plan: &mut Plan) {
-    let mut first = containers(pod)
-        .filter(|(role, container)| *role != Role::Sidecar && seen.is_alive(&container.name))
-        .peekable();
+    let mut first =
+        names(pod).filter(|(role, name)| *role != Role::Sidecar && seen.is_alive(name)).peekable();
     if first.peek().is_some() {
-        for (_, container) in first {
-            stop(
-                seen,
-                &container.name,
-                &format!("Stopping container {}", container.name),
-                grace,
-                plan,
-            );
+        for (_, name) in first {
+            stop(seen, name, &format!("Stopping container {name}"), grace, plan);
         }
         return;
     }
@@ -365,6 +362,14 @@ fn stop(seen: &Seen, name: &str, message: &str, grace: i64, plan: &mut Plan) {
 
 /// The next steps of a pod that is to run.
 fn advance(pod: &Pod, seen: &Seen, now: Timestamp, plan: &mut Plan) {
+    // Who looks into a pod may want to know why it does not come up.
+    for container in added(pod) {
+        match seen.state(&container.name) {
+            State::New => plan.actions.push(Action::Start(container.name.clone())),
+            State::Held(held) => hold(held, &container.name, now, plan),
+            State::Starting | State::Running(_) | State::Ended(_) => {}
+        }
+    }
     let policy = restart_policy(pod);
     for (role, container) in containers(pod) {
         let name = &container.name;
@@ -378,12 +383,7 @@ fn advance(pod: &Pod, seen: &Seen, now: Timestamp, plan: &mut Plan) {
             }
             State::Starting => false,
             State::Held(held) => {
-                if held.retry <= now {
-                    plan.actions.push(Action::Start(name.clone()));
-                } else {
-                    plan.wake_at(held.retry);
-                    plan.wake_at(shown_later(held, now));
-                }
+                hold(held, name, now, plan);
                 false
             }
             State::Running(running) => {
@@ -403,6 +403,16 @@ fn advance(pod: &Pod, seen: &Seen, now: Timestamp, plan: &mut Plan) {
         if role != Role::Main && !seen.initialized && !passed {
             return;
         }
+    }
+}
+
+/// A container that could not be started is tried again when it is time.
+fn hold(held: &Held, name: &str, now: Timestamp, plan: &mut Plan) {
+    if held.retry <= now {
+        plan.actions.push(Action::Start(name.to_owned()));
+    } else {
+        plan.wake_at(held.retry);
+        plan.wake_at(shown_later(held, now));
     }
 }
 

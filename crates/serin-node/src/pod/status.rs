@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::machine::{Ended, Ground, Observed, Seen, State, is_finished, later_from, restarts};
-use super::{Role, containers, full_name, restart_policy};
+use super::{Role, added, containers, full_name, plain, restart_policy};
 
 /// Where the pod is.
 #[derive(Clone, Debug, Default)]
@@ -31,6 +31,8 @@ pub(crate) fn status(pod: &Pod, seen: &Seen, place: &Whereabouts, now: Timestamp
     };
     let init = of(|role| role != Role::Main);
     let main = of(|role| role == Role::Main);
+    let added: Vec<_> =
+        added(pod).iter().map(|it| view.container(Role::Added, &plain(it))).collect();
     let phase = view.phase(&old);
     let conditions = view.conditions(&phase, &old, &init, &main);
     let (reason, message) =
@@ -48,7 +50,7 @@ pub(crate) fn status(pod: &Pod, seen: &Seen, place: &Whereabouts, now: Timestamp
         start_time: seen.start_time.map(Time),
         reason,
         message,
-        ephemeral_container_statuses: old.ephemeral_container_statuses,
+        ephemeral_container_statuses: (!added.is_empty()).then_some(added),
         nominated_node_name: None,
         observed_generation: None,
         resize: None,
@@ -77,12 +79,15 @@ impl View<'_> {
         let (state, last) = self.states(role, observed);
         let (ready, started) = match &observed.state {
             State::Running(running) => {
-                let ready = if role == Role::Init { false } else { running.ready };
+                let serves = matches!(role, Role::Sidecar | Role::Main);
+                let ready = serves && running.ready;
                 (ready, running.started)
             }
             State::Ended(ended) => (role == Role::Init && ended.code == 0, false),
             _ => (false, false),
         };
+        let is_running = matches!(observed.state, State::Running(_));
+        let given = observed.resources.as_ref().filter(|_| is_running && role != Role::Added);
         let id = match &observed.state {
             State::Ended(ended) => Some(ended.id.clone()),
             _ => observed.id.clone(),
@@ -93,10 +98,12 @@ impl View<'_> {
             image_id: observed.image.clone().unwrap_or_default(),
             container_id: id,
             ready,
-            started: Some(started),
+            started: (role != Role::Added).then_some(started),
             restart_count: observed.restarts,
             state: Some(state),
             last_state: Some(last),
+            allocated_resources: given.and_then(|it| it.requests.clone()),
+            resources: given.cloned(),
             ..ContainerStatus::default()
         }
     }
@@ -231,8 +238,17 @@ impl View<'_> {
             self.condition("ContainersReady", containers_ready, old),
             self.condition("PodScheduled", Ok(()), old),
         ];
+        if let Some((reason, message)) = &self.seen.pending {
+            let mut pending = self.condition("PodResizePending", Ok(()), old);
+            pending.reason = Some((*reason).to_owned());
+            pending.message = Some(message.clone());
+            all.push(pending);
+        }
+        let is_over = |condition: &PodCondition| condition.type_ == "PodResizePending";
+        let old: Vec<_> = old.iter().filter(|it| !is_over(it)).collect();
         let ours = |condition: &PodCondition| all.iter().any(|own| own.type_ == condition.type_);
-        let foreign: Vec<_> = old.iter().filter(|condition| !ours(condition)).cloned().collect();
+        let foreign: Vec<_> =
+            old.into_iter().filter(|condition| !ours(condition)).cloned().collect();
         all.extend(foreign);
         all
     }

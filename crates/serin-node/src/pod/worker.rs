@@ -8,6 +8,7 @@ mod launch;
 mod probing;
 mod recall;
 mod report;
+mod resize;
 mod stop;
 
 use std::collections::BTreeMap;
@@ -190,6 +191,7 @@ impl Worker {
         self.seen.start_time.get_or_insert(now);
         self.check_deadline(now);
         self.check_initialized();
+        self.resize();
         let plan = decide(&self.pod, &self.seen, now);
         let mut remove = false;
         for action in plan.actions {
@@ -372,8 +374,9 @@ impl Worker {
         let now = Timestamp::now();
         observed.image = Some(begun.image.clone());
         observed.id = Some(begun.id.clone());
+        observed.resources = begun.resources.clone();
         let spec = container(&self.pod, &name).map(|(_, container)| container);
-        let has_startup = spec.is_some_and(|spec| spec.startup_probe.is_some());
+        let has_startup = spec.as_ref().is_some_and(|spec| spec.startup_probe.is_some());
         let has_readiness = spec.is_some_and(|spec| spec.readiness_probe.is_some());
         observed.state = State::Running(Running {
             since: now,
@@ -419,7 +422,8 @@ impl Worker {
         let killed_for_memory = live.oom.killed_for_memory();
         live.oom.remove();
         let spec = container(&self.pod, name).map(|(_, container)| container);
-        let message = launch::termination_message(spec, &live.termination_log, exit, &live.log);
+        let message =
+            launch::termination_message(spec.as_deref(), &live.termination_log, exit, &live.log);
         let reason = match exit.code {
             0 => "Completed",
             137 if killed_for_memory => "OOMKilled",

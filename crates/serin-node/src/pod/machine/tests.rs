@@ -203,3 +203,18 @@ fn what_could_not_start_is_tried_again_and_shows_that_it_waits() {
     check(&pod, &state, 2, "@10");
     check(&pod, &state, 10, "+a");
 }
+
+#[test]
+fn containers_that_are_added_run_once_whatever_the_others_do() {
+    let mut pod = pod("Always", &[("i", false)]);
+    let added = json!([{"name": "look", "image": "x"}]);
+    pod.spec.as_mut().unwrap().ephemeral_containers = serde_json::from_value(added).unwrap();
+    check(&pod, &seen(&[]), 0, "+look +i");
+    check(&pod, &seen(&[("look", running(true)), ("i", ended(1, 0))]), 0, "+i");
+    check(&pod, &seen(&[("look", ended(1, 0)), ("i", State::Starting)]), 100, "");
+    // It ends with the pod, and the pod does not go before it has.
+    pod.metadata.deletion_timestamp =
+        Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(at(0)));
+    pod.metadata.deletion_grace_period_seconds = Some(0);
+    check(&pod, &seen(&[("look", running(true)), ("a", ended(0, 0))]), 0, "-look/0");
+}

@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::core::v1::{Container, Pod};
+use k8s_openapi::api::core::v1::{Container, Pod, ResourceRequirements};
 use tokio::task::JoinHandle;
 
 use super::super::machine::Held;
-use super::super::{Role, container, files, identity, uses_host_network, volumes};
+use super::super::{Role, added, container, files, identity, uses_host_network, volumes};
 use super::Happening;
 use super::configure::{Prepared, configure};
 use super::recall::former_address;
@@ -61,6 +61,8 @@ pub(super) struct Begun {
     pub termination_log: PathBuf,
     pub group: Group,
     pub capabilities: Option<u64>,
+    /// What the group was made for, where there are groups.
+    pub resources: Option<ResourceRequirements>,
 }
 
 /// What containers stand on.
@@ -92,6 +94,7 @@ pub(super) fn home(shared: &Shared, pod: &Pod) -> PathBuf {
 pub(super) fn field_path(role: Role, name: &str) -> String {
     match role {
         Role::Main => format!("spec.containers{{{name}}}"),
+        Role::Added => format!("spec.ephemeralContainers{{{name}}}"),
         _ => format!("spec.initContainers{{{name}}}"),
     }
 }
@@ -167,6 +170,7 @@ pub(super) async fn begin(job: Job<'_>, name: String) -> Happening {
             )),
         );
     };
+    let spec = spec.as_ref();
     let image = match find_image(&job, role, spec) {
         Ok(image) => image,
         Err(held) => return Happening::Begun(name, Err(held)),
@@ -297,6 +301,16 @@ impl Begun {
     }
 }
 
+/// The process whose container another one looks into, where it says so.
+fn beside(job: &Job<'_>, name: &str) -> Result<Option<u32>, String> {
+    let own = added(job.pod).iter().find(|container| container.name == name);
+    let target = own.and_then(|container| container.target_container_name.as_deref());
+    let Some(target) = target.filter(|target| !target.is_empty()) else { return Ok(None) };
+    let place = job.shared.running.place(identity(job.pod).2, target);
+    let place = place.ok_or_else(|| format!("container {target} does not run"))?;
+    Ok(Some(place.container.process.pid()))
+}
+
 /// Starts the process. A program that cannot be run is told beside the container that was made for it.
 async fn try_run(
     job: &Job<'_>,
@@ -319,6 +333,7 @@ async fn try_run(
             scratch: prepared.scratch.clone(),
             read_only: context.and_then(|one| one.read_only_root_filesystem) == Some(true),
             mounts: prepared.mounts,
+            beside: beside(job, &spec.name)?,
         }),
         arguments: prepared.arguments,
         environment: prepared.environment,
@@ -358,6 +373,11 @@ async fn try_run(
         termination_log: prepared.scratch.join("termination-log"),
         group,
         capabilities: launch.capabilities,
+        resources: job
+            .shared
+            .groups
+            .can_limit()
+            .then(|| spec.resources.clone().unwrap_or_default()),
     };
     Ok((begun, failure))
 }

@@ -20,7 +20,7 @@ impl Worker {
         let probed = Probed {
             shared: Arc::clone(&self.shared),
             pod: Arc::clone(&self.pod),
-            container: spec.clone(),
+            container: spec.into_owned(),
             place,
             part: launch::field_path(role, name),
         };

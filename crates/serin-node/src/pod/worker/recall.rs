@@ -17,7 +17,8 @@ pub(super) fn recall(pod: &Pod, now: Timestamp) -> Seen {
     {
         seen.failed = Some((reason.clone(), status.message.clone().unwrap_or_default()));
     }
-    let all = status.init_container_statuses.iter().chain(&status.container_statuses).flatten();
+    let all = status.init_container_statuses.iter().chain(&status.container_statuses);
+    let all = all.chain(&status.ephemeral_container_statuses).flatten();
     for one in all {
         let id = one.container_id.clone().unwrap_or_default();
         let state = one.state.clone().unwrap_or_default();

@@ -31,7 +31,7 @@ impl Worker {
         let program = self.shared.settings.program.clone();
         // Also a grace of nothing leaves a moment, as the kubelet's does.
         let grace = Duration::from_secs(grace.max(1));
-        let signal = signal_of(spec);
+        let signal = signal_of(&spec);
         tokio::spawn(async move {
             let orderly = async {
                 if let (Some(hook), Some(place)) = (&hook, &place)
