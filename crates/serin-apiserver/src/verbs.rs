@@ -13,6 +13,7 @@ mod input;
 mod namespaces;
 mod patch;
 mod place;
+mod priorities;
 mod proxy;
 mod read;
 mod remove;

@@ -7,7 +7,7 @@ use serin_objects::status::{Cause, Details};
 use serin_objects::{FieldError, Path, Prepared, Status, admission, convert, decode, names, scale};
 
 use super::answer::{self, shown};
-use super::{collect, definitions, input, namespaces, remove, services, tokens};
+use super::{collect, definitions, input, namespaces, priorities, remove, services, tokens};
 use crate::access::rbac::escalation;
 use crate::admission::{Operation, Review};
 use crate::http::Body;
@@ -300,10 +300,9 @@ fn admit(server: &ApiServer, call: &Call, object: &mut Value) -> Result<(), Stat
             };
             admission::service_account(object, &account.value(), &names::letters(5, &mut random));
             admission::default_tolerations(object);
-            let class = object["spec"]["priorityClassName"].as_str().unwrap_or_default();
-            let class = store.object("scheduling.k8s.io/priorityclasses", class);
-            admission::priority(object, class.map(|it| it.value()).as_ref());
+            priorities::give(server, call, object)?;
         }
+        ("scheduling.k8s.io", "PriorityClass") => priorities::check(server, call, object)?,
         ("networking.k8s.io", "Ingress") => {
             let (classes, _) = store.list("networking.k8s.io/ingressclasses", "", None);
             let classes: Vec<Value> = classes.iter().map(|(_, it)| it.value()).collect();

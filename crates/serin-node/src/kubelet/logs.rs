@@ -80,6 +80,7 @@ fn run(pod: &Pod, container: &str, previous: bool) -> Result<i32, String> {
     let statuses = [
         all(status.and_then(|status| status.init_container_statuses.as_ref())),
         all(status.and_then(|status| status.container_statuses.as_ref())),
+        all(status.and_then(|status| status.ephemeral_container_statuses.as_ref())),
     ]
     .concat();
     let waits = |reason: &str| {

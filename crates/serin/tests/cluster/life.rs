@@ -22,6 +22,51 @@ fn a_pod_runs_has_an_address_logs_and_can_be_entered() {
 }
 
 #[test]
+fn a_container_that_is_added_looks_into_a_pod_and_resources_change_while_it_runs() {
+    let images = ["--image", "talker:*=sh -c 'exec sleep 1000'", "--image", "look:*=sh"];
+    let Some(cluster) = Cluster::start(&images) else { return };
+    cluster.kubectl(&["run", "talker", "--image=talker:1"]);
+    cluster.kubectl(&["wait", "pod/talker", "--for=condition=Ready", "--timeout=60s"]);
+    let debug = ["debug", "talker", "--image=look:1", "--profile=general", "-c", "look"];
+    let looks = ["--target=talker", "--", "sh", "-c", "hostname; cat /proc/1/cmdline; sleep 1000"];
+    cluster.kubectl(&[&debug[..], &looks[..]].concat());
+    let state = "jsonpath={.status.ephemeralContainerStatuses[0].state.running.startedAt}";
+    cluster.kubectl(&["wait", "pod/talker", "--timeout=60s", &format!("--for={state}")]);
+    cluster.kubectl(&["exec", "talker", "-c", "look", "--", "true"]);
+    let log = cluster.kubectl(&["logs", "talker", "-c", "look"]);
+    assert!(log.starts_with("talker\n"), "{log}");
+    let restarts = "jsonpath={.status.ephemeralContainerStatuses[0].restartCount}";
+    assert_eq!(cluster.kubectl(&["get", "pod", "talker", "-o", restarts]), "0");
+
+    let given = "{.status.containerStatuses[0].resources}";
+    let known = cluster.kubectl(&["get", "pod", "talker", "-o", &format!("jsonpath={given}")]);
+    if known.is_empty() {
+        println!("skipped: resources of containers cannot be limited on this machine");
+        return;
+    }
+    let sized = r#"{"apiVersion":"v1","kind":"Pod","metadata":{"name":"sized"},"spec":{"containers":[
+        {"name":"sized","image":"talker:1","resources":{"requests":{"cpu":"10m"},"limits":{"cpu":"100m"}}}]}}"#;
+    let file = cluster.folder.path().join("sized.json");
+    std::fs::write(&file, sized).unwrap();
+    cluster.kubectl(&["apply", "-f", file.to_str().unwrap()]);
+    cluster.kubectl(&["wait", "pod/sized", "--for=condition=Ready", "--timeout=60s"]);
+    let patch = |cpu: &str, limit: &str| {
+        let resources = format!(r#"{{"requests":{{"cpu":"{cpu}"}},"limits":{{"cpu":"{limit}"}}}}"#);
+        let patch =
+            format!(r#"{{"spec":{{"containers":[{{"name":"sized","resources":{resources}}}]}}}}"#);
+        cluster.kubectl(&["patch", "pod", "sized", "--subresource=resize", "-p", &patch]);
+    };
+    patch("20m", "200m");
+    let wanted = "--for=jsonpath={.status.containerStatuses[0].resources.limits.cpu}=200m";
+    cluster.kubectl(&["wait", "pod/sized", wanted, "--timeout=60s"]);
+    // More than the machine has is told and leaves the container as it is.
+    patch("1000", "1000");
+    cluster.kubectl(&["wait", "pod/sized", "--for=condition=PodResizePending", "--timeout=60s"]);
+    let restarts = "jsonpath={.status.containerStatuses[0].restartCount}";
+    assert_eq!(cluster.kubectl(&["get", "pod", "sized", "-o", restarts]), "0");
+}
+
+#[test]
 fn what_a_killed_cluster_left_is_gone_after_the_next_start() {
     let mark = format!("serin-left-{}", std::process::id());
     let image = format!("left:*=sh -c 'exec -a {mark} sleep 1000'");
