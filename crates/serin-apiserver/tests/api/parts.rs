@@ -65,9 +65,14 @@ async fn containers_are_added_to_a_pod_and_stay() {
 #[tokio::test]
 async fn resources_of_a_running_pod_are_changed_by_their_own_path() {
     let client = start(Settings::default()).await;
-    client.pod("web", &["web"]).await;
-    let wanted = json!({"spec": {"containers": [{"name": "web", "resources": {"requests": {"cpu": "100m"}}}]}});
+    let resources = |cpu: &str| json!({"requests": {"cpu": cpu}});
+    let small = json!({"name": "web", "image": "web", "resources": resources("50m")});
+    let pod = json!({"metadata": {"name": "web"}, "spec": {"containers": [small]}});
+    assert_eq!(client.post("/api/v1/namespaces/default/pods", pod).await.code, 201);
+    let wanted = json!({"spec": {"containers": [{"name": "web", "resources": resources("100m")}]}});
     assert_eq!(strategic(&client, POD, wanted.clone()).await.code, 422);
+    let none = json!({"spec": {"containers": [{"name": "web", "resources": {"requests": null}}]}});
+    assert_eq!(strategic(&client, &format!("{POD}/resize"), none).await.code, 422);
     let resized = strategic(&client, &format!("{POD}/resize"), wanted).await;
     assert_eq!(resized.code, 200, "{resized:?}");
     let pod = client.get(POD).await.body;
