@@ -24,14 +24,8 @@ impl Addresses {
         }
     }
 
-    /// An address that is free: the one wanted, if it is.
-    pub(crate) fn take(&mut self, wanted: Option<Ipv4Addr>) -> Option<Ipv4Addr> {
-        if let Some(wanted) = wanted.map(u32::from)
-            && (self.first..self.first.saturating_add(self.count)).contains(&wanted)
-            && self.taken.insert(wanted)
-        {
-            return Some(wanted.into());
-        }
+    /// An address that is free.
+    pub(crate) fn take(&mut self) -> Option<Ipv4Addr> {
         for step in 0..self.count {
             let place = self.next.wrapping_add(step) % self.count;
             let address = self.first + place;
@@ -41,6 +35,13 @@ impl Addresses {
             }
         }
         None
+    }
+
+    /// Takes an address that was given out before; whether it is free, and one of these.
+    pub(crate) fn take_former(&mut self, former: Ipv4Addr) -> bool {
+        let former = u32::from(former);
+        (self.first..self.first.saturating_add(self.count)).contains(&former)
+            && self.taken.insert(former)
     }
 
     /// Gives an address back.
@@ -55,13 +56,16 @@ mod tests {
 
     #[test]
     fn addresses_are_given_once_and_come_round() {
-        let mut all = Addresses::new((Ipv4Addr::new(10, 0, 0, 0), 29));
-        let mut take = |wanted| all.take(wanted).map(|ip| ip.octets()[3]);
-        assert_eq!([take(None), take(None)], [Some(2), Some(3)]);
-        assert_eq!(take(Some(Ipv4Addr::new(10, 0, 0, 5))), Some(5));
-        assert_eq!(take(Some(Ipv4Addr::new(10, 9, 0, 5))), Some(4));
-        assert_eq!([take(None), take(None)], [Some(6), None]);
-        all.give_back(Ipv4Addr::new(10, 0, 0, 3));
-        assert_eq!(all.take(None), Some(Ipv4Addr::new(10, 0, 0, 3)));
+        let ip = |last| Ipv4Addr::new(10, 0, 0, last);
+        let mut all = Addresses::new((ip(0), 29));
+        let mut take = || all.take().map(|ip| ip.octets()[3]);
+        assert_eq!([take(), take()], [Some(2), Some(3)]);
+        assert!(all.take_former(ip(5)));
+        assert!(!all.take_former(ip(5)), "somebody has it");
+        assert!(!all.take_former(Ipv4Addr::new(10, 9, 0, 5)), "it is of another network");
+        let mut take = || all.take().map(|ip| ip.octets()[3]);
+        assert_eq!([take(), take(), take()], [Some(4), Some(6), None]);
+        all.give_back(ip(3));
+        assert_eq!(all.take(), Some(ip(3)));
     }
 }

@@ -9,7 +9,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
@@ -25,7 +25,7 @@ use crate::dns::Dns;
 use crate::events::Events;
 use crate::images::Images;
 use crate::kubelet::Kubelet;
-use crate::pod::worker::Worker;
+use crate::pod::worker::{Worker, former_address};
 use crate::running::Registry;
 use crate::schedule;
 use crate::settings::Settings;
@@ -112,6 +112,11 @@ impl Node {
         }
     }
 
+    /// The network namespace of a pod, by its UID, and its address there; none on the network of the host.
+    pub fn network_of_pod(&self, uid: &str) -> Option<(IpAddr, Arc<OwnedFd>)> {
+        self.shared.running.network_of_pod(uid).map(|(address, network)| (address.into(), network))
+    }
+
     /// Its services: logs, exec, attach, port forwarding, usage.
     pub fn kubelet(&self) -> Kubelet {
         self.shared.settings.kubelet.clone()
@@ -148,12 +153,22 @@ fn group_name(folder: &std::path::Path) -> String {
 }
 
 impl Shared {
-    pub(crate) fn take_address(&self, wanted: Option<Ipv4Addr>) -> Option<Ipv4Addr> {
-        self.addresses.lock().unwrap_or_else(PoisonError::into_inner).take(wanted)
+    fn addresses(&self) -> MutexGuard<'_, Addresses> {
+        self.addresses.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// An address that no pod has.
+    pub(crate) fn take_address(&self) -> Option<Ipv4Addr> {
+        self.addresses().take()
+    }
+
+    /// The address that a pod had with a node before this one, if nobody else has it.
+    pub(crate) fn take_former_address(&self, former: Ipv4Addr) -> Option<Ipv4Addr> {
+        self.addresses().take_former(former).then_some(former)
     }
 
     pub(crate) fn give_back(&self, address: Ipv4Addr) {
-        self.addresses.lock().unwrap_or_else(PoisonError::into_inner).give_back(address);
+        self.addresses().give_back(address);
     }
 
     /// A number that nobody else has.
@@ -176,7 +191,8 @@ async fn run(shared: Arc<Shared>, mut stops: mpsc::Receiver<oneshot::Sender<()>>
     let mut tasks: HashMap<String, Handle> = HashMap::new();
     let scheduler = schedule::start(Arc::clone(&shared));
     let mut listed: Vec<String> = Vec::new();
-    let mut cleaned = false;
+    // Pods of the first list wait for its end: the addresses that they had are theirs before a pod without one gets any.
+    let mut first = Some(Vec::new());
     loop {
         tokio::select! {
             stop = stops.recv() => {
@@ -188,15 +204,25 @@ async fn run(shared: Arc<Shared>, mut stops: mpsc::Receiver<oneshot::Sender<()>>
                 return;
             }
             event = pods.next() => match event {
-                Some(Ok(Event::Init)) => listed.clear(),
+                Some(Ok(Event::Init)) => {
+                    listed.clear();
+                    first.iter_mut().for_each(Vec::clear);
+                }
                 Some(Ok(Event::InitApply(pod))) => {
                     listed.extend(pod.metadata.uid.clone());
-                    take(&shared, &scheduler, &mut tasks, pod);
+                    match &mut first {
+                        Some(first) => first.push(pod),
+                        None => take(&shared, &scheduler, &mut tasks, pod),
+                    }
                 }
                 Some(Ok(Event::InitDone)) => {
                     tasks.retain(|uid, handle| listed.contains(uid) || !told_gone(handle));
-                    if !std::mem::replace(&mut cleaned, true) {
+                    if let Some(mut first) = first.take() {
                         forget_others(&shared, &listed);
+                        first.sort_by_key(|pod| former_address(pod).is_none());
+                        for pod in first {
+                            take(&shared, &scheduler, &mut tasks, pod);
+                        }
                     }
                 }
                 Some(Ok(Event::Apply(pod))) => take(&shared, &scheduler, &mut tasks, pod),

@@ -126,6 +126,12 @@ impl Registry {
         sandboxes.find(|sandbox| sandbox.address() == Some(address)).map(Sandbox::network)
     }
 
+    /// The address and the network of a pod that has a network of its own.
+    pub(crate) fn network_of_pod(&self, uid: &str) -> Option<(Ipv4Addr, Arc<OwnedFd>)> {
+        let sandbox = self.sandbox(uid)?;
+        Some((sandbox.address()?, sandbox.network()))
+    }
+
     /// Every pod with its containers that run.
     pub(crate) fn all(&self) -> Vec<(LivePod, BTreeMap<String, LiveContainer>)> {
         self.lock().values().map(|entry| (entry.pod.clone(), entry.containers.clone())).collect()

@@ -15,6 +15,8 @@ mod browser;
 mod demo;
 #[path = "cluster/documents.rs"]
 mod documents;
+#[path = "cluster/faults.rs"]
+mod faults;
 #[path = "cluster/installed.rs"]
 mod installed;
 #[path = "cluster/life.rs"]

@@ -12,6 +12,7 @@ mod resize;
 mod stop;
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -21,10 +22,11 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, JoinHandle};
 
 use self::launch::Begun;
+pub(crate) use self::recall::former_address;
 use self::report::Reporter;
 use super::machine::{Action, Drain, Ended, Ground, Held, Observed, Running, Seen, State, decide};
 use super::status::{Whereabouts, status};
-use super::{Role, container, containers, identity};
+use super::{Role, container, containers, identity, uses_host_network};
 use crate::events::Severity;
 use crate::node::{Order, Shared};
 use crate::pod::machine::{deadline_of, is_finished};
@@ -70,6 +72,8 @@ pub(crate) struct Worker {
     pod: Arc<Pod>,
     orders: watch::Receiver<Order>,
     seen: Seen,
+    /// The pod's address; kept from one try at a sandbox to the next.
+    address: Option<Ipv4Addr>,
     sandbox: Option<Sandbox>,
     volumes: launch::Volumes,
     live: BTreeMap<String, Live>,
@@ -97,11 +101,15 @@ impl Worker {
         let (tell, happenings) = mpsc::unbounded_channel();
         let reporter = Reporter::start(&shared, &pod);
         let seen = recall::recall(&pod, Timestamp::now());
+        // Before any other pod may be given it: rules and clients go by the address that the object tells.
+        let former = former_address(&pod);
+        let address = former.and_then(|former| shared.take_former_address(former));
         Self {
             shared,
             pod,
             orders,
             seen,
+            address,
             sandbox: None,
             volumes: launch::Volumes::default(),
             live: BTreeMap::new(),
@@ -257,10 +265,14 @@ impl Worker {
 
     fn prepare(&mut self) {
         self.seen.ground = Ground::Making;
+        if self.address.is_none() && !self.pod.spec.as_ref().is_some_and(uses_host_network) {
+            self.address = self.shared.take_address();
+        }
         let (shared, pod, tell) =
             (Arc::clone(&self.shared), Arc::clone(&self.pod), self.tell.clone());
+        let address = self.address;
         tokio::spawn(async move {
-            let made = launch::prepare(&shared, &pod).await;
+            let made = launch::prepare(&shared, &pod, address).await;
             // The pod may have gone meanwhile.
             let _ = tell.send(Happening::Prepared(made));
         });
@@ -456,7 +468,8 @@ impl Worker {
         self.live.clear();
         let uid = identity(&self.pod).2.to_owned();
         self.shared.running.remove(&uid);
-        if let Some(address) = self.sandbox.take().and_then(|sandbox| sandbox.address()) {
+        self.sandbox = None;
+        if let Some(address) = self.address {
             self.shared.give_back(address);
         }
         self.reporter.end().await;

@@ -146,7 +146,7 @@ impl Cluster {
             .context("cannot start the proxy's threads")?;
         let inside = Arc::new(Inside::new(client.clone(), Arc::clone(&networks) as _));
         let told = Told::new(place.join("access-logs"), inside.for_threads());
-        let fleet = Fleet::new(proxy, Arc::clone(&networks) as _, ports(args), told);
+        let fleet = Fleet::new(proxy, Arc::clone(&networks), ports(args), told);
         let settings = control_settings(args, api);
         serin_control::bootstrap(&client, &settings).await?;
         let observer = fleet.observer();

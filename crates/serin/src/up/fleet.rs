@@ -6,26 +6,27 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serin_control::{Ack, Problem, ProxyId, PublishError, Publisher, Role, Workload};
-use serin_proxy::{Networks, Observer, Proxy, Publication, Published};
+use serin_proxy::{Observer, Proxy, Publication, Published};
 use serin_routing::Model;
 use serin_routing::model::Listener;
 use serin_telemetry::Workload as Named;
 use serin_translate::Snapshot;
 
+use super::networks::PodNetworks;
 use super::told::Told;
 use crate::gateway::certificates;
 
 /// What metrics call the cluster of this machine (Istio's default).
 const CLUSTER: &str = "Kubernetes";
 
-/// Models by the proxies' names, each with the workload that it is for.
-type Given = BTreeMap<String, (Arc<Model>, Arc<Workload>)>;
+/// Models by their proxies, each with the workload that it is for.
+type Given = BTreeMap<ProxyId, (Arc<Model>, Arc<Workload>)>;
 
 /// The proxies. Clones are the same.
 #[derive(Clone)]
 pub(super) struct Fleet {
     proxy: Arc<Mutex<Proxy>>,
-    networks: Arc<dyn Networks>,
+    networks: Arc<PodNetworks>,
     trust_domain: Arc<Mutex<Arc<str>>>,
     told: Arc<Mutex<Told>>,
     /// What each proxy of the mesh was given last.
@@ -37,7 +38,7 @@ pub(super) struct Fleet {
 impl Fleet {
     pub(super) fn new(
         proxy: Proxy,
-        networks: Arc<dyn Networks>,
+        networks: Arc<PodNetworks>,
         ports: BTreeMap<u16, u16>,
         told: Told,
     ) -> Self {
@@ -62,17 +63,18 @@ impl Fleet {
 
     fn publication(
         &self,
-        key: &str,
+        proxy: &ProxyId,
         model: Arc<Model>,
         workload: &Workload,
     ) -> Result<Publication, PublishError> {
-        // Gateways and the node itself listen on the host.
-        let is_pod = matches!(workload.role, Role::Sidecar | Role::Plain);
-        let address = workload.addresses.first().copied().filter(|_| is_pod);
-        let network = address.and_then(|address| self.networks.network_of(address));
-        if address.is_some() && network.is_none() {
-            return Err(PublishError { reason: "its pod has no network any more".to_owned() });
-        }
+        let network = match proxy {
+            ProxyId::Pod { uid, .. } => {
+                let gone = || PublishError { reason: "its pod has no network".to_owned() };
+                Some(self.networks.of_pod(uid).ok_or_else(gone)?)
+            }
+            // They listen on the host.
+            ProxyId::Gateway { .. } | ProxyId::Node { .. } => None,
+        };
         let mut named = Named::new(&workload.identity, CLUSTER);
         if workload.role.is_in_mesh() {
             let trust_domain = self.trust_domain.lock().unwrap_or_else(PoisonError::into_inner);
@@ -84,7 +86,7 @@ impl Fleet {
             _ => model,
         };
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        let (access_log, tracing, customizations) = told.of(key, workload);
+        let (access_log, tracing, customizations) = told.of(&key(proxy), workload);
         Ok(Publication { model, network, workload: named, access_log, tracing, customizations })
     }
 
@@ -95,11 +97,11 @@ impl Fleet {
     /// Gives every proxy of the mesh what it has once more, because it is to tell something else of requests.
     fn give_again(&self) {
         let given = self.given().clone();
-        for (key, (model, workload)) in given {
+        for (proxy, (model, workload)) in given {
             // One whose pod is gone is retired soon.
-            if let Ok(publication) = self.publication(&key, model, &workload) {
+            if let Ok(publication) = self.publication(&proxy, model, &workload) {
                 // Nobody waits for logs to be in force.
-                drop(self.lock().publish_to(&key, publication));
+                drop(self.lock().publish_to(&key(&proxy), publication));
             }
         }
     }
@@ -170,18 +172,17 @@ impl Publisher for Fleet {
         model: Arc<Model>,
         workload: Arc<Workload>,
     ) -> Result<Ack, PublishError> {
-        let key = key(proxy);
-        let publication = self.publication(&key, Arc::clone(&model), &workload)?;
-        let taken = self.lock().publish_to(&key, publication);
+        let publication = self.publication(proxy, Arc::clone(&model), &workload)?;
+        let taken = self.lock().publish_to(&key(proxy), publication);
         if workload.role.is_in_mesh() {
-            self.given().insert(key, (Arc::clone(&model), workload));
+            self.given().insert(proxy.clone(), (Arc::clone(&model), workload));
         }
         Ok(Ack { problems: problems(&taken.await, &model) })
     }
 
     async fn retire(&self, proxy: &ProxyId) {
+        self.given().remove(proxy);
         let key = key(proxy);
-        self.given().remove(&key);
         let removed = self.lock().remove(&key);
         removed.await;
         self.told.lock().unwrap_or_else(PoisonError::into_inner).forget(&key);

@@ -39,6 +39,25 @@ impl PodNetworks {
         let _ = self.node.set(node);
     }
 
+    /// The network of a pod, by its UID. An address tells another pod's while objects are behind.
+    pub(super) fn of_pod(&self, uid: &str) -> Option<Arc<dyn Network>> {
+        let (address, namespace) = self.node.get()?.network_of_pod(uid)?;
+        self.known(address, namespace)
+    }
+
+    /// The network that a namespace is to the proxy.
+    fn known(&self, address: IpAddr, namespace: Arc<OwnedFd>) -> Option<Arc<dyn Network>> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        match known.get(&address) {
+            Some((before, network)) if Arc::ptr_eq(before, &namespace) => Some(Arc::clone(network)),
+            _ => {
+                let network = self.network(Arc::clone(&namespace)).ok()?;
+                known.insert(address, (namespace, Arc::clone(&network)));
+                Some(network)
+            }
+        }
+    }
+
     fn network(&self, namespace: Arc<OwnedFd>) -> io::Result<Arc<dyn Network>> {
         Ok(match &self.maker {
             Some(maker) => Arc::new(Remote { maker: maker.clone(), namespace }),
@@ -49,20 +68,11 @@ impl PodNetworks {
 
 impl Networks for PodNetworks {
     fn network_of(&self, address: IpAddr) -> Option<Arc<dyn Network>> {
-        let namespace = self.node.get()?.network_of(address);
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(namespace) = namespace else {
-            known.remove(&address);
+        let Some(namespace) = self.node.get()?.network_of(address) else {
+            self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(&address);
             return None;
         };
-        match known.get(&address) {
-            Some((before, network)) if Arc::ptr_eq(before, &namespace) => Some(Arc::clone(network)),
-            _ => {
-                let network = self.network(Arc::clone(&namespace)).ok()?;
-                known.insert(address, (namespace, Arc::clone(&network)));
-                Some(network)
-            }
-        }
+        self.known(address, namespace)
     }
 
     fn owns(&self, address: IpAddr) -> bool {

@@ -25,6 +25,11 @@ impl Cluster {
         Self::begin(folder, data, arguments)
     }
 
+    /// Starts one that keeps what it has in another folder.
+    pub(crate) fn start_in(data: &Path, arguments: &[&str]) -> Option<Self> {
+        Self::begin(tempfile::tempdir().unwrap(), data.to_owned(), arguments)
+    }
+
     fn begin(folder: tempfile::TempDir, data: PathBuf, arguments: &[&str]) -> Option<Self> {
         if !is_allowed() {
             println!("skipped: this user may not make network namespaces");

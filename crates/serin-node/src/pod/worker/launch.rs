@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -14,7 +15,6 @@ use super::super::machine::Held;
 use super::super::{Role, added, container, files, identity, uses_host_network, volumes};
 use super::Happening;
 use super::configure::{Prepared, configure};
-use super::recall::former_address;
 use crate::cgroups::{Group, Limits};
 use crate::events::Severity;
 use crate::hooks;
@@ -100,14 +100,14 @@ pub(super) fn field_path(role: Role, name: &str) -> String {
 }
 
 /// Makes the sandbox, the files and the volumes of a pod.
-pub(super) async fn prepare(shared: &Arc<Shared>, pod: &Arc<Pod>) -> Result<Ground, GroundError> {
-    let made = make_sandbox(shared, pod).await;
+pub(super) async fn prepare(
+    shared: &Arc<Shared>,
+    pod: &Arc<Pod>,
+    address: Option<Ipv4Addr>,
+) -> Result<Ground, GroundError> {
+    let made = make_sandbox(shared, pod, address).await;
     let sandbox = made.map_err(|error| GroundError::sandbox(&error))?;
-    let ground = furnish(shared, pod, &sandbox).await;
-    if let (Err(_), Some(address)) = (&ground, sandbox.address()) {
-        shared.give_back(address);
-    }
-    ground
+    furnish(shared, pod, &sandbox).await
 }
 
 /// DNS, files and volumes.
@@ -130,21 +130,18 @@ async fn furnish(
     Ok(Ground { sandbox: sandbox.clone(), live, volumes })
 }
 
-async fn make_sandbox(shared: &Arc<Shared>, pod: &Pod) -> io::Result<Sandbox> {
+async fn make_sandbox(
+    shared: &Shared,
+    pod: &Pod,
+    address: Option<Ipv4Addr>,
+) -> io::Result<Sandbox> {
     let settings = &shared.settings;
-    let on_host = pod.spec.as_ref().is_some_and(uses_host_network);
-    if on_host {
+    if pod.spec.as_ref().is_some_and(uses_host_network) {
         return Sandbox::start(files::hostname(pod), None).await;
     }
-    let address = shared
-        .take_address(former_address(pod))
-        .ok_or_else(|| io::Error::other("no address is left for the pod"))?;
+    let address = address.ok_or_else(|| io::Error::other("no address is left for the pod"))?;
     let plan = Plan { address, local: vec![settings.dns], redirect_to: settings.proxy_port };
-    let made = Sandbox::start(files::hostname(pod), Some(plan)).await;
-    if made.is_err() {
-        shared.give_back(address);
-    }
-    made
+    Sandbox::start(files::hostname(pod), Some(plan)).await
 }
 
 fn write_files(shared: &Shared, pod: &Pod, sandbox: &Sandbox) -> io::Result<()> {

@@ -59,7 +59,9 @@ pub(super) fn recall(pod: &Pod, now: Timestamp) -> Seen {
     seen
 }
 
-/// The address that a pod had.
-pub(super) fn former_address(pod: &Pod) -> Option<Ipv4Addr> {
-    pod.status.as_ref()?.pod_ip.as_deref()?.parse().ok()
+/// The address that a pod had, if it needs one still.
+pub(crate) fn former_address(pod: &Pod) -> Option<Ipv4Addr> {
+    let status = pod.status.as_ref()?;
+    let is_over = matches!(status.phase.as_deref(), Some("Succeeded" | "Failed"));
+    status.pod_ip.as_deref().filter(|_| !is_over)?.parse().ok()
 }
