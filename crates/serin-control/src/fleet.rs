@@ -75,7 +75,7 @@ pub(crate) fn fleet(
     let namespaces: HashMap<&str, _> =
         objects.namespaces.iter().map(|it| (it.meta.name.as_str(), &**it)).collect();
     let mut fleet = Fleet::new();
-    for (pod, known) in pod_workloads(&objects.pods, &objects.nodes) {
+    for (pod, known) in pod_workloads(objects, snapshot.settings()) {
         let is_here = node.is_none_or(|node| pod.spec.node_name == node);
         if !is_here || pod.spec.host_network || known.addresses.is_empty() {
             continue;

@@ -49,7 +49,7 @@ pub(crate) fn model(
             }
         }
     }
-    made.model(last)
+    made.model(snapshot, last)
 }
 
 /// What the machine's own proxy is called.

@@ -32,9 +32,6 @@ pub(crate) fn watched() -> impl Iterator<Item = &'static Kind> {
 /// Why objects of a kind have no effect, if they have none: nobody shall believe that they protect anything.
 pub(crate) fn without_effect(kind: &str) -> Option<&'static str> {
     match kind {
-        "AuthorizationPolicy" => Some(
-            "Serin's proxies do not enforce AuthorizationPolicies: every request is allowed as if there were none",
-        ),
         "RequestAuthentication" => Some(
             "Serin's proxies do not check tokens: every request is let through as if there were no RequestAuthentication",
         ),

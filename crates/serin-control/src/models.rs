@@ -120,6 +120,7 @@ impl Models {
             mesh: Arc::clone(mesh),
             cluster_domain: Arc::from(self.settings.cluster_domain.as_str()),
             expects_pods: false,
+            injects: true,
         };
         let snapshot = self.builder.build(objects, settings);
         self.follow_workloads(&snapshot);
@@ -143,7 +144,9 @@ impl Models {
             self.fleet = fleet::fleet(snapshot, &asked, node, &self.fleet);
             self.asked = asked;
         }
-        if !is_same {
+        let takes_same =
+            self.last.as_ref().is_some_and(|it| Arc::ptr_eq(it.inbounds(), snapshot.inbounds()));
+        if !is_same || !takes_same {
             let node = self.settings.node_port_address.filter(|it| !it.is_loopback());
             let plain = plain::model(snapshot, node, &self.plain);
             keep(&mut self.plain, plain);
@@ -228,7 +231,9 @@ fn keep(last: &mut Arc<Model>, new: Model) {
     let is_equal = is_equal(&last.listeners, &new.listeners)
         && is_equal(&last.route_tables, &new.route_tables)
         && is_equal(&last.clusters, &new.clusters)
-        && is_equal(&last.endpoints, &new.endpoints);
+        && is_equal(&last.endpoints, &new.endpoints)
+        && last.authorization == new.authorization
+        && (Arc::ptr_eq(&last.inbounds, &new.inbounds) || last.inbounds == new.inbounds);
     if !is_equal {
         *last = Arc::new(new);
     }

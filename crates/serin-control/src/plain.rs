@@ -54,7 +54,7 @@ pub(crate) fn model(snapshot: &Snapshot, node: Option<IpAddr>, last: &Model) -> 
         }
         made.clusters.insert(Arc::clone(&cluster.name), Arc::new(cluster));
     }
-    made.model(last)
+    made.model(snapshot, last)
 }
 
 /// A port of a Service that has endpoints of its own.
@@ -136,12 +136,19 @@ impl Made {
     }
 
     /// The model, with what is equal to `last` taken from there.
-    pub(crate) fn model(mut self, last: &Model) -> Model {
+    pub(crate) fn model(mut self, snapshot: &Snapshot, last: &Model) -> Model {
         share(&mut self.listeners, &last.listeners);
         share(&mut self.clusters, &last.clusters);
         share(&mut self.endpoints, &last.endpoints);
         let Self { listeners, clusters, endpoints } = self;
-        Model { listeners, route_tables: last.route_tables.clone(), clusters, endpoints }
+        Model {
+            listeners,
+            route_tables: last.route_tables.clone(),
+            clusters,
+            endpoints,
+            inbounds: Arc::clone(snapshot.inbounds()),
+            ..Model::default()
+        }
     }
 }
 
@@ -198,7 +205,8 @@ impl Port<'_> {
             address: it.address.clone(),
             weight: 1,
             health: Health::Healthy,
-            tls: serin_routing::model::EndpointTls::Plain,
+            // Nobody speaks it here; it tells that the endpoint is in the mesh.
+            tls: it.workload.tls,
             identity: Arc::clone(&it.workload.identity),
         });
         let endpoints = endpoints.collect();

@@ -42,6 +42,7 @@ const SHARE: u32 = 10;
 const QUICK: Duration = Duration::from_millis(20);
 
 const NETWORKING: &str = "networking.istio.io";
+const SECURITY: &str = "security.istio.io";
 const GATEWAY_API: &str = "gateway.networking.k8s.io";
 
 /// Whether objects of a kind get a status of ours.
@@ -56,7 +57,9 @@ pub(crate) fn is_written_for(key: &Key) -> bool {
 fn is_of_istio(key: &Key) -> bool {
     let kinds =
         ["VirtualService", "DestinationRule", "Gateway", "ServiceEntry", "Sidecar", "EnvoyFilter"];
+    let security = ["AuthorizationPolicy", "PeerAuthentication"];
     (key.group == NETWORKING && kinds.contains(&key.kind))
+        || (key.group == SECURITY && security.contains(&key.kind))
         || kinds::without_effect(key.kind).is_some()
 }
 
@@ -84,7 +87,9 @@ struct Statuses {
     /// What was found, and the number of the push in which.
     found: (u64, Found),
     analysis: Option<JoinHandle<(u64, Found, Duration)>>,
-    /// When the next analysis may begin.
+    /// When the last push was seen.
+    pushed: Instant,
+    /// When the analysis before has been followed by enough of a pause.
     rested: Instant,
     /// How long the last one took.
     took: Duration,
@@ -136,6 +141,7 @@ impl Statuses {
             push: None,
             found: (0, Found::new()),
             analysis: None,
+            pushed: Instant::now(),
             rested: Instant::now(),
             took: Duration::ZERO,
             everywhere: 0,
@@ -168,7 +174,7 @@ impl Statuses {
         let is_new = |last: &Arc<Push>| !Arc::ptr_eq(last, &push);
         if self.push.as_ref().is_none_or(is_new) {
             self.convert(&push, now);
-            self.push = Some(push);
+            (self.push, self.pushed) = (Some(push), now);
         }
         self.follow_ports(now);
     }
@@ -213,7 +219,7 @@ impl Statuses {
     fn begin_analysis(&mut self) {
         let Some(push) = &self.push else { return };
         let is_done = self.found.0 >= push.number;
-        if self.analysis.is_some() || is_done || Instant::now() < self.rested {
+        if self.analysis.is_some() || is_done || Instant::now() < self.analysis_due() {
             return;
         }
         let push = Arc::clone(push);
@@ -223,6 +229,17 @@ impl Statuses {
             let found = found(&push, now);
             (push.number, found, start.elapsed())
         }));
+    }
+
+    /// When the next analysis may begin: after the proxies have what it is about, unless they are slow, for they are waited for and it
+    /// would take processor time from them.
+    fn analysis_due(&self) -> Instant {
+        let is_delivered = self.push.as_ref().is_some_and(|push| push.number <= self.everywhere);
+        if is_delivered {
+            self.rested
+        } else {
+            self.rested.max(self.pushed + self.settings.patience)
+        }
     }
 
     fn analysed(&mut self, done: Option<(u64, Found, Duration)>) {
@@ -306,7 +323,7 @@ impl Statuses {
     /// When there is something to do though nothing moves.
     fn wake(&self) -> Option<Instant> {
         let is_stale = self.push.as_ref().is_some_and(|push| self.found.0 < push.number);
-        let rested = (is_stale && self.analysis.is_none()).then_some(self.rested);
+        let rested = (is_stale && self.analysis.is_none()).then(|| self.analysis_due());
         self.queue.wake(Instant::now()).into_iter().chain(rested).min()
     }
 

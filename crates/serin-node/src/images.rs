@@ -1,13 +1,21 @@
-//! Where the program of an image comes from: a mapping of the user's, an image that was loaded, or a stand-in.
+//! Where the program of an image comes from: a mapping of the user's, an image that was loaded or pulled, or a stand-in; what none of
+//! them knows is pulled from its registry.
 
+mod credentials;
 mod layers;
 mod pattern;
+mod pull;
+mod reference;
+mod registry;
 mod store;
 
 use std::path::PathBuf;
 
 use sha2::{Digest as _, Sha256};
 
+pub(crate) use self::credentials::of_pod as logins_of;
+pub(crate) use self::pull::{Pulled, Puller};
+use self::reference::Reference;
 use self::store::Store;
 pub use self::store::{LoadError, load_image};
 use crate::settings::{Settings, StandIn};
@@ -46,14 +54,6 @@ pub(crate) enum ImageError {
         /// What is wrong with it.
         problem: &'static str,
     },
-    /// Nothing is known.
-    #[error(
-        "failed to resolve reference {image:?}: no mapping, no loaded image and no stand-in has this name; map it to a program (serin up --image '{image}=COMMAND') or load it (serin image load FILE)"
-    )]
-    Unknown {
-        /// The image.
-        image: String,
-    },
 }
 
 /// All ways to an image.
@@ -64,6 +64,8 @@ pub(crate) struct Images {
     program: PathBuf,
     here: PathBuf,
     store: Store,
+    /// Brings what is not here.
+    pub puller: Puller,
 }
 
 impl Images {
@@ -73,22 +75,27 @@ impl Images {
             stand_in: settings.stand_in.clone(),
             program: settings.program.clone(),
             here: std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/")),
+            puller: Puller::new(Store::new(&settings.data_dir)),
             store: Store::new(&settings.data_dir),
         }
     }
 
-    /// What runs for an image.
-    pub(crate) fn find(&self, image: &str) -> Result<Image, ImageError> {
+    /// What runs for an image that need not be pulled; `None` if it must be. One that was pulled before is asked for again where
+    /// `always` says so, unless its name says by itself what it is.
+    pub(crate) fn find(&self, image: &str, always: bool) -> Result<Option<Image>, ImageError> {
         if let Some(mapped) = self.mapped(image)? {
-            return Ok(mapped);
+            return Ok(Some(mapped));
         }
-        if let Some(loaded) = self.store.find(image) {
-            return Ok(loaded);
+        let reference = Reference::new(image);
+        let is_asked_again =
+            || always && !reference.is_digest() && self.store.digest_of(&reference).is_some();
+        if let Some(here) = self.store.find(image) {
+            return Ok((!is_asked_again()).then_some(here));
         }
         if let Some(arguments) = self.stand_in.as_ref().and_then(|stand_in| stand_in(image)) {
             let mut entrypoint = vec![self.program.display().to_string()];
             entrypoint.extend(arguments.iter().cloned());
-            return Ok(Image {
+            return Ok(Some(Image {
                 id: id("stand-in", image),
                 entrypoint,
                 environment: host_path(),
@@ -98,9 +105,9 @@ impl Images {
                     arguments.join(" ")
                 )),
                 ..Image::default()
-            });
+            }));
         }
-        Err(ImageError::Unknown { image: image.to_owned() })
+        Ok(None)
     }
 
     fn mapped(&self, image: &str) -> Result<Option<Image>, ImageError> {

@@ -23,6 +23,7 @@ use serin_routing::response::Failure;
 
 use crate::body::Source;
 use crate::forwarded::identify;
+use crate::inbound;
 use crate::request::{Request, Upgrade};
 use crate::response::{Reply, Responder, Response};
 use crate::snapshot::Snapshot;
@@ -114,6 +115,9 @@ async fn phases(
         return reply::own(exchange, request, None, answer, responder).await;
     }
     worker.telemetry.trace(request, &mut responder.record, &mut *worker.random.borrow_mut());
+    if !inbound::at_gateway(exchange.snapshot, request) {
+        return reply::fail(exchange, request, None, Failure::AccessDenied, responder).await;
+    }
     if let Some(failure) = set_up(worker, request, outgoing) {
         return reply::fail(exchange, request, None, failure, responder).await;
     }

@@ -25,6 +25,7 @@ mod forwarded;
 mod http;
 mod http1;
 mod http2;
+mod inbound;
 mod io;
 mod listening;
 mod memory;

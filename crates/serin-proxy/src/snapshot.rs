@@ -29,6 +29,8 @@ pub(crate) struct Snapshot {
     pub(crate) workload: Workload,
     /// Nothing of what it sends is counted for it.
     pub(crate) is_silent: bool,
+    /// It is a pod, in a network of its own.
+    pub(crate) is_of_pod: bool,
     /// How requests are traced.
     pub(crate) tracing: Option<Arc<Tracing>>,
     /// Where requests are logged.
@@ -103,6 +105,7 @@ impl Maker<'_> {
             compiled,
             workload: publication.workload.clone(),
             is_silent: publication.is_silent(),
+            is_of_pod: publication.network.is_some(),
             tracing: publication.tracing.clone(),
             access_log: publication.access_log.clone(),
             customizations: publication.customizations.clone(),

@@ -25,6 +25,7 @@ use serin_telemetry::customization::CustomId;
 use tokio::time::timeout;
 
 use crate::connection::Ends;
+use crate::inbound;
 use crate::io::{Buffer, BufferPool, Io, Stream};
 use crate::telemetry::ConnectionDetail;
 use crate::upstream::{Manner, Target, Upstream, connect};
@@ -85,6 +86,9 @@ async fn connect_and_carry(
     ends: &Ends,
     (record, carried): (&mut TcpRecord, &Carried),
 ) -> Flags {
+    if !inbound::connection_at_gateway(&worker.snapshot(), ends) {
+        return Flags::NONE;
+    }
     let upstream = match draw(worker, proxy, record) {
         Ok(upstream) => upstream,
         Err(flag) => return Flags::NONE.with(flag),
@@ -155,6 +159,10 @@ async fn reach(
         let target = target.ok_or(flags(Flag::NoHealthyUpstream))?;
         if let Some(detail) = &mut record.detail {
             detail.endpoint = Some(target.address.clone());
+        }
+        if !inbound::of_connection(&worker.snapshot(), (upstream, &target), ends) {
+            record.destination = target.destination;
+            return Err(flags(Flag::UpstreamConnectionTermination));
         }
         match reach_once(worker, upstream, &target, ends).await {
             Some((stream, active)) => {

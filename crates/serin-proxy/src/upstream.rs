@@ -15,7 +15,8 @@ use std::sync::Arc;
 
 use serin_routing::balancer::{Active, Attempts, Choice, ClusterState, EndpointId, EndpointSet};
 use serin_routing::model::{
-    Discovery, Endpoint, EndpointAddress, EndpointTls, Endpoints, Health, UpstreamProtocol,
+    Cluster, ClusterTls, Discovery, Endpoint, EndpointAddress, EndpointTls, Endpoints, Health,
+    UpstreamProtocol, UpstreamTlsMode,
 };
 use serin_routing::outlier::Outcome;
 use serin_routing::time::Instant;
@@ -88,6 +89,16 @@ impl Target {
     /// Whether it is a pod of the mesh in this process, for which it counts what arrives.
     pub(crate) fn is_received(&self) -> bool {
         self.is_here && self.tls == EndpointTls::Mesh
+    }
+
+    /// Whether callers of the mesh are known to it: they would speak the mesh's mutual TLS with it.
+    pub(crate) fn is_mutual(&self, cluster: &Cluster) -> bool {
+        let speaks_it = match &cluster.tls {
+            ClusterTls::Plain => false,
+            ClusterTls::Always(tls) => tls.mode == UpstreamTlsMode::IstioMutual,
+            ClusterTls::Automatic(_) => true,
+        };
+        speaks_it && self.tls == EndpointTls::Mesh
     }
 
     /// Whether it takes the mesh's TLS, and is to be spoken to so: within this process there is nothing to protect.

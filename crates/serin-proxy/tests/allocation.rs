@@ -117,6 +117,7 @@ fn model(upstream: std::net::SocketAddr) -> Model {
         )]
         .into(),
         endpoints: [(name, Arc::new(Endpoints { localities: vec![locality] }))].into(),
+        ..Model::default()
     }
 }
 

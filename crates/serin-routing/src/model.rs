@@ -11,7 +11,12 @@ mod cluster;
 mod listener;
 mod route;
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use serde::Serialize;
+
+use crate::authorization::{Authorization, Inbounds};
 
 pub use by_name::ByName;
 pub use cluster::{
@@ -50,6 +55,10 @@ pub struct Model {
     /// Endpoints of the clusters that have a list of them, by cluster name. Apart from the clusters because they change
     /// more often.
     pub endpoints: ByName<Endpoints>,
+    /// Who may do what at the workload's own listeners, where it is a gateway, by their ports.
+    pub authorization: BTreeMap<u16, Arc<Authorization>>,
+    /// What workloads take that have no proxy of their own: whoever connects to them keeps their rules.
+    pub inbounds: Arc<Inbounds>,
 }
 
 /// A share in parts per million, the resolution of Envoy's fractions.

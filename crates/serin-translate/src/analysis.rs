@@ -148,6 +148,7 @@ pub const ANALYZERS: &[Analyzer] = &[
     Analyzer::new("serin.BrokenLanes", lint::broken_lanes),
     Analyzer::new("serin.LoneWeights", lint::lone_weights),
     Analyzer::new("serin.LostHeaders", lint::lost_headers),
+    Analyzer::new("serin.NotEnforced", lint::not_enforced),
 ];
 
 /// The findings of every question asked by default, in the order of the questions.

@@ -10,6 +10,7 @@
 //! their own semantics first (`gateway_api`), as istiod does it. `analysis` judges a snapshot as a whole, for people.
 
 pub mod analysis;
+mod authorization;
 mod cluster;
 pub mod codes;
 mod destination_rule;

@@ -16,7 +16,9 @@ use serin_api::mesh_config::MeshConfig;
 use serin_api::networking::{DestinationRule, Gateway, VirtualService};
 use serin_api::values::LabelSelector;
 use serin_api::{Finding, Object};
+use serin_routing::authorization::Inbounds;
 
+use crate::authorization;
 use crate::destination_rule::{self, DestinationRules};
 use crate::gateway_api::{self, Converted};
 use crate::registry::Registry;
@@ -41,6 +43,8 @@ pub struct Settings {
     pub cluster_domain: Arc<str>,
     /// The objects are manifests rather than what a cluster holds: pods that a Deployment will make count as endpoints.
     pub expects_pods: bool,
+    /// Pods have proxies by the labels that ask for them, without containers for them.
+    pub injects: bool,
 }
 
 impl Default for Settings {
@@ -49,6 +53,7 @@ impl Default for Settings {
             mesh: Arc::default(),
             cluster_domain: Arc::from("cluster.local"),
             expects_pods: false,
+            injects: false,
         }
     }
 }
@@ -63,6 +68,7 @@ pub struct Snapshot {
     virtual_services: Arc<VirtualServices>,
     destination_rules: Arc<DestinationRules>,
     sidecars: Arc<Sidecars>,
+    inbounds: Arc<Inbounds>,
     /// The objects that users wrote, in order, before those that were made from them joined.
     written: Objects,
     /// The objects as they were given.
@@ -128,6 +134,11 @@ impl Snapshot {
     /// Sidecars by namespace.
     pub(crate) fn sidecars(&self) -> &Sidecars {
         &self.sidecars
+    }
+
+    /// What the pods of the mesh take, by their addresses.
+    pub fn inbounds(&self) -> &Arc<Inbounds> {
+        &self.inbounds
     }
 
     /// Whether everything but VirtualServices is the same as in `before`, so that a proxy has the same clusters for the same
@@ -200,6 +211,7 @@ impl SnapshotBuilder {
             }
             _ => Arc::new(Sidecars::new(&objects.sidecars, &settings.mesh.root_namespace)),
         };
+        let inbounds = authorization::inbounds(&objects, &settings, last);
         Snapshot {
             settings,
             objects,
@@ -208,6 +220,7 @@ impl SnapshotBuilder {
             virtual_services,
             destination_rules,
             sidecars,
+            inbounds,
             written,
             given,
         }

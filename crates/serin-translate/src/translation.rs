@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serin_api::Finding;
 use serin_routing::Model;
 
+use crate::authorization;
 use crate::cluster::{Clusters, GatewayKind};
 use crate::gateway::Edge;
 use crate::mesh::{Mesh, Seen};
@@ -23,7 +24,7 @@ pub struct Translation {
 
 /// The model of `proxy` in a mesh.
 pub fn translate(snapshot: &Snapshot, proxy: &Proxy) -> Translation {
-    Parts::new(snapshot, proxy).translation()
+    Parts::new(snapshot, proxy).translation(snapshot, proxy)
 }
 
 /// Makes models of one proxy, one after the other: what has not changed is the same `Arc` again, and costs little.
@@ -51,7 +52,7 @@ impl Translator {
             Some(last) => last.parts.next(&last.snapshot, snapshot, &self.proxy),
             None => Parts::new(snapshot, &self.proxy),
         };
-        let translation = parts.translation();
+        let translation = parts.translation(snapshot, &self.proxy);
         self.last = Some(Last { snapshot: Arc::clone(snapshot), parts });
         translation
     }
@@ -95,7 +96,7 @@ impl Parts {
         Self { scope, traffic, clusters }
     }
 
-    fn translation(&self) -> Translation {
+    fn translation(&self, snapshot: &Snapshot, proxy: &Proxy) -> Translation {
         let (listeners, route_tables, findings) = match &self.traffic {
             Traffic::Sidecar(mesh) => (&mesh.listeners, &mesh.route_tables, &mesh.findings),
             Traffic::Gateway(edge) => (&edge.listeners, &edge.route_tables, &edge.findings),
@@ -105,6 +106,8 @@ impl Parts {
             route_tables: route_tables.clone(),
             clusters: self.clusters.clusters.clone(),
             endpoints: self.clusters.endpoints.clone(),
+            authorization: authorization::of_gateway(snapshot, proxy, listeners),
+            inbounds: Arc::clone(snapshot.inbounds()),
         };
         Translation { model, findings: findings.clone() }
     }

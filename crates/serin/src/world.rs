@@ -91,7 +91,7 @@ impl World {
 
 /// What holds for a mesh that manifests make.
 pub(crate) fn settings(mesh: Arc<MeshConfig>, cluster_domain: &str) -> Settings {
-    Settings { mesh, cluster_domain: cluster_domain.into(), expects_pods: true }
+    Settings { mesh, cluster_domain: cluster_domain.into(), expects_pods: true, injects: false }
 }
 
 /// The namespace of the workloads with these labels, if they are all in one.

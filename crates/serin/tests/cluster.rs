@@ -25,6 +25,8 @@ mod life;
 mod machine;
 #[path = "cluster/mesh.rs"]
 mod mesh;
+#[path = "cluster/policies.rs"]
+mod policies;
 #[path = "cluster/receiver.rs"]
 mod receiver;
 #[path = "cluster/releases.rs"]

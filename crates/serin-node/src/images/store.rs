@@ -1,5 +1,5 @@
-//! Images that were loaded: from an archive or folder as `docker save`, `podman save` and OCI tools write them, to folders that
-//! containers run in.
+//! Images that are here: from an archive or folder as `docker save`, `podman save` and OCI tools write them, or from a registry, to
+//! folders that containers run in.
 //!
 //! Each image is a folder named by the digest of its configuration, with its root file system and the configuration; one file tells
 //! which names mean which. The layers are unpacked one over the other: an image takes its room once, however many run it.
@@ -10,13 +10,17 @@ use std::io::{self, Read, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use flate2::read::GzDecoder;
+use ruzstd::decoding::StreamingDecoder;
 use serde::Deserialize;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
+use super::reference::Reference;
 use super::{Image, layers};
 
 const NAMES: &str = "names.json";
+/// Which names were pulled, and the digests of their manifests.
+const PULLED: &str = "pulled.json";
 const CONFIG: &str = "config.json";
 const ROOT: &str = "rootfs";
 const GZIP: [u8; 2] = [0x1F, 0x8B];
@@ -61,10 +65,10 @@ struct Run {
 }
 
 /// An image in an archive that was opened: its configuration, its layers in order, and its names.
-struct Found {
-    config: PathBuf,
-    layers: Vec<PathBuf>,
-    names: Vec<String>,
+pub(super) struct Found {
+    pub(super) config: PathBuf,
+    pub(super) layers: Vec<PathBuf>,
+    pub(super) names: Vec<String>,
 }
 
 /// Loads the images of an archive (a tar file, with gzip or without) or of an OCI layout into the data folder of a node, under the
@@ -87,8 +91,9 @@ impl Store {
 
     /// The image of a name, if it was loaded.
     pub(crate) fn find(&self, name: &str) -> Option<Image> {
-        let names = self.names();
-        let id = names.get(&full_name(name)).or_else(|| {
+        let names = self.read(NAMES);
+        let reference = Reference::new(name);
+        let id = names.get(&Reference::new(name).to_string()).or_else(|| {
             // By digest: the ID alone.
             names.values().find(|id| name.ends_with(id.as_str()))
         })?;
@@ -105,7 +110,10 @@ impl Store {
             environment.push(("PATH".to_owned(), usual.to_owned()));
         }
         Some(Image {
-            id: format!("sha256:{id}"),
+            id: match self.digest_of(&reference) {
+                Some(digest) => format!("{}/{}@{digest}", reference.registry, reference.repository),
+                None => format!("sha256:{id}"),
+            },
             root: Some(folder.join(ROOT)),
             entrypoint: run.entrypoint.unwrap_or_default(),
             arguments: run.cmd.unwrap_or_default(),
@@ -116,10 +124,37 @@ impl Store {
         })
     }
 
-    /// Which names mean which images.
-    fn names(&self) -> BTreeMap<String, String> {
-        let bytes = fs::read(self.folder.join(NAMES)).unwrap_or_default();
+    /// The digest of the manifest that a name was pulled by, if it was pulled.
+    pub(super) fn digest_of(&self, name: &Reference) -> Option<String> {
+        self.read(PULLED).remove(&name.to_string())
+    }
+
+    /// Where downloads are kept until they are unpacked.
+    pub(super) fn downloads(&self) -> PathBuf {
+        self.folder.join("downloads")
+    }
+
+    /// Unpacks an image that was pulled, and keeps it under its name.
+    pub(super) fn keep(&self, image: &Found, name: &Reference, digest: &str) -> io::Result<()> {
+        let id = self.unpack(image)?;
+        let mut names = self.read(NAMES);
+        names.insert(name.to_string(), id);
+        self.write(NAMES, &names)?;
+        let mut pulled = self.read(PULLED);
+        pulled.insert(name.to_string(), digest.to_owned());
+        self.write(PULLED, &pulled)
+    }
+
+    /// A table of names.
+    fn read(&self, table: &str) -> BTreeMap<String, String> {
+        let bytes = fs::read(self.folder.join(table)).unwrap_or_default();
         serde_json::from_slice(&bytes).unwrap_or_default()
+    }
+
+    fn write(&self, table: &str, names: &BTreeMap<String, String>) -> io::Result<()> {
+        let next = self.folder.join(format!("{table}.new"));
+        fs::write(&next, serde_json::to_vec_pretty(names)?)?;
+        fs::rename(&next, self.folder.join(table))
     }
 
     fn load(&self, from: &Path, name: Option<&str>) -> Result<Vec<String>, LoadError> {
@@ -145,7 +180,7 @@ impl Store {
         let failed = |source| LoadError::Io { path: from.to_owned(), source };
         let wrong = |problem| LoadError::Format { path: from.to_owned(), problem };
         let images = images(opened).map_err(wrong)?;
-        let mut names = self.names();
+        let mut names = self.read(NAMES);
         let mut loaded = Vec::new();
         for image in images {
             let id = self.unpack(&image).map_err(failed)?;
@@ -159,14 +194,14 @@ impl Store {
                 ));
             }
             for name in own {
-                names.insert(full_name(&name), id.clone());
+                names.insert(Reference::new(&name).to_string(), id.clone());
                 loaded.push(name);
             }
         }
-        let text = serde_json::to_vec_pretty(&names).map_err(io::Error::from).map_err(failed)?;
-        let next = self.folder.join("names.json.new");
-        fs::write(&next, text).map_err(failed)?;
-        fs::rename(&next, self.folder.join(NAMES)).map_err(failed)?;
+        self.write(NAMES, &names).map_err(failed)?;
+        let mut pulled = self.read(PULLED);
+        pulled.retain(|name, _| !loaded.iter().any(|it| Reference::new(it).to_string() == *name));
+        self.write(PULLED, &pulled).map_err(failed)?;
         Ok(loaded)
     }
 
@@ -192,19 +227,6 @@ impl Store {
     }
 }
 
-/// A name with registry, repository and tag, as the usual ones are left out.
-fn full_name(name: &str) -> String {
-    let (first, rest) = name.split_once('/').unwrap_or(("", name));
-    let is_registry = first.contains(['.', ':']) || first == "localhost";
-    let name = match (is_registry, first) {
-        (true, _) => name.to_owned(),
-        (false, "") => format!("docker.io/library/{rest}"),
-        (false, _) => format!("docker.io/{name}"),
-    };
-    let last = name.rsplit('/').next().unwrap_or_default();
-    if last.contains([':', '@']) { name } else { format!("{name}:latest") }
-}
-
 /// A tar file as it is, or without its compression.
 fn reader(path: &Path) -> io::Result<Box<dyn Read>> {
     let mut file = File::open(path)?;
@@ -216,9 +238,8 @@ fn reader(path: &Path) -> io::Result<Box<dyn Read>> {
         return Ok(Box::new(GzDecoder::new(file)));
     }
     if length == 4 && begin == ZSTD {
-        let text =
-            "it is compressed with zstd; save it with gzip (docker buildx: compression=gzip)";
-        return Err(io::Error::other(text));
+        let decoder = StreamingDecoder::new(file).map_err(io::Error::other)?;
+        return Ok(Box::new(decoder));
     }
     Ok(Box::new(file))
 }
@@ -280,16 +301,21 @@ fn by_manifest(opened: &Path, text: &[u8]) -> Result<Vec<Found>, String> {
         .collect()
 }
 
+/// What images call this machine.
+pub(super) fn machine() -> &'static str {
+    match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    }
+}
+
 /// The manifest that a descriptor means: of an index, the one for this machine.
 fn manifest_of(opened: &Path, descriptor: &Value) -> Result<Value, String> {
     let text = fs::read(blob(opened, descriptor)?).map_err(|error| error.to_string())?;
     let value: Value = serde_json::from_slice(&text).map_err(|error| error.to_string())?;
     let Some(all) = value["manifests"].as_array() else { return Ok(value) };
-    let machine = match std::env::consts::ARCH {
-        "x86_64" => "amd64",
-        "aarch64" => "arm64",
-        other => other,
-    };
+    let machine = machine();
     let fits = |one: &&Value| {
         let platform = &one["platform"];
         platform["os"] == "linux" && platform["architecture"] == machine
@@ -310,19 +336,4 @@ fn safe(opened: &Path, name: &str) -> Result<PathBuf, String> {
     let real = path.canonicalize().map_err(|error| format!("{name}: {error}"))?;
     let root = opened.canonicalize().map_err(|error| error.to_string())?;
     if real.starts_with(root) { Ok(real) } else { Err(format!("{name} leads out of it")) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_are_compared_in_full() {
-        let check = |name: &str, expect: &str| assert_eq!(full_name(name), expect);
-        check("nginx", "docker.io/library/nginx:latest");
-        check("istio/reviews:v1", "docker.io/istio/reviews:v1");
-        check("docker.io/istio/reviews:v1", "docker.io/istio/reviews:v1");
-        check("localhost:5000/a/b", "localhost:5000/a/b:latest");
-        check("example.com/x@sha256:00", "example.com/x@sha256:00");
-    }
 }

@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::world::World;
 
-/// An archive as `docker save` writes it: the host's shell and what it needs, and a second layer that adds and removes.
-fn archive(folder: &Path) -> PathBuf {
+/// Two layers: the host's shell and what it needs, and one that adds and removes.
+pub(crate) fn layers(folder: &Path) -> [PathBuf; 2] {
     let root = folder.join("root");
     let shell = Path::new("/bin/sh").canonicalize().unwrap();
     let needs = Command::new("ldd").arg(&shell).output().unwrap();
@@ -26,16 +26,23 @@ fn archive(folder: &Path) -> PathBuf {
     std::fs::create_dir_all(second.join("etc")).unwrap();
     std::fs::write(second.join("etc/.wh.gone"), "").unwrap();
     std::fs::write(second.join("etc/passwd"), "app:x:0:0::/srv/app:/bin/sh\n").unwrap();
-    let tar = |name: &str, from: &Path| {
-        let mut builder = tar::Builder::new(std::fs::File::create(folder.join(name)).unwrap());
-        builder.append_dir_all(".", from).unwrap();
-        builder.finish().unwrap();
-    };
     let save = folder.join("save");
     std::fs::create_dir_all(&save).unwrap();
-    tar("save/1.tar", &root);
-    tar("save/2.tar", &second);
-    let config = json!({
+    tar(&save.join("1.tar"), &root);
+    tar(&save.join("2.tar"), &second);
+    [save.join("1.tar"), save.join("2.tar")]
+}
+
+fn tar(to: &Path, from: &Path) {
+    let mut builder = tar::Builder::new(std::fs::File::create(to).unwrap());
+    builder.append_dir_all(".", from).unwrap();
+    builder.finish().unwrap();
+}
+
+/// What runs in them.
+pub(crate) fn configuration() -> Value {
+    let shell = Path::new("/bin/sh").canonicalize().unwrap();
+    json!({
         "config": {
             "Entrypoint": [shell, "-c"],
             "Cmd": ["echo $GREETING $HOME $PWD; test -e /etc/gone || echo gone; test -e /usr/bin/env || echo alone"],
@@ -43,14 +50,21 @@ fn archive(folder: &Path) -> PathBuf {
             "User": "app",
             "WorkingDir": "/opt/folder",
         },
-    });
-    std::fs::write(save.join("config.json"), config.to_string()).unwrap();
+    })
+}
+
+/// An archive as `docker save` writes it.
+fn archive(folder: &Path) -> PathBuf {
+    layers(folder);
+    let save = folder.join("save");
+    std::fs::write(save.join("config.json"), configuration().to_string()).unwrap();
     let manifest = json!([{
         "Config": "config.json", "RepoTags": ["shop/greeter:1"], "Layers": ["1.tar", "2.tar"],
     }]);
     std::fs::write(save.join("manifest.json"), manifest.to_string()).unwrap();
-    tar("image.tar", &save);
-    folder.join("image.tar")
+    let archive = folder.join("image.tar");
+    tar(&archive, &save);
+    archive
 }
 
 #[tokio::test]

@@ -93,10 +93,10 @@ async fn what_cannot_start_says_why() {
         json!({"containers": [container]})
     };
     let pod = |name: &str, spec: Value| json!({"metadata": {"name": name}, "spec": spec});
-    world.create(pod("unknown", main(json!({"image": "example.com/nothing:1"})))).await;
+    world.create(pod("unknown", main(json!({"image": "127.0.0.1:1/nothing:1"})))).await;
     let (reason, message) = waiting("unknown").await;
     assert!(matches!(reason.as_str(), "ErrImagePull" | "ImagePullBackOff"), "{reason}");
-    assert!(message.contains("example.com/nothing:1"), "{message}");
+    assert!(message.contains("127.0.0.1:1/nothing:1"), "{message}");
     let env = json!([{"name": "X", "valueFrom": {"secretKeyRef": {"name": "none", "key": "k"}}}]);
     world.create(pod("unset", main(json!({"args": ["sleep 1000"], "env": env})))).await;
     let expect = ("CreateContainerConfigError".to_owned(), "secret \"none\" not found".to_owned());

@@ -15,4 +15,6 @@ mod life;
 #[cfg(test)]
 mod pods;
 #[cfg(test)]
+mod registry;
+#[cfg(test)]
 mod world;

@@ -15,6 +15,7 @@ use super::outgoing::Outgoing;
 use super::progress::{Progress, Step};
 use super::{Ended, mirror, respond};
 use crate::body::{BodyError, Broken};
+use crate::inbound;
 use crate::record::Record;
 use crate::request::Request;
 use crate::response::{Responder, Response};
@@ -91,6 +92,11 @@ pub(super) async fn attempt(
     let _active = trip.upstream.begin(&target);
     let progress = outgoing.progress();
     let mut round = Round { trip, request, target: &target, visit: None, progress, retries };
+    let ends = (trip.upstream, &target);
+    if let Err(failure) = inbound::of_request(trip.exchange.snapshot, ends, request) {
+        round.visit = Visit::begin(&worker.telemetry, worker.clock, &target, request, false);
+        return round.refused(failure);
+    }
     let mut connection =
         match open(worker, trip.upstream, &target, request, trip.exchange.version).await {
             Ok(connection) => connection,
@@ -128,6 +134,18 @@ struct Round<'r> {
 }
 
 impl Round<'_> {
+    /// After a try that the workload's own rules do not let in. Where they answer, that is the answer; where they close the
+    /// connection, the try has broken off.
+    fn refused(&mut self, failure: Failure) -> Tried {
+        if failure == Failure::AccessDenied {
+            if let Some(visit) = &self.visit {
+                visit.failed(failure);
+            }
+            return Tried::Failed(failure);
+        }
+        self.give_up_or_retry(NoAnswer::new(failure, ResetReason::Other, true))
+    }
+
     /// The request out, the answer back and downstream; and whether the connection can serve again.
     async fn talk(
         &mut self,

@@ -24,6 +24,7 @@ use super::forward::Trip;
 use super::outgoing::Outgoing;
 use super::progress::Progress;
 use crate::body::{BodyError, Broken, Source};
+use crate::inbound;
 use crate::message::Headers;
 use crate::record::Record;
 use crate::request::{Request, Upgrade};
@@ -116,6 +117,12 @@ impl Mirror {
         record.destination = target.destination;
         let _active = upstream.begin(&target);
         let report = |outcome| upstream.report(&target, outcome);
+        let snapshot = worker.snapshot();
+        if inbound::of_request(&snapshot, (&upstream, &target), &self.request).is_err() {
+            let visit = Visit::begin(&worker.telemetry, worker.clock, &target, &self.request, true);
+            visit.iter().for_each(|it| it.failed(Failure::AccessDenied));
+            return None;
+        }
         let Ok(mut connection) =
             open(worker, &upstream, &target, &self.request, self.version).await
         else {

@@ -15,6 +15,7 @@ use tokio::time::timeout;
 use super::{Broken, CONNECT_ATTEMPTS, Carried, NOBODY_TOOK_IT, TcpRecord, broken, until_done};
 use crate::body::{Piece, Sink, Source};
 use crate::connection::Ends;
+use crate::inbound;
 use crate::io::{Buffer, BufferPool, Io, Stream};
 use crate::message::Headers;
 use crate::request::Request;
@@ -48,6 +49,11 @@ impl Way<'_> {
             let Some(target) = target else { return Flags::NONE.with(Flag::NoHealthyUpstream) };
             if let Some(detail) = &mut record.detail {
                 detail.endpoint = Some(target.address.clone());
+            }
+            let snapshot = worker.snapshot();
+            if inbound::of_request(&snapshot, (upstream, &target), &request).is_err() {
+                record.destination = target.destination;
+                return Flags::NONE.with(Flag::UpstreamConnectionTermination);
             }
             let _active = upstream.begin(&target);
             let opened = open(worker, upstream, &target, &request, Version::Http1).await;

@@ -3,6 +3,7 @@
 mod binding;
 mod codes;
 mod covered;
+mod enforced;
 mod lanes;
 mod sticky;
 
@@ -15,6 +16,7 @@ use super::{Input, Report};
 
 pub(super) use binding::{unbound_virtual_services, unused_gateways};
 pub(super) use covered::covered_rules;
+pub(super) use enforced::not_enforced;
 pub(super) use lanes::{broken_lanes, lost_headers};
 pub(super) use sticky::{cookie_expressions, missing_sticky_rules};
 

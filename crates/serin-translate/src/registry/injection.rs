@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use serin_api::Object;
-use serin_api::core::{Namespace, PodSpec, TemplateMetadata};
+use serin_api::core::{Namespace, PodSpec};
 
 /// Name of the proxy's container.
 const PROXY: &str = "istio-proxy";
@@ -29,12 +29,12 @@ impl<'a> Injection<'a> {
         pod.containers.iter().chain(&pod.init_containers).any(|it| it.name == PROXY)
     }
 
-    /// Whether a pod of this template will have a proxy: the pod's own word, else the namespace's (the selectors of Istio's
+    /// Whether a pod with these labels and annotations gets a proxy: the pod's own word, else the namespace's (the selectors of Istio's
     /// injection webhooks).
     pub(super) fn would_inject(
         &self,
         namespace: &str,
-        pod: &TemplateMetadata,
+        (labels, annotations): (&BTreeMap<String, String>, &BTreeMap<String, String>),
         spec: &PodSpec,
     ) -> bool {
         if Self::is_injected(spec) {
@@ -46,12 +46,11 @@ impl<'a> Injection<'a> {
         let label = |key: &str| {
             self.0.get(namespace).and_then(|labels| labels.get(key)).map(String::as_str)
         };
-        let wish =
-            pod.labels.get(INJECT).or_else(|| pod.annotations.get(INJECT)).map(String::as_str);
+        let wish = labels.get(INJECT).or_else(|| annotations.get(INJECT)).map(String::as_str);
         match (label("istio-injection"), wish) {
             (_, Some("false")) | (Some("disabled"), _) => false,
             (Some("enabled"), _) | (_, Some("true")) => true,
-            _ => label(REVISION).is_some() || pod.labels.contains_key(REVISION),
+            _ => label(REVISION).is_some() || labels.contains_key(REVISION),
         }
     }
 }
@@ -72,9 +71,9 @@ mod tests {
                 object.meta.name = "ns".to_owned();
                 object.meta.labels = map(namespace);
                 let namespaces = [Arc::new(object)];
-                let metadata = TemplateMetadata { labels: map(pod), ..TemplateMetadata::default() };
+                let asked = (&map(pod), &map(&[]));
                 let spec = PodSpec { host_network, ..PodSpec::default() };
-                let injected = Injection::new(&namespaces).would_inject("ns", &metadata, &spec);
+                let injected = Injection::new(&namespaces).would_inject("ns", asked, &spec);
                 assert_eq!(injected, expect, "{namespace:?} {pod:?}");
             };
         check(&[], &[], false, false);

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use serin_api::core::{Node, Pod, PodSpec, PodStatus, PodTemplateSpec};
+use serin_api::core::{Pod, PodSpec, PodStatus, PodTemplateSpec};
 use serin_api::networking::WorkloadEntry;
 use serin_api::{Meta, Object, decode};
 use serin_routing::model::{EndpointAddress, EndpointTls, Health, WorkloadIdentity};
@@ -75,14 +75,14 @@ impl Workloads {
     /// The workloads of all objects. Pods that only a template speaks of are among them if `expects_pods`, and pods without
     /// an address.
     pub(super) fn new(objects: &Objects, settings: &Settings) -> Self {
-        let places = Localities::new(&objects.nodes);
+        let reader = PodReader::new(objects, settings);
         let mut workloads = Self::default();
         for entry in &objects.workload_entries {
             let workload = entry_workload(&entry.meta, &entry.spec);
             workloads.add(entry_candidate(workload, &entry.spec, EndpointSource::WorkloadEntry));
         }
         for pod in &objects.pods {
-            let Some(candidate) = pod_candidate(pod, &places, settings.expects_pods) else {
+            let Some(candidate) = reader.candidate(pod, settings.expects_pods) else {
                 continue;
             };
             let key = (pod.meta.namespace.clone(), pod.meta.name.clone());
@@ -174,66 +174,89 @@ impl Workloads {
 
 /// The pods that have an address and have not ended, each as the workload that it is.
 pub fn pod_workloads<'p>(
-    pods: &'p [Arc<Object<Pod>>],
-    nodes: &[Arc<Object<Node>>],
+    objects: &'p Objects,
+    settings: &Settings,
 ) -> impl Iterator<Item = (&'p Arc<Object<Pod>>, Arc<Workload>)> {
-    let places = Localities::new(nodes);
-    pods.iter().filter_map(move |pod| Some((pod, pod_candidate(pod, &places, false)?.workload)))
+    let reader = PodReader::new(objects, settings);
+    objects.pods.iter().filter_map(move |pod| Some((pod, reader.candidate(pod, false)?.workload)))
 }
 
-fn pod_candidate(pod: &Object<Pod>, places: &Localities, expected: bool) -> Option<Candidate> {
-    let status: PodStatus = decode(&pod.status).unwrap_or_default();
-    if matches!(status.phase.as_str(), "Failed" | "Succeeded") {
-        return None;
+/// Reads pods.
+struct PodReader<'o> {
+    places: Localities,
+    injection: Option<Injection<'o>>,
+}
+
+impl<'o> PodReader<'o> {
+    fn new(objects: &'o Objects, settings: &Settings) -> Self {
+        let injection = settings.injects.then(|| Injection::new(&objects.namespaces));
+        Self { places: Localities::new(&objects.nodes), injection }
     }
-    let mut addresses: Vec<IpAddr> =
-        status.pod_ips.iter().filter_map(|it| it.ip.parse().ok()).collect();
-    if let (true, Ok(address)) = (addresses.is_empty(), status.pod_ip.parse()) {
-        addresses.push(address);
+
+    /// Whether a pod has a proxy.
+    fn is_injected(&self, pod: &Object<Pod>) -> bool {
+        let Object { meta, spec, .. } = pod;
+        Injection::is_injected(spec)
+            || self.injection.as_ref().is_some_and(|injection| {
+                let asked = (&meta.labels, &meta.annotations);
+                injection.would_inject(&meta.namespace, asked, spec)
+            })
     }
-    let (meta, spec) = (&pod.meta, &pod.spec);
-    let host = match addresses.first() {
-        Some(address) => HostAddress::Ip(*address),
-        None if expected => HostAddress::Name(Arc::from(meta.name.as_str())),
-        None => return None,
-    };
-    let ready = status
-        .conditions
-        .iter()
-        .find(|it| it.condition_type == "Ready")
-        .map(|it| it.status == "True");
-    let health = if meta.deletion_timestamp.is_some() {
-        Health::Draining
-    } else if ready.unwrap_or(expected) {
-        Health::Healthy
-    } else {
-        Health::Unhealthy
-    };
-    let locality = places.of_pod(&meta.labels, &spec.node_name);
-    let network = network(&meta.labels);
-    let workload = Workload {
-        identity: Arc::new(WorkloadIdentity {
-            workload: workload_name(meta).into(),
-            pod: text(&meta.name),
-            namespace: text(&meta.namespace),
-            service_account: text(account(spec)),
-            labels: topology::with_place(&meta.labels, &locality, &network, &spec.node_name),
-        }),
-        addresses,
-        locality,
-        network,
-        node: text(&spec.node_name),
-        tls: tls_mode(&meta.labels).unwrap_or_else(|| tls_of(Injection::is_injected(spec))),
-        hostname: text(if spec.subdomain.is_empty() { "" } else { &spec.hostname }),
-        ports: container_ports(spec),
-    };
-    Some(Candidate {
-        workload: Arc::new(workload),
-        source: EndpointSource::Pod,
-        host,
-        weight: 1,
-        health,
-    })
+
+    fn candidate(&self, pod: &Object<Pod>, expected: bool) -> Option<Candidate> {
+        let status: PodStatus = decode(&pod.status).unwrap_or_default();
+        if matches!(status.phase.as_str(), "Failed" | "Succeeded") {
+            return None;
+        }
+        let mut addresses: Vec<IpAddr> =
+            status.pod_ips.iter().filter_map(|it| it.ip.parse().ok()).collect();
+        if let (true, Ok(address)) = (addresses.is_empty(), status.pod_ip.parse()) {
+            addresses.push(address);
+        }
+        let (meta, spec) = (&pod.meta, &pod.spec);
+        let host = match addresses.first() {
+            Some(address) => HostAddress::Ip(*address),
+            None if expected => HostAddress::Name(Arc::from(meta.name.as_str())),
+            None => return None,
+        };
+        let ready = status
+            .conditions
+            .iter()
+            .find(|it| it.condition_type == "Ready")
+            .map(|it| it.status == "True");
+        let health = if meta.deletion_timestamp.is_some() {
+            Health::Draining
+        } else if ready.unwrap_or(expected) {
+            Health::Healthy
+        } else {
+            Health::Unhealthy
+        };
+        let locality = self.places.of_pod(&meta.labels, &spec.node_name);
+        let network = network(&meta.labels);
+        let workload = Workload {
+            identity: Arc::new(WorkloadIdentity {
+                workload: workload_name(meta).into(),
+                pod: text(&meta.name),
+                namespace: text(&meta.namespace),
+                service_account: text(account(spec)),
+                labels: topology::with_place(&meta.labels, &locality, &network, &spec.node_name),
+            }),
+            addresses,
+            locality,
+            network,
+            node: text(&spec.node_name),
+            tls: tls_mode(&meta.labels).unwrap_or_else(|| tls_of(self.is_injected(pod))),
+            hostname: text(if spec.subdomain.is_empty() { "" } else { &spec.hostname }),
+            ports: container_ports(spec),
+        };
+        Some(Candidate {
+            workload: Arc::new(workload),
+            source: EndpointSource::Pod,
+            host,
+            weight: 1,
+            health,
+        })
+    }
 }
 
 fn template_candidate(
@@ -243,7 +266,8 @@ fn template_candidate(
     injection: &Injection<'_>,
 ) -> Candidate {
     let (labels, spec) = (&template.metadata.labels, &template.spec);
-    let injected = || injection.would_inject(&meta.namespace, &template.metadata, spec);
+    let injected =
+        || injection.would_inject(&meta.namespace, (labels, &template.metadata.annotations), spec);
     let locality = Localities::of_labels(labels).unwrap_or_default();
     let network = network(labels);
     let workload = Workload {

@@ -135,6 +135,9 @@ impl Fleet {
                 let port = socket.address.port();
                 let port = self.ports.get(&port).copied().unwrap_or(port);
                 let address = socket.address.ip();
+                if let Some(own) = model.authorization.get(&listener.port) {
+                    placed.authorization.insert(port, Arc::clone(own));
+                }
                 let name: Arc<str> = format!("{name}{AT}{address}:{port}").into();
                 let listener =
                     Listener { name: Arc::clone(&name), address, port, ..(**listener).clone() };

@@ -18,7 +18,7 @@ use super::configure::{Prepared, configure};
 use crate::cgroups::{Group, Limits};
 use crate::events::Severity;
 use crate::hooks;
-use crate::images::Image;
+use crate::images::{Image, Pulled, logins_of};
 use crate::init::{Launch, Place, Root};
 use crate::logs::{self, Log, Stream};
 use crate::node::Shared;
@@ -27,7 +27,7 @@ use crate::running::{LiveContainer, LivePod, Place as Live};
 use crate::sandbox::{Plan, Sandbox};
 use crate::streams::Io;
 
-/// How long to wait before an image is asked for again, at first and at most.
+/// How long to wait before an image that may not be pulled is looked for again.
 const FIRST_PULL: SignedDuration = SignedDuration::from_secs(10);
 /// How long to wait before a configuration that was wrong is read again.
 const CONFIG: SignedDuration = SignedDuration::from_secs(5);
@@ -168,7 +168,7 @@ pub(super) async fn begin(job: Job<'_>, name: String) -> Happening {
         );
     };
     let spec = spec.as_ref();
-    let image = match find_image(&job, role, spec) {
+    let image = match find_image(&job, role, spec).await {
         Ok(image) => image,
         Err(held) => return Happening::Begun(name, Err(held)),
     };
@@ -208,37 +208,76 @@ fn held(
     Held { reason, later, later_message: message.clone(), message, at, retry }
 }
 
-fn find_image(job: &Job<'_>, role: Role, spec: &Container) -> Result<Image, Held> {
+/// What runs for a container's image, which is pulled where that is needed and allowed.
+async fn find_image(job: &Job<'_>, role: Role, spec: &Container) -> Result<Image, Held> {
     let name = spec.image.as_deref().unwrap_or_default();
-    match job.shared.images.find(name) {
-        Ok(image) => {
+    let policy = spec.image_pull_policy.as_deref().unwrap_or("IfNotPresent");
+    let found = job.shared.images.find(name, policy == "Always");
+    match found {
+        Ok(Some(image)) => {
             let message = image.note.clone().unwrap_or_else(|| {
                 format!("Container image \"{name}\" already present on machine")
             });
             job.tell(role, spec, Severity::Normal, "Pulled", message);
             Ok(image)
         }
-        Err(error) => {
-            let never = spec.image_pull_policy.as_deref() == Some("Never");
-            if never {
-                let message =
-                    format!("Container image \"{name}\" is not present with pull policy of Never");
-                job.tell(role, spec, Severity::Warning, "ErrImageNeverPull", message.clone());
-                let reason = "ErrImageNeverPull";
-                return Err(held((reason, reason), message, FIRST_PULL));
-            }
-            job.tell(role, spec, Severity::Normal, "Pulling", format!("Pulling image \"{name}\""));
-            let message = format!("Failed to pull image \"{name}\": {error}");
-            job.tell(role, spec, Severity::Warning, "Failed", message);
-            job.tell(role, spec, Severity::Warning, "Failed", "Error: ErrImagePull".to_owned());
-            let back_off = format!("Back-off pulling image \"{name}\"");
-            job.tell(role, spec, Severity::Normal, "BackOff", back_off.clone());
-            let mut held =
-                held(("ErrImagePull", "ImagePullBackOff"), error.to_string(), FIRST_PULL);
-            held.later_message = format!("{back_off}: ErrImagePull: {error}");
-            Err(held)
+        Ok(None) if policy == "Never" => {
+            let message =
+                format!("Container image \"{name}\" is not present with pull policy of Never");
+            job.tell(role, spec, Severity::Warning, "ErrImageNeverPull", message.clone());
+            let reason = "ErrImageNeverPull";
+            Err(held((reason, reason), message, FIRST_PULL))
         }
+        Ok(None) => pull(job, role, spec, name).await,
+        Err(error) => Err(not_pulled(job, (role, spec), name, &error.to_string())),
     }
+}
+
+async fn pull(job: &Job<'_>, role: Role, spec: &Container, name: &str) -> Result<Image, Held> {
+    let begun = Timestamp::now();
+    job.tell(role, spec, Severity::Normal, "Pulling", format!("Pulling image \"{name}\""));
+    let (logins, missing) = logins_of(&job.shared.settings.client, job.pod, name).await;
+    if !missing.is_empty() {
+        let message = format!(
+            "Unable to retrieve some image pull secrets ({}); attempting to pull the image may not succeed.",
+            missing.join(", ")
+        );
+        job.tell(role, spec, Severity::Warning, "FailedToRetrieveImagePullSecret", message);
+    }
+    let puller = &job.shared.images.puller;
+    match puller.pull(name, logins).await {
+        Ok(Pulled { image, size, was_here }) => {
+            puller.went_well(&pull_key(job, spec));
+            let took = Timestamp::now().duration_since(begun).as_millis();
+            let took = format!("{}.{:03}s", took / 1000, took % 1000);
+            let message = if was_here {
+                format!("Container image \"{name}\" already present on machine")
+            } else {
+                format!(
+                    "Successfully pulled image \"{name}\" in {took} ({took} including waiting). Image size: {size} bytes."
+                )
+            };
+            job.tell(role, spec, Severity::Normal, "Pulled", message);
+            Ok(image)
+        }
+        Err(error) => Err(not_pulled(job, (role, spec), name, &error.tell(name))),
+    }
+}
+
+fn pull_key(job: &Job<'_>, spec: &Container) -> String {
+    format!("{}/{}", identity(job.pod).2, spec.name)
+}
+
+fn not_pulled(job: &Job<'_>, (role, spec): (Role, &Container), name: &str, error: &str) -> Held {
+    let message = format!("Failed to pull image \"{name}\": {error}");
+    job.tell(role, spec, Severity::Warning, "Failed", message);
+    job.tell(role, spec, Severity::Warning, "Failed", "Error: ErrImagePull".to_owned());
+    let back_off = format!("Back-off pulling image \"{name}\"");
+    job.tell(role, spec, Severity::Normal, "BackOff", back_off.clone());
+    let wait = job.shared.images.puller.wait_after_failure(&pull_key(job, spec));
+    let mut held = held(("ErrImagePull", "ImagePullBackOff"), error.to_owned(), wait);
+    held.later_message = format!("{back_off}: ErrImagePull: {error}");
+    held
 }
 
 async fn run(

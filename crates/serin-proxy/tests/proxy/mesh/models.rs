@@ -59,6 +59,7 @@ pub(crate) fn model(endpoints: &[(SocketAddr, Arc<WorkloadIdentity>, EndpointTls
             .into_iter()
             .map(|it| (Arc::clone(&it.name), Arc::new(it)))
             .collect(),
+        ..Model::default()
     }
 }
 

@@ -1,0 +1,125 @@
+//! What workloads take: the rules that their own proxies would keep, kept by the proxy of whoever calls.
+//!
+//! Pods on this machine have no proxies of their own: what comes to one comes through this process, from a caller that is known by
+//! construction. So who may do what at a pod is asked where a try is about to go there, whichever rule or address led to it, and at a
+//! gateway's own listeners before a request is looked at.
+
+use std::net::{IpAddr, SocketAddr};
+
+use serin_routing::authorization::{Caller, Inbound, Verdict};
+use serin_routing::model::EndpointAddress;
+use serin_routing::response::Failure;
+
+use crate::connection::Ends;
+use crate::request::Request;
+use crate::snapshot::Snapshot;
+use crate::upstream::{Target, Upstream};
+
+/// Whether a request's try comes in at the workload that it goes to; what it meets there otherwise.
+pub(crate) fn of_request(
+    snapshot: &Snapshot,
+    (upstream, target): (&Upstream, &Target),
+    request: &Request,
+) -> Result<(), Failure> {
+    let Some((inbound, destination)) = inbound(snapshot, target) else { return Ok(()) };
+    let downstream = &request.downstream;
+    let source = source(snapshot, downstream.direct_remote, downstream.local);
+    let caller = Caller {
+        principal: principal(snapshot, upstream, target),
+        source,
+        remote: forwarded_for(request).or(source),
+        destination: Some(destination),
+        server_name: None,
+    };
+    match inbound.admits(&caller, Some(request)) {
+        Verdict::Allowed => Ok(()),
+        Verdict::Denied(_) => Err(Failure::AccessDenied),
+        Verdict::NotMutual => Err(Failure::ConnectionTermination),
+    }
+}
+
+/// Whether a connection comes in at the workload that it goes to.
+pub(crate) fn of_connection(
+    snapshot: &Snapshot,
+    (upstream, target): (&Upstream, &Target),
+    ends: &Ends,
+) -> bool {
+    let Some((inbound, destination)) = inbound(snapshot, target) else { return true };
+    let source = source(snapshot, Some(ends.peer), ends.local);
+    let caller = Caller {
+        principal: principal(snapshot, upstream, target),
+        source,
+        remote: source,
+        destination: Some(destination),
+        server_name: ends.server_name.as_deref(),
+    };
+    inbound.admits_bytes(&caller) == Verdict::Allowed
+}
+
+/// Whether a request comes in at the listener of a gateway.
+pub(crate) fn at_gateway(snapshot: &Snapshot, request: &Request) -> bool {
+    let downstream = &request.downstream;
+    let own = snapshot.compiled.model().authorization.get(&downstream.listener_port);
+    let Some(own) = own else { return true };
+    let tls = request.tls.as_deref();
+    let caller = Caller {
+        principal: None,
+        source: downstream.direct_remote.map(ip),
+        remote: downstream.remote.or(downstream.direct_remote).map(ip),
+        destination: downstream.local.map(|it| SocketAddr::new(ip(it), downstream.listener_port)),
+        server_name: tls.map(|it| &*it.server_name).filter(|it| !it.is_empty()),
+    };
+    own.judge(&caller, Some(request)) == Verdict::Allowed
+}
+
+/// The same for a connection that is no HTTP.
+pub(crate) fn connection_at_gateway(snapshot: &Snapshot, ends: &Ends) -> bool {
+    let own = snapshot.compiled.model().authorization.get(&ends.listener_port);
+    let Some(own) = own else { return true };
+    let tls = ends.tls.as_deref().map(|it| &*it.server_name);
+    let caller = Caller {
+        principal: None,
+        source: Some(ip(ends.peer)),
+        remote: Some(ip(ends.peer)),
+        destination: ends.local.map(|it| SocketAddr::new(ip(it), ends.listener_port)),
+        server_name: tls.filter(|it| !it.is_empty()).or(ends.server_name.as_deref()),
+    };
+    own.judge_bytes(&caller) == Verdict::Allowed
+}
+
+/// The rules of the workload that a try goes to, and its address; `None` if it has none.
+fn inbound<'s>(snapshot: &'s Snapshot, target: &Target) -> Option<(&'s Inbound, SocketAddr)> {
+    let inbounds = &snapshot.compiled.model().inbounds;
+    if inbounds.is_empty() {
+        return None;
+    }
+    let EndpointAddress::Socket(address, port) = target.address else { return None };
+    let inbound = inbounds.get(&address)?;
+    Some((inbound, SocketAddr::new(address, port)))
+}
+
+/// The caller's identity, where it would be proven by mutual TLS.
+fn principal<'s>(snapshot: &'s Snapshot, upstream: &Upstream, target: &Target) -> Option<&'s str> {
+    let principal = snapshot.workload.principal.strip_prefix("spiffe://")?;
+    target.is_mutual(&upstream.shared.cluster).then_some(principal)
+}
+
+/// The address that the connection to the workload comes from: a pod's own; a gateway's is where it was reached.
+fn source(
+    snapshot: &Snapshot,
+    peer: Option<SocketAddr>,
+    local: Option<SocketAddr>,
+) -> Option<IpAddr> {
+    if snapshot.is_of_pod { peer.map(ip) } else { local.map(ip) }
+}
+
+/// The client's address, as the proxy that sends the request tells it: the last one in `x-forwarded-for`.
+fn forwarded_for(request: &Request) -> Option<IpAddr> {
+    let values = request.headers.find(b"x-forwarded-for")?;
+    let last = values.rsplit(|byte| *byte == b',').next()?;
+    std::str::from_utf8(last).ok()?.trim().parse().ok()
+}
+
+fn ip(address: SocketAddr) -> IpAddr {
+    address.ip().to_canonical()
+}

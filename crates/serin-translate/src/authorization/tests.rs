@@ -1,0 +1,160 @@
+use std::net::IpAddr;
+
+use serde_json::{Value as Json, json};
+use serin_api::core::Pod;
+use serin_api::security::PeerAuthentication;
+use serin_routing::authorization::{Caller, Verdict};
+use serin_routing::request::RequestParts;
+
+use super::*;
+
+const POD: &str = "10.244.0.9";
+
+fn pod() -> Object<Pod> {
+    let labels = json!({"app": "reviews", "security.istio.io/tlsMode": "istio"});
+    let object = json!({
+        "metadata": {"name": "reviews-1", "namespace": "shop", "labels": labels},
+        "spec": {}, "status": {"phase": "Running", "podIP": POD},
+    });
+    Object::from_value(&object).unwrap()
+}
+
+fn policy(namespace: &str, name: &str, spec: &Json) -> Json {
+    json!({"metadata": {"name": name, "namespace": namespace}, "spec": spec})
+}
+
+fn snapshot(authorization: &[Json], peers: &[Json], settings: Settings) -> Snapshot {
+    let mut objects = Objects::default();
+    objects.pods.push(Arc::new(pod()));
+    for policy in authorization {
+        let policy: Object<AuthorizationPolicy> = Object::from_value(policy).unwrap();
+        objects.authorization_policies.push(Arc::new(policy));
+    }
+    for policy in peers {
+        let policy: Object<PeerAuthentication> = Object::from_value(policy).unwrap();
+        objects.peer_authentications.push(Arc::new(policy));
+    }
+    Snapshot::new(objects, settings)
+}
+
+fn inbound(snapshot: &Snapshot) -> Option<Arc<Inbound>> {
+    snapshot.inbounds().get(&POD.parse::<IpAddr>().unwrap()).cloned()
+}
+
+/// Whether a `GET /` of `principal` comes in under these policies of the namespace `shop`, as each has an action.
+#[track_caller]
+fn check(policies: &[Json], principal: &str, expect: bool) {
+    let all: Vec<Json> = policies.iter().map(|spec| policy("shop", "p", spec)).collect();
+    let snapshot = snapshot(&all, &[], Settings::default());
+    assert_eq!(comes_in(&snapshot, principal), expect);
+}
+
+fn comes_in(snapshot: &Snapshot, principal: &str) -> bool {
+    let caller = Caller {
+        principal: Some(principal),
+        destination: Some(format!("{POD}:9080").parse().unwrap()),
+        ..Caller::default()
+    };
+    let request = RequestParts::get("reviews", "/");
+    inbound(snapshot).is_none_or(|it| it.admits(&caller, Some(&request)) == Verdict::Allowed)
+}
+
+const WEB: &str = "cluster.local/ns/shop/sa/web";
+
+#[test]
+fn actions_are_as_istios() {
+    let from_web = json!([{"from": [{"source": {"principals": [WEB]}}]}]);
+    check(&[], WEB, true);
+    check(&[json!({})], WEB, false);
+    check(&[json!({"rules": [{}]})], WEB, true);
+    check(&[json!({"rules": from_web})], WEB, true);
+    check(&[json!({"rules": from_web})], "cluster.local/ns/shop/sa/other", false);
+    check(&[json!({"action": "DENY", "rules": from_web})], WEB, false);
+    check(&[json!({"action": "DENY", "rules": from_web}), json!({"rules": [{}]})], WEB, false);
+    check(&[json!({"action": "AUDIT", "rules": from_web})], "somebody", true);
+    let custom = json!({"action": "CUSTOM", "provider": {"name": "p"}, "rules": from_web});
+    check(std::slice::from_ref(&custom), WEB, false);
+    check(&[custom], "somebody", true);
+}
+
+#[test]
+fn policies_are_the_namespaces_and_the_meshs_with_a_selector_that_fits() {
+    let nothing = |namespace: &str, selector: Json| {
+        let spec = json!({"selector": selector});
+        let snapshot = snapshot(&[policy(namespace, "p", &spec)], &[], Settings::default());
+        !comes_in(&snapshot, WEB)
+    };
+    assert!(nothing("shop", Json::Null));
+    assert!(nothing("istio-system", Json::Null));
+    assert!(!nothing("other", Json::Null));
+    assert!(nothing("shop", json!({"matchLabels": {"app": "reviews"}})));
+    assert!(!nothing("shop", json!({"matchLabels": {"app": "ratings"}})));
+    assert!(nothing("istio-system", json!({"matchLabels": {"app": "reviews"}})));
+}
+
+#[test]
+fn a_policy_that_is_only_tried_decides_nothing() {
+    let mut tried = policy("shop", "p", &json!({}));
+    tried["metadata"]["annotations"] = json!({"istio.io/dry-run": "true"});
+    assert_eq!(inbound(&snapshot(&[tried], &[], Settings::default())), None);
+}
+
+#[test]
+fn the_local_trust_domain_stands_for_the_meshs_own_and_its_other_names() {
+    let mesh = serin_api::mesh_config::MeshConfig {
+        trust_domain: "new.example".to_owned(),
+        trust_domain_aliases: vec!["old.example".to_owned()],
+        ..Default::default()
+    };
+    let settings = Settings { mesh: Arc::new(mesh), ..Settings::default() };
+    let spec = json!({"rules": [{"from": [{"source": {"principals": [WEB]}}]}]});
+    let snapshot = snapshot(&[policy("shop", "p", &spec)], &[], settings);
+    assert!(comes_in(&snapshot, "new.example/ns/shop/sa/web"));
+    assert!(comes_in(&snapshot, "old.example/ns/shop/sa/web"));
+    assert!(!comes_in(&snapshot, "else.example/ns/shop/sa/web"));
+}
+
+#[test]
+fn accounts_are_those_of_the_policys_namespace_unless_they_name_one() {
+    let allows = |account: &str| {
+        let spec = json!({"rules": [{"from": [{"source": {"serviceAccounts": [account]}}]}]});
+        comes_in(&snapshot(&[policy("shop", "p", &spec)], &[], Settings::default()), WEB)
+    };
+    assert!(allows("web") && allows("shop/web"));
+    assert!(!allows("other/web") && !allows("we"));
+}
+
+#[test]
+fn conditions_are_on_what_their_keys_name() {
+    let allows = |key: &str, value: &str| {
+        let spec = json!({"rules": [{"when": [{"key": key, "values": [value]}]}]});
+        comes_in(&snapshot(&[policy("shop", "p", &spec)], &[], Settings::default()), WEB)
+    };
+    assert!(allows("destination.port", "9080"));
+    assert!(allows("destination.ip", "10.244.0.0/16"));
+    assert!(allows("destination.ip", POD));
+    assert!(allows("source.namespace", "shop"));
+    assert!(!allows("source.namespace", "other"));
+    assert!(!allows("request.headers[X-User]", "ann"));
+    assert!(!allows("request.auth.claims[iss]", "*"));
+}
+
+#[test]
+fn strict_ports_are_those_of_peer_authentications() {
+    let peers = json!({
+        "selector": {"matchLabels": {"app": "reviews"}},
+        "mtls": {"mode": "STRICT"},
+        "portLevelMtls": {"9081": {"mode": "DISABLE"}},
+    });
+    let snapshot = snapshot(&[], &[policy("shop", "p", &peers)], Settings::default());
+    let inbound = inbound(&snapshot).unwrap();
+    assert!(inbound.is_strict(9080) && !inbound.is_strict(9081));
+}
+
+#[test]
+fn what_has_not_changed_is_the_same_again() {
+    let settings = Settings::default();
+    let before = snapshot(&[policy("shop", "p", &json!({}))], &[], settings.clone());
+    let again = inbounds(before.objects(), &settings, Some(&before));
+    assert!(Arc::ptr_eq(&again, before.inbounds()));
+}
