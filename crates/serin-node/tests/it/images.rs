@@ -13,7 +13,7 @@ pub(crate) fn layers(folder: &Path) -> [PathBuf; 2] {
     let shell = Path::new("/bin/sh").canonicalize().unwrap();
     let needs = Command::new("ldd").arg(&shell).output().unwrap();
     let needs = String::from_utf8(needs.stdout).unwrap();
-    let mut files = vec![shell.clone()];
+    let mut files = vec![shell];
     files.extend(needs.split_whitespace().filter(|word| word.starts_with('/')).map(PathBuf::from));
     for file in files {
         let target = root.join(file.strip_prefix("/").unwrap());

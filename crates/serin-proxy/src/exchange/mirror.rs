@@ -29,7 +29,7 @@ use crate::message::Headers;
 use crate::record::Record;
 use crate::request::{Request, Upgrade};
 use crate::telemetry::Visit;
-use crate::upstream::{Version, open};
+use crate::upstream::{Target, Upstream, Version, open};
 use crate::worker::Worker;
 
 /// Bytes that may wait for a mirror.
@@ -104,6 +104,18 @@ impl Mirror {
         self.exchange(source, record).await.unwrap_or(Copied::Over)
     }
 
+    /// Whether the workload's own rules let it in; `None` if not, which counts there.
+    fn come_in(&self, upstream: &Upstream, target: &Target) -> Option<()> {
+        let worker = &self.worker;
+        let ends = (upstream, target);
+        let Err(refused) = inbound::of_request(&worker.snapshot(), ends, &self.request) else {
+            return Some(());
+        };
+        let visit = Visit::begin(&worker.telemetry, worker.clock, target, &self.request, true);
+        visit.iter().for_each(|it| it.failed(refused));
+        None
+    }
+
     /// `None` if it did not come as far as an answer.
     async fn exchange(&self, source: CopySource, record: &mut Record) -> Option<Copied> {
         let worker = &self.worker;
@@ -117,12 +129,7 @@ impl Mirror {
         record.destination = target.destination;
         let _active = upstream.begin(&target);
         let report = |outcome| upstream.report(&target, outcome);
-        let snapshot = worker.snapshot();
-        if inbound::of_request(&snapshot, (&upstream, &target), &self.request).is_err() {
-            let visit = Visit::begin(&worker.telemetry, worker.clock, &target, &self.request, true);
-            visit.iter().for_each(|it| it.failed(Failure::AccessDenied));
-            return None;
-        }
+        self.come_in(&upstream, &target)?;
         let Ok(mut connection) =
             open(worker, &upstream, &target, &self.request, self.version).await
         else {
