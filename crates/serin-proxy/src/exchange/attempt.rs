@@ -94,7 +94,8 @@ pub(super) async fn attempt(
     let mut round = Round { trip, request, target: &target, visit: None, progress, retries };
     let ends = (trip.upstream, &target);
     if let Err(failure) = inbound::of_request(trip.exchange.snapshot, ends, request) {
-        round.visit = Visit::begin(&worker.telemetry, worker.clock, &target, request, false);
+        let begun = (request, &responder.record);
+        round.visit = Visit::begin(&worker.telemetry, worker.clock, &target, begun, false);
         return round.refused(failure);
     }
     let mut connection =

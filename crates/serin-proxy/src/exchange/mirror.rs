@@ -105,13 +105,14 @@ impl Mirror {
     }
 
     /// Whether the workload's own rules let it in; `None` if not, which counts there.
-    fn come_in(&self, upstream: &Upstream, target: &Target) -> Option<()> {
+    fn come_in(&self, upstream: &Upstream, target: &Target, record: &Record) -> Option<()> {
         let worker = &self.worker;
         let ends = (upstream, target);
         let Err(refused) = inbound::of_request(&worker.snapshot(), ends, &self.request) else {
             return Some(());
         };
-        let visit = Visit::begin(&worker.telemetry, worker.clock, target, &self.request, true);
+        let begun = (&self.request, record);
+        let visit = Visit::begin(&worker.telemetry, worker.clock, target, begun, true);
         visit.iter().for_each(|it| it.failed(refused));
         None
     }
@@ -129,7 +130,7 @@ impl Mirror {
         record.destination = target.destination;
         let _active = upstream.begin(&target);
         let report = |outcome| upstream.report(&target, outcome);
-        self.come_in(&upstream, &target)?;
+        self.come_in(&upstream, &target, record)?;
         let Ok(mut connection) =
             open(worker, &upstream, &target, &self.request, self.version).await
         else {
