@@ -16,7 +16,7 @@ use kube::core::{ApiResource, GroupVersionKind};
 use serde_json::{Value, json};
 use serin_rollout::facts::{COMMAND, Facts};
 
-use crate::cli::{CanaryArgs, CanaryCommand, CanaryOutput};
+use crate::cli::{CanaryArgs, CanaryCommand};
 use crate::kubeconfig;
 use crate::terminal::{self, Palette};
 
@@ -40,24 +40,18 @@ pub(crate) fn run(args: &CanaryArgs, out: &mut dyn Write) -> anyhow::Result<Exit
         match &args.command {
             CanaryCommand::List { all_namespaces, output } => {
                 let all = cluster.all(*all_namespaces).await?;
-                match output {
-                    CanaryOutput::Json => terminal::json(&all, out)?,
-                    CanaryOutput::Text => text::list(&all, *all_namespaces, palette, out)?,
-                }
+                let text = |out: &mut dyn Write| text::list(&all, *all_namespaces, palette, out);
+                terminal::print(*output, &all, out, text)?;
             }
             CanaryCommand::Show { name, output } => {
                 let facts = cluster.one(name).await?;
-                match output {
-                    CanaryOutput::Json => terminal::json(&facts, out)?,
-                    CanaryOutput::Text => text::show(&facts, now(), palette, out)?,
-                }
+                let text = |out: &mut dyn Write| text::show(&facts, now(), palette, out);
+                terminal::print(*output, &facts, out, text)?;
             }
             CanaryCommand::History { name, output } => {
                 let facts = cluster.one(name).await?;
-                match output {
-                    CanaryOutput::Json => terminal::json(&facts.decisions, out)?,
-                    CanaryOutput::Text => text::decisions(&facts.decisions, palette, out)?,
-                }
+                let text = |out: &mut dyn Write| text::decisions(&facts.decisions, palette, out);
+                terminal::print(*output, &facts.decisions, out, text)?;
             }
             CanaryCommand::Watch { name, until_end } => {
                 return live::watch(&cluster, name, *until_end, palette, out).await;

@@ -35,7 +35,8 @@ pub(crate) fn run(args: &CheckArgs, out: &mut dyn Write) -> anyhow::Result<ExitC
                 out,
             )?;
         }
-        CheckOutput::Json => json::write(&report, out)?,
+        CheckOutput::Json => terminal::json(&json::of(&report), out)?,
+        CheckOutput::Yaml => terminal::yaml(&json::of(&report), out)?,
         CheckOutput::Sarif => sarif::write(&report, &codes::every(), out)?,
     }
     Ok(if report.reaches(args.fail_on.severity()) { ExitCode::FAILURE } else { ExitCode::SUCCESS })

@@ -20,7 +20,7 @@ use crate::rehearse::RehearseArgs;
 
 pub(crate) use apiserver::ApiServerArgs;
 pub(crate) use backup::{BackupArgs, RestoreArgs};
-pub(crate) use canary::{CanaryArgs, CanaryCommand, CanaryOutput};
+pub(crate) use canary::{CanaryArgs, CanaryCommand};
 pub(crate) use demo::{DemoArgs, Story};
 pub(crate) use gateway::{GatewayArgs, LogEncoding};
 pub(crate) use help::{CompletionArgs, ManArgs};
@@ -28,8 +28,7 @@ pub(crate) use load::LoadArgs;
 pub(crate) use operator::{InstallArgs, OperatorArgs};
 pub(crate) use sample::SampleArgs;
 pub(crate) use up::{
-    DashboardAddress, DashboardArgs, DoctorArgs, DownArgs, PlaceArgs, StatusArgs, StatusOutput,
-    UpArgs,
+    DashboardAddress, DashboardArgs, DoctorArgs, DownArgs, PlaceArgs, StatusArgs, UpArgs,
 };
 
 /// Serin releases new versions of HTTP and gRPC services safely.
@@ -212,8 +211,8 @@ pub(crate) struct ExplainArgs {
     pub(crate) calls: Option<PathBuf>,
 
     /// How to print the answer
-    #[arg(long, short, value_enum, default_value_t = ExplainOutput::Text, value_name = "FORMAT")]
-    pub(crate) output: ExplainOutput,
+    #[arg(long, short, value_enum, default_value_t = Output::Text, value_name = "FORMAT")]
+    pub(crate) output: Output,
 
     #[command(flatten)]
     pub(crate) world: WorldArgs,
@@ -256,19 +255,26 @@ pub(crate) struct ViewArgs {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum CheckOutput {
     /// For people
+    #[value(alias = "table")]
     Text,
-    /// For scripts
+    /// For programs
     Json,
+    /// The same as YAML
+    Yaml,
     /// SARIF 2.1.0, for code scanning
     Sarif,
 }
 
+/// How an answer is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum ExplainOutput {
+pub(crate) enum Output {
     /// For people
+    #[value(alias = "table")]
     Text,
-    /// For scripts
+    /// For programs
     Json,
+    /// The same as YAML
+    Yaml,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -11,7 +11,7 @@ use std::process::{Command, ExitCode};
 use rustix::process::{Resource, geteuid, getrlimit};
 use serde::Serialize;
 
-use crate::cli::{DoctorArgs, StatusOutput};
+use crate::cli::DoctorArgs;
 use crate::terminal;
 use crate::up::{self, Place};
 
@@ -54,10 +54,8 @@ pub(crate) fn run(args: &DoctorArgs, out: &mut dyn Write) -> anyhow::Result<Exit
         cgroups(),
         kubectl(),
     ];
-    match args.output {
-        StatusOutput::Json => terminal::json(&checks, out)?,
-        StatusOutput::Text => text(&checks, terminal::stdout_colors(args.view.color), out)?,
-    }
+    let colors = terminal::stdout_colors(args.view.color);
+    terminal::print(args.output, &checks, out, |out| text(&checks, colors, out))?;
     let is_missing = checks.iter().any(|check| check.outcome == Outcome::Missing);
     Ok(ExitCode::from(u8::from(is_missing)))
 }

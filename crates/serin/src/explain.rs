@@ -21,7 +21,7 @@ use serin_translate::{tell_left_out, translate};
 use self::answer::Answer;
 pub(crate) use self::request::{from_url, labels, with_headers};
 pub(crate) use self::told::told;
-use crate::cli::{ExplainArgs, ExplainOutput};
+use crate::cli::ExplainArgs;
 use crate::terminal::{self, Palette};
 use crate::world::World;
 
@@ -53,18 +53,19 @@ pub(crate) fn run(args: &ExplainArgs, out: &mut dyn Write) -> anyhow::Result<Exi
         Answer { name: call.name.clone(), reason, way }
     };
     let answers: Vec<Answer> = question.calls.iter().map(answer).collect();
-    match args.output {
-        ExplainOutput::Json if args.calls.is_some() => terminal::json(&answers, out)?,
-        ExplainOutput::Json => terminal::json(&answers.first(), out)?,
-        ExplainOutput::Text => {
-            let palette = Palette { colors: terminal::stdout_colors(args.view.color) };
-            for (index, (call, answer)) in question.calls.iter().zip(&answers).enumerate() {
-                if index > 0 {
-                    writeln!(out, "\n")?;
-                }
-                text::write(&proxy, call, answer, palette, out)?;
+    let palette = Palette { colors: terminal::stdout_colors(args.view.color) };
+    let text = |out: &mut dyn Write| {
+        for (index, (call, answer)) in question.calls.iter().zip(&answers).enumerate() {
+            if index > 0 {
+                writeln!(out, "\n")?;
             }
+            text::write(&proxy, call, answer, palette, out)?;
         }
+        Ok(())
+    };
+    match (args.calls.is_some(), answers.first()) {
+        (false, Some(answer)) => terminal::print(args.output, answer, out, text)?,
+        _ => terminal::print(args.output, &answers, out, text)?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use http::{HeaderName, HeaderValue, Method, Uri, header};
 
-use crate::cli::{CanaryOutput, LoadArgs};
+use crate::cli::LoadArgs;
 use crate::terminal;
 
 pub(crate) use generate::{Outcome, Progress, Wanted, generate};
@@ -27,10 +27,7 @@ pub(crate) fn run(args: &LoadArgs, out: &mut dyn Write) -> anyhow::Result<ExitCo
         let _ = tokio::signal::ctrl_c().await;
     };
     let outcome = runtime.block_on(generate(&wanted, stop));
-    match args.output {
-        CanaryOutput::Json => terminal::json(&outcome, out)?,
-        CanaryOutput::Text => text(&outcome, out)?,
-    }
+    terminal::print(args.output, &outcome, out, |out| text(&outcome, out))?;
     let errors = 100.0 * outcome.failed as f64 / outcome.requests.max(1) as f64;
     Ok(ExitCode::from(u8::from(args.max_errors.is_some_and(|most| errors > most))))
 }

@@ -53,13 +53,9 @@ pub(crate) fn run(args: &RehearseArgs, out: &mut dyn Write) -> anyhow::Result<Ex
         burst: args.burst.max(1),
     };
     let rehearsal = simulate(plan, service, args);
-    match args.output {
-        args::Output::Json => terminal::json(&rehearsal.rows, out)?,
-        args::Output::Text => {
-            let colors = terminal::stdout_colors(args.view.color);
-            text::write(&rehearsal, Palette { colors }, out)?;
-        }
-    }
+    let colors = terminal::stdout_colors(args.view.color);
+    let text = |out: &mut dyn Write| Ok(text::write(&rehearsal, Palette { colors }, out)?);
+    terminal::print(args.output, &rehearsal.rows, out, text)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use serde::Serialize;
 
-use crate::cli::{StatusArgs, StatusOutput};
+use crate::cli::StatusArgs;
 use crate::kubeconfig;
 use crate::terminal;
 use crate::up::{self, Place, Run};
@@ -54,10 +54,7 @@ pub(crate) fn run(args: &StatusArgs, out: &mut dyn Write) -> anyhow::Result<Exit
         _ => None,
     };
     let status = Status { running: run.is_some(), run, pods };
-    match args.output {
-        StatusOutput::Json => terminal::json(&status, out)?,
-        StatusOutput::Text => text(&status, &place, out)?,
-    }
+    terminal::print(args.output, &status, out, |out| text(&status, &place, out))?;
     Ok(if is_well { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
 

@@ -6,7 +6,7 @@ use std::io::{self, IsTerminal, Write};
 
 use serde::Serialize;
 
-use crate::cli::When;
+use crate::cli::{Output, When};
 
 /// Whether the standard output gets colours.
 pub(crate) fn stdout_colors(when: When) -> bool {
@@ -28,6 +28,25 @@ fn colors(when: When, terminal: bool) -> bool {
             terminal && !set("NO_COLOR") && env::var_os("TERM").is_none_or(|term| term != "dumb")
         }
     }
+}
+
+/// Prints an answer: for people as `text` does it, for programs as what it is.
+pub(crate) fn print(
+    output: Output,
+    value: &impl Serialize,
+    out: &mut dyn Write,
+    text: impl FnOnce(&mut dyn Write) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    match output {
+        Output::Text => text(out),
+        Output::Json => json(value, out),
+        Output::Yaml => yaml(value, out),
+    }
+}
+
+/// Writes one YAML document.
+pub(crate) fn yaml(value: &impl Serialize, out: &mut dyn Write) -> anyhow::Result<()> {
+    Ok(write!(out, "{}", serin_api::yaml::write(&serde_json::to_value(value)?))?)
 }
 
 /// Writes one JSON document and a newline.

@@ -1,12 +1,9 @@
 //! Findings for scripts. The names of the fields are a contract.
 
-use std::io::Write;
-
 use serde::Serialize;
 use serin_api::{Location, ObjectRef, Severity};
 
 use super::report::{Placed, Report};
-use crate::terminal;
 
 #[derive(Serialize)]
 struct Output<'a> {
@@ -78,8 +75,7 @@ impl<'a> From<&'a Placed> for Item<'a> {
     }
 }
 
-/// Writes the findings as one JSON document.
-pub(super) fn write(report: &Report, out: &mut dyn Write) -> anyhow::Result<()> {
-    let output = Output { findings: report.findings.iter().map(Item::from).collect() };
-    terminal::json(&output, out)
+/// The findings as one document.
+pub(super) fn of(report: &Report) -> impl Serialize {
+    Output { findings: report.findings.iter().map(Item::from).collect() }
 }

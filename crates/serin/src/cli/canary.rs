@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand};
 
-use super::ViewArgs;
+use super::{Output, ViewArgs};
 
 const ABOUT: &str = "\
 See and steer releases.
@@ -58,8 +58,8 @@ pub(crate) enum CanaryCommand {
         all_namespaces: bool,
 
         /// How to print them
-        #[arg(long, short, value_enum, default_value_t = CanaryOutput::Text, value_name = "FORMAT")]
-        output: CanaryOutput,
+        #[arg(long, short, value_enum, default_value_t = Output::Text, value_name = "FORMAT")]
+        output: Output,
     },
     /// Tell where a release is, what it has seen and what comes next
     Show {
@@ -67,8 +67,8 @@ pub(crate) enum CanaryCommand {
         name: String,
 
         /// How to print it
-        #[arg(long, short, value_enum, default_value_t = CanaryOutput::Text, value_name = "FORMAT")]
-        output: CanaryOutput,
+        #[arg(long, short, value_enum, default_value_t = Output::Text, value_name = "FORMAT")]
+        output: Output,
     },
     /// Show a release live
     Watch {
@@ -110,15 +110,7 @@ pub(crate) enum CanaryCommand {
         name: String,
 
         /// How to print them
-        #[arg(long, short, value_enum, default_value_t = CanaryOutput::Text, value_name = "FORMAT")]
-        output: CanaryOutput,
+        #[arg(long, short, value_enum, default_value_t = Output::Text, value_name = "FORMAT")]
+        output: Output,
     },
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum CanaryOutput {
-    /// For people
-    Text,
-    /// For programs
-    Json,
 }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use clap::Args;
 use serin_api::values::Duration;
 
-use super::{CanaryOutput, ViewArgs};
+use super::{Output, ViewArgs};
 
 const ABOUT: &str = "\
 Send requests at a rate, or serve the gates and tasks of releases.
@@ -76,8 +76,8 @@ pub(crate) struct LoadArgs {
     pub(crate) allow_commands: bool,
 
     /// How to print the result
-    #[arg(long, short, value_enum, default_value_t = CanaryOutput::Text, value_name = "FORMAT")]
-    pub(crate) output: CanaryOutput,
+    #[arg(long, short, value_enum, default_value_t = Output::Text, value_name = "FORMAT")]
+    pub(crate) output: Output,
 
     #[command(flatten)]
     pub(crate) view: ViewArgs,

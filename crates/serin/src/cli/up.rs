@@ -4,10 +4,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use serin_api::values::Duration;
 
-use super::ViewArgs;
+use super::{Output, ViewArgs};
 
 const UP_ABOUT: &str = "\
 Make this machine a cluster with a mesh.
@@ -196,8 +196,8 @@ pub(crate) struct StatusArgs {
     pub(crate) timeout: Duration,
 
     /// How to print it
-    #[arg(long, short, value_enum, default_value_t = StatusOutput::Text, value_name = "FORMAT")]
-    pub(crate) output: StatusOutput,
+    #[arg(long, short, value_enum, default_value_t = Output::Text, value_name = "FORMAT")]
+    pub(crate) output: Output,
 
     #[command(flatten)]
     pub(crate) view: ViewArgs,
@@ -222,8 +222,8 @@ pub(crate) struct DoctorArgs {
     pub(crate) gateway_address: IpAddr,
 
     /// How to print it
-    #[arg(long, short, value_enum, default_value_t = StatusOutput::Text, value_name = "FORMAT")]
-    pub(crate) output: StatusOutput,
+    #[arg(long, short, value_enum, default_value_t = Output::Text, value_name = "FORMAT")]
+    pub(crate) output: Output,
 
     /// Make the namespaces of a pod, and end
     #[arg(long, hide = true)]
@@ -231,13 +231,4 @@ pub(crate) struct DoctorArgs {
 
     #[command(flatten)]
     pub(crate) view: ViewArgs,
-}
-
-/// How the status is printed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum StatusOutput {
-    /// For people
-    Text,
-    /// For programs
-    Json,
 }

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 
-use crate::cli::ViewArgs;
+use crate::cli::{Output, ViewArgs};
 
 const ABOUT: &str = "\
 Tell what a release plan would do.
@@ -67,14 +67,6 @@ pub(crate) struct RehearseArgs {
 
     #[command(flatten)]
     pub(crate) view: ViewArgs,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Output {
-    /// For people
-    Text,
-    /// For scripts
-    Json,
 }
 
 /// Shares of errors, 0 to 1.
