@@ -2,7 +2,7 @@
 
 use crate::steps::{self, Outcome, Steps};
 use crate::workspace::Workspace;
-use crate::{generate, instructions, licences, testing, tidy, tiers};
+use crate::{generate, instructions, licences, readme, testing, tidy, tiers};
 
 /// Runs all of it.
 pub(crate) fn run(workspace: &Workspace, steps: &mut Steps) {
@@ -21,6 +21,7 @@ pub(crate) fn run(workspace: &Workspace, steps: &mut Steps) {
         steps::command(workspace.cargo(&arguments).env("RUSTDOCFLAGS", flags))
     });
     testing::run(workspace, steps);
+    steps.run("readme", || readme::run(workspace));
     steps.run("instructions", || instructions::check(workspace));
 }
 

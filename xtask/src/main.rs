@@ -13,6 +13,7 @@ mod ci;
 mod generate;
 mod instructions;
 mod licences;
+mod readme;
 mod steps;
 mod testing;
 mod tidy;
@@ -46,6 +47,8 @@ enum Task {
     Tools,
     /// Checks what the compiler does not: module docs, file lengths, tiers, licences, documents.
     Tidy,
+    /// Gives the README's commands in a clean checkout with an empty home.
+    Readme,
     /// Writes the files that are made from code; with --check only says which ones are out of date.
     Generate {
         /// Writes nothing and fails if a file differs from what would be written.
@@ -88,6 +91,9 @@ fn run(task: Task) -> anyhow::Result<bool> {
         Task::Test => testing::run(&workspace, &mut steps),
         Task::Tools => {
             steps.run("tools", || tools::ensure(&workspace));
+        }
+        Task::Readme => {
+            steps.run("readme", || readme::run(&workspace));
         }
         Task::Tidy => ci::tidy(&workspace, &mut steps),
         Task::Generate { check } => {
