@@ -61,6 +61,15 @@ impl Scene {
         self.browser.until(&format!("document.body.innerText.includes({text:?})"));
     }
 
+    /// Gives the release of the page a command, by mouse, once it is told what that does.
+    fn tells(&self, word: &str, effect: &str) {
+        let link = format!("a[href$='/{word}']");
+        self.browser.until(&format!("document.querySelector(\"{link}\") !== null"));
+        self.browser.click(&link);
+        self.shows(effect);
+        self.browser.click("main button");
+    }
+
     /// What holds for every page at any width and in both schemes.
     fn is_sound(&self, path: &str, text: &str) {
         for (width, scheme) in [(1600, "light"), (1600, "dark"), (320, "light"), (320, "dark")] {
@@ -204,7 +213,7 @@ spec:
 ";
 
 #[test]
-fn a_release_is_held_by_click_and_aborted_by_keyboard() {
+fn a_release_obeys_clicks_and_keys() {
     let Some(scene) = Scene::start() else { return };
     let file = scene.cluster.folder.path().join("canary.yaml");
     std::fs::write(&file, CANARY).unwrap();
@@ -215,9 +224,7 @@ fn a_release_is_held_by_click_and_aborted_by_keyboard() {
     scene.shows("being tried");
     scene.shows("20 % of the requests go to the new version");
     scene.browser.until("document.querySelectorAll('.u-over').length === 4");
-    scene.browser.click("a[href$='/hold']");
-    scene.shows("stays at its present share");
-    scene.browser.click("main button");
+    scene.tells("hold", "stays at its present share");
     scene.shows("held");
     scene.is_sound("/releases/default/details", "held");
     scene.picture("release", &[(1600, "light"), (1600, "dark"), (320, "dark")]);
@@ -239,5 +246,18 @@ fn a_release_is_held_by_click_and_aborted_by_keyboard() {
     scene.picture("rolled-back", &[(1600, "light")]);
     scene.go("/");
     scene.shows("The release details was rolled back.");
+
+    // The same version again: held, let go, and promoted before its time.
+    scene.go("/releases/default/details");
+    scene.tells("restart", "The same new version is released once more, from the beginning.");
+    scene.shows("being tried");
+    scene.tells("hold", "The release stays at its present share.");
+    scene.shows("held");
+    scene.tells("resume", "The release goes on from where it is held.");
+    scene.browser.until("document.querySelector(\"a[href$='/hold']\") !== null");
+    scene.tells("promote", "The new version is promoted now, without any further check.");
+    let promoted = "--for=jsonpath={.status.phase}=Succeeded";
+    scene.cluster.kubectl(&["wait", "canary.serin.dev/details", promoted, "--timeout=60s"]);
+    scene.shows("All users have the new version.");
     assert_eq!(scene.browser.errors(), Vec::<String>::new());
 }
