@@ -4,6 +4,7 @@
 //! stand around a table.
 
 mod fields;
+mod metrics;
 mod picture;
 
 use std::fs;
@@ -33,6 +34,7 @@ fn outputs() -> Vec<Output> {
         Output { file: "docs/check.md", part: Some("findings"), text: findings_table() },
         Output { file: "docs/fields.md", part: Some("fields"), text: fields::of_releases() },
         Output { file: "docs/images/evidence.svg", part: None, text: picture::of_evidence() },
+        Output { file: "docs/metrics.md", part: Some("metrics"), text: metrics::reference() },
         Output { file: "manifests/crds.yaml", part: None, text: serin_api::crd::render_yaml() },
     ]
 }

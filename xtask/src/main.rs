@@ -47,7 +47,7 @@ enum Task {
     Tools,
     /// Checks what the compiler does not: module docs, file lengths, tiers, licences, documents.
     Tidy,
-    /// Gives the README's commands in a clean checkout with an empty home.
+    /// Gives the README's commands with an empty home.
     Readme,
     /// Writes the files that are made from code; with --check only says which ones are out of date.
     Generate {

@@ -1,4 +1,4 @@
-//! The README's two commands, as somebody who has never seen this repository gives them: in a clean checkout, in an empty home.
+//! The README's two commands, as somebody gives them who has never had to do with this repository: in an empty home.
 //!
 //! The second is what runs this very check, so only its first steps are taken again.
 
@@ -15,43 +15,29 @@ use crate::workspace::Workspace;
 /// The heading of the part that has the commands.
 const PART: &str = "## Set up\n";
 
-/// Gives the commands. What is compiled already (libraries of others) is not compiled again.
+/// Gives the commands. What is compiled already is not compiled again; CI's checkout is a clean one.
 pub(crate) fn run(workspace: &Workspace) -> anyhow::Result<Outcome> {
     let readme = fs::read_to_string(workspace.root.join("README.md"))?;
     let commands = commands(&readme);
     let [first, second] = commands[..] else {
-        return Ok(
-            vec![format!("README.md, Set up: there are two commands, not {commands:?}")].into()
-        );
+        return Ok(vec![format!("README.md, Set up: there are two commands, not {commands:?}")].into());
     };
-    let target = workspace.metadata.target_directory.as_std_path();
-    // Always the same place: what cargo keeps of a checkout goes by its path.
-    let folder = target.join("readme");
-    if folder.exists() {
-        fs::remove_dir_all(&folder).context("cannot remove the last checkout")?;
-    }
-    let (checkout, home) = (folder.join("checkout"), folder.join("home"));
-    fs::create_dir_all(&home).context("cannot make a home")?;
-    let mut clone = Command::new("git");
-    clone.args(["clone", "--quiet"]).arg(&workspace.root).arg(&checkout);
-    if !clone.status().is_ok_and(|it| it.success()) {
-        return Ok(Outcome::Skipped("this is no checkout that git can clone".to_owned()));
-    }
+    let home = tempfile::tempdir().context("cannot make a home")?;
     let stranger = |command: &str| -> anyhow::Result<bool> {
         let mut words = command.split(' ');
         let program = words.next().context("a command has a program")?;
         let mut command = Command::new(program);
-        command.args(words).current_dir(&checkout).env("HOME", &home);
-        command.env("CARGO_TARGET_DIR", target).envs(tools_of_rust());
+        command.args(words).current_dir(&workspace.root);
+        command.env("HOME", home.path()).envs(tools_of_rust());
         Ok(command.status().with_context(|| format!("cannot run {program}"))?.success())
     };
     ensure!(second == "cargo xtask ci", "README.md, Set up: every test is run by `cargo xtask ci`");
-    ensure!(stranger("cargo xtask tidy")?, "`cargo xtask tidy` fails in a clean checkout");
+    ensure!(stranger("cargo xtask tidy")?, "`cargo xtask tidy` fails in an empty home");
     if !stranger("cargo run --quiet -- doctor")? {
         return Ok(Outcome::Skipped("this machine cannot run a cluster, as told above".to_owned()));
     }
     let started = Instant::now();
-    ensure!(stranger(first)?, "`{first}` fails in a clean checkout");
+    ensure!(stranger(first)?, "`{first}` fails in an empty home");
     println!("    `{first}` took {} s", started.elapsed().as_secs());
     Ok(Outcome::Passed)
 }

@@ -2,25 +2,15 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::fmt::Write;
+use std::fmt::{Display, Write};
 
 use serin_routing::response::Flags;
 
+use crate::catalogue::{self, Entry};
 use crate::customization::{Customized, Metric};
 use crate::destination::{UNKNOWN, Workload};
 use crate::histogram::Histogram;
 use crate::metrics::{Counted, Ends, Metrics, Protocol, Reporter, Series, Sum, Tcp};
-
-/// The kind of a metric.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// It only grows.
-    Counter,
-    /// It goes up and down.
-    Gauge,
-    /// Buckets, a sum and a count.
-    Histogram,
-}
 
 /// A metric, and its value in a series.
 type Number<T> = (Metric, fn(&T) -> u64);
@@ -50,26 +40,28 @@ pub struct Text {
 }
 
 impl Text {
-    /// Begins a metric.
-    pub fn metric(&mut self, name: &str, kind: Kind) -> &mut Self {
-        let kind = match kind {
-            Kind::Counter => "counter",
-            Kind::Gauge => "gauge",
-            Kind::Histogram => "histogram",
-        };
+    /// Begins a metric of the [catalogue].
+    ///
+    /// # Panics
+    /// In tests: it is not there.
+    pub fn metric(&mut self, name: &str) -> &mut Self {
+        let entry = catalogue::find(name);
+        debug_assert!(entry.is_some(), "{name} is not in the catalogue");
         // Writing to memory does not fail, here and below.
-        let _ = writeln!(self.text, "# TYPE {name} {kind}");
+        let _ = entry.map(|Entry { kind, help, .. }| {
+            writeln!(self.text, "# HELP {name} {help}\n# TYPE {name} {}", kind.name())
+        });
         self
     }
 
     /// One value, with labels.
-    pub fn value(&mut self, name: &str, labels: &[(&str, &str)], value: u64) -> &mut Self {
+    pub fn value(&mut self, name: &str, labels: &[(&str, &str)], value: impl Display) -> &mut Self {
         let labels = rendered(labels.iter().map(|(key, value)| (*key, *value)));
         self.sample(name, &labels, "", value);
         self
     }
 
-    fn sample(&mut self, name: &str, labels: &str, more: &str, value: impl std::fmt::Display) {
+    fn sample(&mut self, name: &str, labels: &str, more: &str, value: impl Display) {
         let comma = if labels.is_empty() || more.is_empty() { "" } else { "," };
         let _ = if labels.is_empty() && more.is_empty() {
             writeln!(self.text, "{name} {value}")
@@ -109,7 +101,7 @@ impl Text {
                 continue;
             }
             let name = format!("istio{suffix}_{}", metric.name());
-            self.metric(&name, Kind::Histogram);
+            self.metric(&name);
             for (labels, counted) in series {
                 self.histogram(&name, labels, histogram(&counted));
             }
@@ -126,7 +118,7 @@ impl Text {
         if series.is_empty() {
             return;
         }
-        self.metric(name, Kind::Counter);
+        self.metric(name);
         for (labels, counted) in series {
             self.sample(name, labels, "", value(counted));
         }

@@ -1,11 +1,11 @@
 //! The controller's own metrics, under Flagger's names.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::sync::{Mutex, PoisonError};
 
 use serin_rollout::plan::Strategy;
 use serin_rollout::{Answer, Phase, Plan, State, Time};
+use serin_telemetry::exposition::Text;
 
 use crate::cluster::Cluster;
 use crate::json;
@@ -100,43 +100,43 @@ impl Report {
     pub(crate) fn render(&self, cluster: &Cluster) -> String {
         let numbers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut out = Text::default();
-        out.family("flagger_info", "gauge", "The controller");
+        out.metric("flagger_info");
         let version = env!("CARGO_PKG_VERSION");
-        out.line("flagger_info", &[("version", version), ("mesh_provider", "istio")], 1.0);
+        out.value("flagger_info", &[("version", version), ("mesh_provider", "istio")], 1.0);
         let mut totals: BTreeMap<String, u32> = BTreeMap::new();
         for canary in
             [Kind::Canary, Kind::FlaggerCanary].into_iter().flat_map(|kind| cluster.all(kind))
         {
             *totals.entry(json::namespace(&canary).to_owned()).or_default() += 1;
         }
-        out.family("flagger_canary_total", "gauge", "Canaries by namespace");
+        out.metric("flagger_canary_total");
         for (namespace, total) in totals {
-            out.line("flagger_canary_total", &[("namespace", &namespace)], f64::from(total));
+            out.value("flagger_canary_total", &[("namespace", &namespace)], f64::from(total));
         }
-        out.family("flagger_canary_status", "gauge", "0 running, 1 successful, 2 failed");
+        out.metric("flagger_canary_status");
         for ((name, namespace), status) in &numbers.status {
-            out.line(
+            out.value(
                 "flagger_canary_status",
                 &[("name", name), ("namespace", namespace)],
                 f64::from(*status),
             );
         }
-        out.family("flagger_canary_weight", "gauge", "Percent of the traffic by workload");
+        out.metric("flagger_canary_weight");
         for ((workload, namespace), (_, weight)) in &numbers.weights {
             let labels = [("workload", workload.as_str()), ("namespace", namespace)];
-            out.line("flagger_canary_weight", &labels, f64::from(*weight));
+            out.value("flagger_canary_weight", &labels, f64::from(*weight));
         }
-        out.family("flagger_canary_metric_analysis", "gauge", "The last value of each metric");
+        out.metric("flagger_canary_metric_analysis");
         for ((name, namespace, metric), value) in &numbers.values {
             let labels = [("name", name.as_str()), ("namespace", namespace), ("metric", metric)];
-            out.line("flagger_canary_metric_analysis", &labels, *value);
+            out.value("flagger_canary_metric_analysis", &labels, *value);
         }
-        out.durations(&numbers.durations);
+        durations(&mut out, &numbers.durations);
         for (index, family) in ["flagger_canary_successes_total", "flagger_canary_failures_total"]
             .into_iter()
             .enumerate()
         {
-            out.family(family, "counter", "Releases that ended");
+            out.metric(family);
             for ([name, namespace, strategy, analysis], counts) in &numbers.ends {
                 if counts[index] > 0 {
                     let labels = [
@@ -145,43 +145,28 @@ impl Report {
                         ("deployment_strategy", strategy),
                         ("analysis_status", analysis),
                     ];
-                    out.line(family, &labels, counts[index] as f64);
+                    out.value(family, &labels, counts[index] as f64);
                 }
             }
         }
-        out.0
+        out.finish()
     }
 }
 
-#[derive(Default)]
-struct Text(String);
-
-impl Text {
-    fn family(&mut self, name: &str, kind: &str, help: &str) {
-        // Writing to a string does not fail.
-        let _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}");
-    }
-
-    fn line(&mut self, name: &str, labels: &[(&str, &str)], value: f64) {
-        let labels: Vec<String> =
-            labels.iter().map(|(key, value)| format!("{key}={value:?}")).collect();
-        let _ = writeln!(self.0, "{name}{{{}}} {value}", labels.join(","));
-    }
-
-    fn durations(&mut self, all: &BTreeMap<(String, String), Durations>) {
-        const NAME: &str = "flagger_canary_duration_seconds";
-        self.family(NAME, "histogram", "How long releases took");
-        for ((name, namespace), durations) in all {
-            let labels = [("name", name.as_str()), ("namespace", namespace.as_str())];
-            for (limit, count) in LIMITS.iter().zip(durations.buckets) {
-                let limit = limit.to_string();
-                let labels = [labels[0], labels[1], ("le", &limit)];
-                self.line(&format!("{NAME}_bucket"), &labels, count as f64);
-            }
-            let all = [labels[0], labels[1], ("le", "+Inf")];
-            self.line(&format!("{NAME}_bucket"), &all, durations.count as f64);
-            self.line(&format!("{NAME}_sum"), &labels, durations.sum);
-            self.line(&format!("{NAME}_count"), &labels, durations.count as f64);
+/// How long releases took.
+fn durations(out: &mut Text, all: &BTreeMap<(String, String), Durations>) {
+    const NAME: &str = "flagger_canary_duration_seconds";
+    out.metric(NAME);
+    for ((name, namespace), durations) in all {
+        let labels = [("name", name.as_str()), ("namespace", namespace.as_str())];
+        for (limit, count) in LIMITS.iter().zip(durations.buckets) {
+            let limit = limit.to_string();
+            let labels = [labels[0], labels[1], ("le", &limit)];
+            out.value(&format!("{NAME}_bucket"), &labels, count as f64);
         }
+        let all = [labels[0], labels[1], ("le", "+Inf")];
+        out.value(&format!("{NAME}_bucket"), &all, durations.count as f64);
+        out.value(&format!("{NAME}_sum"), &labels, durations.sum);
+        out.value(&format!("{NAME}_count"), &labels, durations.count as f64);
     }
 }

@@ -7,7 +7,7 @@ use serin_api::{
 
 use super::report::Report;
 use super::{json, sarif, text};
-use crate::terminal::Palette;
+use crate::terminal::{self, Palette};
 
 const ROUTES: &str = "\
 apiVersion: networking.istio.io/v1
@@ -187,7 +187,7 @@ fn finding_nothing_is_said() {
 #[test]
 fn json_has_the_fields_that_scripts_rely_on() {
     let mut out = Vec::new();
-    json::write(&report(vec![subset_finding()]), &mut out).unwrap();
+    terminal::json(&json::of(&report(vec![subset_finding()])), &mut out).unwrap();
     insta::assert_snapshot!(String::from_utf8(out).unwrap(), @r#"
     {
       "findings": [

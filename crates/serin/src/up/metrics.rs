@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use serin_operator::Shared;
 use serin_proxy::Observer;
-use serin_telemetry::exposition::{Kind, Text};
+use serin_telemetry::exposition::Text;
 
 use crate::metrics::{self, Hosts, Source};
 
@@ -43,7 +43,7 @@ impl Source for Metrics {
             let mut text = Text::default();
             text.istio(cores.iter().map(|core| &core.metrics));
             let build = [("component", "proxy"), ("tag", env!("CARGO_PKG_VERSION"))];
-            text.metric("istio_build", Kind::Gauge).value("istio_build", &build, 1);
+            text.metric("istio_build").value("istio_build", &build, 1);
             text.finish() + &self.releases.metrics()
         })
     }

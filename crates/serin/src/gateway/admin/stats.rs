@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
 
 use serin_proxy::{ClusterStats, CoreStats, Observer};
-use serin_telemetry::exposition::{Kind, Text};
+use serin_telemetry::exposition::Text;
 
 use super::{Shared, Stage};
 
@@ -12,7 +12,7 @@ use super::{Shared, Stage};
 pub(super) fn text(shared: &Shared, observer: &Observer, cores: &[CoreStats]) -> String {
     let mut text = Text::default();
     text.istio(cores.iter().map(|core| &core.metrics));
-    text.metric("istio_build", Kind::Gauge).value(
+    text.metric("istio_build").value(
         "istio_build",
         &[("component", "proxy"), ("tag", env!("CARGO_PKG_VERSION"))],
         1,
@@ -24,50 +24,40 @@ pub(super) fn text(shared: &Shared, observer: &Observer, cores: &[CoreStats]) ->
     text.finish()
 }
 
-fn one(text: &mut Text, name: &str, kind: Kind, value: u64) {
-    text.metric(name, kind).value(name, &[], value);
+fn one(text: &mut Text, name: &str, value: u64) {
+    text.metric(name).value(name, &[], value);
 }
 
 fn server(text: &mut Text, shared: &Shared, observer: &Observer) {
     let stage = shared.stage();
-    one(text, "envoy_server_live", Kind::Gauge, u64::from(stage == Stage::Serving));
+    one(text, "envoy_server_live", u64::from(stage == Stage::Serving));
     // Envoy's numbers: 0 live, 1 draining, 2 not yet initialised.
     let state = match stage {
         Stage::Serving => 0,
         Stage::Draining => 1,
         Stage::Starting => 2,
     };
-    one(text, "envoy_server_state", Kind::Gauge, state);
-    one(text, "envoy_server_uptime", Kind::Gauge, shared.started.elapsed().as_secs());
+    one(text, "envoy_server_state", state);
+    one(text, "envoy_server_uptime", shared.started.elapsed().as_secs());
     let in_force = observer.in_force();
-    one(text, "serin_config_version", Kind::Gauge, in_force.version);
-    one(
-        text,
-        "envoy_listener_manager_total_listeners_active",
-        Kind::Gauge,
-        in_force.listening.len() as u64,
-    );
-    one(
-        text,
-        "envoy_cluster_manager_active_clusters",
-        Kind::Gauge,
-        in_force.model.clusters.len() as u64,
-    );
+    one(text, "serin_config_version", in_force.version);
+    one(text, "envoy_listener_manager_total_listeners_active", in_force.listening.len() as u64);
+    one(text, "envoy_cluster_manager_active_clusters", in_force.model.clusters.len() as u64);
 }
 
 fn downstream(text: &mut Text, cores: &[CoreStats]) {
     let active = cores.iter().map(|core| core.downstream_active as u64).sum();
-    one(text, "envoy_http_downstream_cx_active", Kind::Gauge, active);
+    one(text, "envoy_http_downstream_cx_active", active);
     let total = cores.iter().map(|core| core.downstream_total).sum();
-    one(text, "envoy_http_downstream_cx_total", Kind::Counter, total);
+    one(text, "envoy_http_downstream_cx_total", total);
 }
 
 fn lost(text: &mut Text, shared: &Shared, cores: &[CoreStats]) {
     let mirrors = cores.iter().map(|core| core.mirrors_dropped).sum();
-    one(text, "serin_mirrors_dropped_total", Kind::Counter, mirrors);
+    one(text, "serin_mirrors_dropped_total", mirrors);
     let log = shared.access_log.lock().unwrap_or_else(PoisonError::into_inner);
     let lines = log.as_ref().map_or(0, |log| log.dropped());
-    one(text, "serin_access_log_lines_dropped_total", Kind::Counter, lines);
+    one(text, "serin_access_log_lines_dropped_total", lines);
 }
 
 /// What all cores have counted of a cluster.
@@ -104,21 +94,21 @@ fn sums(cores: &[CoreStats]) -> BTreeMap<Arc<str>, Sum> {
     sums
 }
 
-/// A metric of clusters: its name, its kind, and where its value is.
-type Column = (&'static str, Kind, fn(&Sum) -> u64);
+/// A metric of clusters: its name, and where its value is.
+type Column = (&'static str, fn(&Sum) -> u64);
 
 fn clusters(text: &mut Text, sums: &BTreeMap<Arc<str>, Sum>) {
     let columns: [Column; 7] = [
-        ("envoy_cluster_upstream_cx_active", Kind::Gauge, |it| it.connections),
-        ("envoy_cluster_upstream_rq_total", Kind::Counter, |it| it.requests),
-        ("envoy_cluster_upstream_rq_active", Kind::Gauge, |it| it.active),
-        ("envoy_cluster_upstream_rq_pending_overflow", Kind::Counter, |it| it.overflows),
-        ("envoy_cluster_membership_total", Kind::Gauge, |it| it.members),
-        ("envoy_cluster_membership_healthy", Kind::Gauge, |it| it.healthy),
-        ("envoy_cluster_outlier_detection_ejections_active", Kind::Gauge, |it| it.ejected),
+        ("envoy_cluster_upstream_cx_active", |it| it.connections),
+        ("envoy_cluster_upstream_rq_total", |it| it.requests),
+        ("envoy_cluster_upstream_rq_active", |it| it.active),
+        ("envoy_cluster_upstream_rq_pending_overflow", |it| it.overflows),
+        ("envoy_cluster_membership_total", |it| it.members),
+        ("envoy_cluster_membership_healthy", |it| it.healthy),
+        ("envoy_cluster_outlier_detection_ejections_active", |it| it.ejected),
     ];
-    for (name, kind, value) in columns {
-        text.metric(name, kind);
+    for (name, value) in columns {
+        text.metric(name);
         for (cluster, sum) in sums {
             text.value(name, &[("cluster_name", cluster)], value(sum));
         }
