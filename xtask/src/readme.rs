@@ -20,7 +20,9 @@ pub(crate) fn run(workspace: &Workspace) -> anyhow::Result<Outcome> {
     let readme = fs::read_to_string(workspace.root.join("README.md"))?;
     let commands = commands(&readme);
     let [first, second] = commands[..] else {
-        return Ok(vec![format!("README.md, Set up: there are two commands, not {commands:?}")].into());
+        return Ok(
+            vec![format!("README.md, Set up: there are two commands, not {commands:?}")].into()
+        );
     };
     let home = tempfile::tempdir().context("cannot make a home")?;
     let stranger = |command: &str| -> anyhow::Result<bool> {

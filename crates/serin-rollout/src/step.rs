@@ -191,6 +191,8 @@ impl Run<'_> {
     fn enter(&mut self, phase: Phase) {
         self.state.phase = phase;
         self.state.since = self.now;
+        // It was this run that someone wanted held, not the next one.
+        self.state.is_held &= !matches!(phase, Phase::Succeeded | Phase::Failed);
     }
 
     /// The answer to a question of this tick.

@@ -281,6 +281,14 @@ fn people_can_hold_resume_promote_abort_and_restart() {
         "v2",
         "the primary has its former version back"
     );
+    // What was held was that run: the next one goes on by itself.
+    order(&mut release, Command::Restart);
+    order(&mut release, Command::Hold);
+    order(&mut release, Command::Abort);
+    assert_eq!(release.shown(), "Failed 0");
+    order(&mut release, Command::Restart);
+    (0..2).for_each(|_| release.tick());
+    assert_eq!(release.shown(), "Progressing 40");
 }
 
 #[test]
