@@ -255,24 +255,26 @@ impl Reader<'_> {
     }
 
     fn values(&self, attribute: &Attribute, written: &str) -> Vec<Value> {
+        // What cannot be read is kept as a text, which fits no address and no port: a condition must not vanish.
         let one = match attribute {
             Attribute::Principal => return self.principals(written),
             Attribute::ServiceAccount => {
                 let (namespace, account) =
                     written.split_once('/').unwrap_or((self.namespace, written));
-                Some(Value::Exact(format!("{namespace}/sa/{account}").into()))
+                Value::Exact(format!("{namespace}/sa/{account}").into())
             }
             Attribute::SourceAddress | Attribute::RemoteAddress | Attribute::DestinationAddress => {
-                network(written).map(Value::Network)
+                network(written).map_or_else(|| Value::text(written), Value::Network)
             }
-            Attribute::DestinationPort => written.parse().ok().map(Value::Port),
-            Attribute::Path => match PathTemplate::new(written) {
-                Some(template) => Some(Value::Template(template)),
-                None => Some(Value::text(written)),
-            },
-            _ => Some(Value::text(written)),
+            Attribute::DestinationPort => {
+                written.parse().map_or_else(|_| Value::text(written), Value::Port)
+            }
+            Attribute::Path => {
+                PathTemplate::new(written).map_or_else(|| Value::text(written), Value::Template)
+            }
+            _ => Value::text(written),
         };
-        one.into_iter().collect()
+        vec![one]
     }
 
     /// An identity of the mesh's own trust domain is the same under each of the domain's names.

@@ -105,7 +105,9 @@ fn look_around(args: &DemoArgs, stage: &mut Stage<'_>) -> anyhow::Result<()> {
     stage.narrator.heading("The cluster stays until Ctrl-C. Look around in another terminal:")?;
     let (config, place) = (stage.kubeconfig().display().to_string(), stage.argument());
     let release = match args.story {
-        Story::Release => "\n  serin canary history reviews\n  kubectl get canaries.serin.dev reviews -o yaml",
+        Story::Release => {
+            "\n  serin canary history reviews\n  kubectl get canaries.serin.dev reviews -o yaml"
+        }
         _ => "",
     };
     let text = format!(

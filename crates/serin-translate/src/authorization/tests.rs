@@ -62,6 +62,17 @@ fn comes_in(snapshot: &Snapshot, principal: &str) -> bool {
 const WEB: &str = "cluster.local/ns/shop/sa/web";
 
 #[test]
+fn a_value_that_cannot_be_read_fits_nothing_rather_than_everything() {
+    for rule in [
+        json!({"from": [{"source": {"ipBlocks": ["10.0.0.0/99"]}}]}),
+        json!({"to": [{"operation": {"ports": ["http"]}}]}),
+        json!({"when": [{"key": "destination.ip", "values": ["here"]}]}),
+    ] {
+        check(&[json!({"rules": [rule]})], WEB, false);
+    }
+}
+
+#[test]
 fn actions_are_as_istios() {
     let from_web = json!([{"from": [{"source": {"principals": [WEB]}}]}]);
     check(&[], WEB, true);
