@@ -65,6 +65,7 @@ pub(super) async fn run(
         ..Run::default()
     };
     hold.tell(&run)?;
+    warn_of_taken_ports(args);
     let (stop, stopping) = watch::channel(false);
     let cluster = Cluster::start(args, place, &api, &stopping).await?;
     run.dashboard = cluster.dashboard.as_ref().map(dashboard::link);
@@ -199,6 +200,19 @@ fn gateway_url(args: &UpArgs) -> String {
         Some(port) => format!("http://{}", SocketAddr::new(args.gateway_address, *port)),
         None if args.gateway_address.is_ipv6() => format!("http://[{}]", args.gateway_address),
         None => format!("http://{}", args.gateway_address),
+    }
+}
+
+/// Says at once what the statuses of Gateways would say later.
+fn warn_of_taken_ports(args: &UpArgs) {
+    let (address, others) = (args.gateway_address, ports(args));
+    for port in [80, 443].map(|port| others.get(&port).copied().unwrap_or(port)) {
+        if let Err(error) = std::net::TcpListener::bind((address, port)) {
+            tracing::warn!(
+                "no Gateway on port {port} of {address} for now: {error}. End what listens there, or give this cluster another \
+                 --gateway-address (127.0.0.2); everything else works"
+            );
+        }
     }
 }
 

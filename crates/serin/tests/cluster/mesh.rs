@@ -29,6 +29,18 @@ fn a_gateway_whose_port_is_taken_says_so_and_is_served_when_it_is_free() {
 }
 
 #[test]
+fn a_port_of_the_gateway_that_is_taken_is_told_at_the_start() {
+    let Some(cluster) = Cluster::start(&[]) else { return };
+    let told = "no Gateway on port";
+    assert!(!cluster.process.output().contains(told));
+    // Who may not listen on port 80 has the gateway on 8080.
+    let bind = |port: u16| TcpListener::bind((cluster.gateway, port)).ok();
+    let _others: Vec<TcpListener> = [80, 8080].into_iter().filter_map(bind).collect();
+    let cluster = cluster.start_again(&[]);
+    assert!(cluster.process.output().contains(told), "{}", cluster.process.output());
+}
+
+#[test]
 fn the_gateway_tells_that_it_is_ready() {
     let Some(cluster) = Cluster::start(&[]) else { return };
     cluster.get_until(&[], ":15021/healthz/ready", |answer| answer.starts_with("HTTP/1.1 200"));
