@@ -15,8 +15,9 @@ rolls back. It takes Canaries of serin.dev/v1alpha1 and of flagger.app/v1beta1. 
 
 const EXAMPLES: &str = "\
 Examples:
-  serin install --image IMAGE | kubectl apply -f -                 in the cluster, with all that it needs
-  serin operator --metrics-server http://127.0.0.1:9090            from here, for the kubeconfig's cluster
+  serin install --image IMAGE | kubectl apply --server-side -f -   in the cluster
+  serin operator --metrics-server http://127.0.0.1:9090 --lease default/serin-operator
+                                                                   from here
   serin operator --leave-flagger --lease shop/serin-operator       beside Flagger, which keeps its own Canaries
   serin canary watch reviews                                       see a release
 
@@ -44,8 +45,8 @@ pub(crate) struct OperatorArgs {
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8080")]
     pub(crate) listen: SocketAddr,
 
-    /// The Lease that decides which of several controllers acts
-    #[arg(long, value_name = "NAMESPACE/NAME", default_value = "default/serin-operator", value_parser = lease)]
+    /// The Lease that decides which of several controllers acts, in a namespace that exists; by default that of `serin install`
+    #[arg(long, value_name = "NAMESPACE/NAME", default_value = "serin-system/serin-operator", value_parser = lease)]
     pub(crate) lease: (String, String),
 
     /// Leave the Canaries of flagger.app to Flagger
