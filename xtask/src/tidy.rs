@@ -3,6 +3,7 @@
 mod dependencies;
 mod documents;
 mod rust;
+mod settings;
 mod text;
 
 use crate::workspace::Workspace;
@@ -19,6 +20,7 @@ pub(crate) fn run(workspace: &Workspace) -> anyhow::Result<Vec<String>> {
         problems.extend(text::check(&file, &content));
     }
     problems.extend(documents::check(workspace)?);
+    problems.extend(settings::check(workspace)?);
     problems.extend(dependencies::check(workspace)?);
     Ok(problems)
 }

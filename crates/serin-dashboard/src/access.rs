@@ -104,8 +104,8 @@ impl Access {
     }
 }
 
-/// A fresh token.
-pub(crate) fn token() -> String {
+/// A token that nobody can guess.
+pub fn token() -> String {
     hex(&rand::random::<[u8; 24]>())
 }
 

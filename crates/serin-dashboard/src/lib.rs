@@ -35,6 +35,7 @@ use std::sync::Arc;
 
 use tokio::task::JoinSet;
 
+pub use access::token as fresh_token;
 pub use mesh::{Asked, Explained, Live, Mesh, Question, Request, Rule, Sender};
 
 use crate::access::Access;
@@ -47,11 +48,13 @@ pub struct Settings {
     pub address: SocketAddr,
     /// Windows that may follow a page at the same time.
     pub followers: usize,
+    /// The secret that lets in whoever has it; `None` makes one.
+    pub token: Option<String>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { address: SocketAddr::from(([127, 0, 0, 1], PORT)), followers: 32 }
+        Self { address: SocketAddr::from(([127, 0, 0, 1], PORT)), followers: 32, token: None }
     }
 }
 
@@ -90,7 +93,7 @@ impl Dashboard {
         let failed = |source| OpenError { address: settings.address, source };
         let socket = server::open(settings.address).await.map_err(failed)?;
         let address = socket.local_addr().map_err(failed)?;
-        let token = access::token();
+        let token = settings.token.clone().unwrap_or_else(access::token);
         let access = Access::new(&token, address.port());
         let world = Arc::new(World::new(client, mesh, access, settings.followers));
         let mut tasks = world.objects.follow(&world.client);

@@ -1,5 +1,6 @@
 //! What the dashboard asks of the mesh beside the API: what proxies have counted and seen, and by what they decide.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,12 +13,18 @@ use serin_telemetry::Traffic;
 /// A mesh that runs. Every answer is of now.
 pub trait Mesh: Send + Sync + 'static {
     /// What went from whom to whom so far; numbers only grow. Asked once a second.
-    fn traffic(&self) -> BoxFuture<'_, Vec<Traffic>>;
+    ///
+    /// # Errors
+    /// Why nobody can tell at present, in a sentence.
+    fn traffic(&self) -> BoxFuture<'_, Result<Vec<Traffic>, String>>;
 
-    /// A sample of the latest requests, the latest last.
-    fn requests(&self) -> BoxFuture<'_, Vec<Request>>;
+    /// A sample of the latest requests, the latest last; `None` where proxies do not tell of single requests.
+    fn requests(&self) -> BoxFuture<'_, Option<Vec<Request>>>;
 
-    /// How many proxies decide by an object; `None` for one that was not given to any.
+    /// How often each rule took a request so far; `None` where proxies do not tell.
+    fn hits(&self) -> BoxFuture<'_, Option<BTreeMap<Rule, u64>>>;
+
+    /// How many proxies decide by an object; `None` for one that was not given to any, and where nobody can tell.
     fn live(&self, object: &ObjectRef) -> Option<Live>;
 
     /// What is wrong or worth knowing about the objects together. The same list, by address, while nothing has changed.

@@ -29,6 +29,9 @@ pub(crate) struct Overview {
     traffic: Vec<Flow>,
     /// The stretch of time in seconds that rates are of.
     seconds: f64,
+    /// Why traffic is not known, if it is not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unknown: Option<String>,
 }
 
 /// What goes from one service to another.
@@ -44,9 +47,11 @@ impl Overview {
         let window = world.lately();
         let services = services::all(&world.objects, &window);
         let releases = Release::all(&world.objects);
-        let problems = problems::all(&world.objects, &releases, &services, Timestamp::now());
+        let mut problems = problems::all(&world.objects, &releases, &services, Timestamp::now());
+        let unknown = world.unknown();
+        problems.extend(unknown.clone().map(problems::of_traffic));
         let traffic = flows(&services, &window);
-        Self { problems, releases, services, traffic, seconds: window.seconds.round() }
+        Self { problems, releases, services, traffic, seconds: window.seconds.round(), unknown }
     }
 
     fn problems(&self) -> Markup {
@@ -60,7 +65,7 @@ impl Overview {
                     h3 data-news=(problem.what) { (state(problem.state, &problem.what)) }
                     @if !problem.why.is_empty() { p { (problem.why) } }
                     p.next {
-                        (parts::command(&problem.command))
+                        @if !problem.command.is_empty() { (parts::command(&problem.command)) }
                         @if let Some(link) = &problem.link { a href=(link) { "Show it" } }
                     }
                 }
@@ -130,7 +135,9 @@ impl Overview {
         };
         html! { section aria-labelledby="traffic" {
             h2 id="traffic" { "Traffic" }
-            @if self.traffic.is_empty() {
+            @if self.unknown.is_some() {
+                p.quiet { "Not known at present." }
+            } @else if self.traffic.is_empty() {
                 p.quiet { "Nothing has been sent in the last " (self.seconds) " s." }
             } @else {
                 p.quiet { "The last " (self.seconds) " s." }

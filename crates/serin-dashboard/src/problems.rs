@@ -55,6 +55,17 @@ pub(crate) fn all(
     all
 }
 
+/// Traffic that nobody can tell of.
+pub(crate) fn of_traffic(why: String) -> Problem {
+    Problem {
+        state: State::Odd,
+        what: "What goes from service to service is not known.".to_owned(),
+        why,
+        link: None,
+        command: String::new(),
+    }
+}
+
 fn of_release(release: &Release) -> Option<Problem> {
     let (state, word) = release.told();
     if !matches!(state, State::Bad | State::Odd) {

@@ -17,7 +17,8 @@ const ROWS: usize = 50;
 /// The page.
 #[derive(Serialize)]
 pub(crate) struct Requests {
-    requests: Vec<Row>,
+    /// `None` where proxies do not tell of single requests.
+    requests: Option<Vec<Row>>,
     /// How many there are with this filter.
     total: usize,
     #[serde(skip)]
@@ -43,7 +44,9 @@ struct Row {
 impl Requests {
     pub(crate) async fn of(world: &World, query: &Query) -> Self {
         let (service, status) = (query.get("service"), query.get("status"));
-        let all = world.mesh.requests().await;
+        let sample = world.mesh.requests().await;
+        let is_told = sample.is_some();
+        let all = sample.unwrap_or_default();
         let mut services: Vec<String> = all.iter().map(|it| called(it).to_owned()).collect();
         services.sort();
         services.dedup();
@@ -55,6 +58,7 @@ impl Requests {
         let total = wanted.len();
         let shown = wanted.into_iter().take(ROWS);
         let requests = shown.map(|request| row(&world.objects, request)).collect();
+        let requests = is_told.then_some(requests);
         let (service, status) = (service.to_owned(), status.to_owned());
         Self { requests, total, services, service, status }
     }
@@ -90,7 +94,7 @@ impl Requests {
         }
     }
 
-    fn table(&self) -> Markup {
+    fn table(rows: &[Row]) -> Markup {
         html! {
             table {
                 thead { tr {
@@ -102,7 +106,7 @@ impl Requests {
                     th scope="col" { "To" }
                     th scope="col" { "Rule" }
                 } }
-                tbody { @for row in &self.requests { (line(row)) } }
+                tbody { @for row in rows { (line(row)) } }
             }
         }
     }
@@ -195,15 +199,24 @@ impl View for Requests {
     fn html(&self) -> Markup {
         html! {
             h1 { "Requests" }
-            p.lead { "A sample of the latest requests that the proxies of this machine have sent on." }
-            (self.filter())
-            @if self.requests.is_empty() {
-                p.quiet { "There is none yet." }
-            } @else {
-                (parts::scroll("Requests", &self.table()))
-                p.quiet {
-                    @if self.total > ROWS { "The latest " (ROWS) " of " (self.total) "." }
-                    @else { (count(self.total, "request")) "." }
+            @match &self.requests {
+                None => {
+                    p { "Istio's proxies do not tell of single requests here. Where access logs are on, they do:" }
+                    p { (parts::command("kubectl -n NAMESPACE logs POD -c istio-proxy")) }
+                    p { "Which rule takes a request, and why: " a href="/routing/explain" { "explain it" } "." }
+                }
+                Some(rows) => {
+                    p.lead { "A sample of the latest requests that the proxies of this machine have sent on." }
+                    (self.filter())
+                    @if rows.is_empty() {
+                        p.quiet { "There is none yet." }
+                    } @else {
+                        (parts::scroll("Requests", &Self::table(rows)))
+                        p.quiet {
+                            @if self.total > ROWS { "The latest " (ROWS) " of " (self.total) "." }
+                            @else { (count(self.total, "request")) "." }
+                        }
+                    }
                 }
             }
         }

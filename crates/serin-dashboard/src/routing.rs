@@ -42,8 +42,8 @@ struct Line {
     also: Vec<String>,
     /// What is wrong with it.
     findings: Vec<String>,
-    /// How many of the sampled requests it took.
-    seen: usize,
+    /// How many requests it took so far; `None` if nobody knows.
+    hits: Option<u64>,
 }
 
 impl Line {
@@ -52,8 +52,8 @@ impl Line {
         let (to, also) = words::action(&route.action);
         let also = also.into_iter().chain(words::changes(route)).collect();
         let findings = notes.of(&rule);
-        let seen = notes.seen.get(&rule).copied().unwrap_or(0);
-        Self { takes: vec![words::condition(&route.condition)], to, also, findings, seen, rule }
+        let hits = notes.hits.as_ref().map(|hits| hits.get(&rule).copied().unwrap_or(0));
+        Self { takes: vec![words::condition(&route.condition)], to, also, findings, hits, rule }
     }
 
     fn is_written(&self) -> bool {
@@ -69,7 +69,10 @@ impl Line {
                 @for finding in &self.findings { p { (state(State::Odd, finding)) } }
                 p.quiet {
                     @if is_linked { (crate::requests::rule_link(&self.rule)) }
-                    @if self.seen > 0 { @if is_linked { " · " } "took " (count(self.seen, "sampled request")) }
+                    @if let Some(hits) = self.hits {
+                        @if is_linked { " · " }
+                        @if hits == 0 { "has taken no request yet" } @else { "took " (count(hits as usize, "request")) }
+                    }
                 }
             }
         }
@@ -79,16 +82,12 @@ impl Line {
 /// What is known of rules beside the rules themselves.
 struct Notes<'a> {
     findings: &'a [Finding],
-    seen: BTreeMap<Rule, usize>,
+    hits: Option<BTreeMap<Rule, u64>>,
 }
 
 impl<'a> Notes<'a> {
     async fn of_world(world: &World, findings: &'a [Finding]) -> Self {
-        let mut seen = BTreeMap::new();
-        for rule in world.mesh.requests().await.into_iter().filter_map(|it| it.rule) {
-            *seen.entry(rule).or_default() += 1;
-        }
-        Self { findings, seen }
+        Self { findings, hits: world.mesh.hits().await }
     }
 
     /// What is said of a rule: findings about it, or about a field of it.
@@ -305,7 +304,7 @@ impl Rules {
                 to: Vec::new(),
                 also: Vec::new(),
                 findings: notes.of(&rule),
-                seen: 0,
+                hits: None,
                 rule: rule.clone(),
             };
             let line = lines(routes.iter().map(|it| &**it), &notes).into_iter().next();

@@ -107,12 +107,17 @@ impl Counts {
 
     /// The duration in milliseconds that a share of the requests was not above, within a bucket as if they were spread evenly.
     pub(crate) fn quantile(&self, share: f64) -> Option<f64> {
-        self.rank(share * self.requests as f64)
+        self.rank(share * self.timed())
+    }
+
+    /// Requests whose duration is known: where counters come from elsewhere, they need not be as many as there are requests.
+    fn timed(&self) -> f64 {
+        self.duration.last().map_or(0, |it| it.1) as f64
     }
 
     /// Where the quantile is with a probability of about 95 % (the ranks of a binomial distribution, as a normal one).
     pub(crate) fn quantile_interval(&self, share: f64) -> Option<(f64, f64)> {
-        let count = self.requests as f64;
+        let count = self.timed();
         let spread = 1.96 * (count * share * (1.0 - share)).sqrt();
         let (low, high) = (share.mul_add(count, -spread), share.mul_add(count, spread));
         Some((self.rank(low.max(0.0))?, self.rank(high.min(count))?))
@@ -120,7 +125,7 @@ impl Counts {
 
     fn rank(&self, rank: f64) -> Option<f64> {
         let (mut below, mut counted) = (0.0, 0.0);
-        if self.requests == 0 {
+        if self.timed() == 0.0 {
             return None;
         }
         for (bound, cumulative) in &self.duration {

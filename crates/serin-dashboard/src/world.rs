@@ -29,6 +29,8 @@ pub(crate) struct World {
     pub(crate) followers: Arc<Semaphore>,
     looks: Mutex<Looks>,
     history: Mutex<History>,
+    /// Why traffic is not known at present.
+    unknown: Mutex<Option<String>>,
     tick: watch::Sender<u64>,
 }
 
@@ -47,6 +49,7 @@ impl World {
             followers: Arc::new(Semaphore::new(followers)),
             looks: Mutex::default(),
             history: Mutex::default(),
+            unknown: Mutex::default(),
             tick: watch::Sender::new(0),
         }
     }
@@ -58,7 +61,11 @@ impl World {
         loop {
             clock.tick().await;
             let traffic = self.mesh.traffic().await;
-            self.looks().add(Instant::now(), &traffic);
+            match &traffic {
+                Ok(traffic) => self.looks().add(Instant::now(), traffic),
+                Err(_) => *self.looks() = Looks::default(),
+            }
+            *self.unknown.lock().unwrap_or_else(PoisonError::into_inner) = traffic.err();
             let recent = self.looks().last(crate::history::WINDOW);
             let releases = Release::all(&self.objects);
             self.history().add(Timestamp::now(), &releases, &recent);
@@ -74,6 +81,11 @@ impl World {
     /// The traffic of the last seconds.
     pub(crate) fn lately(&self) -> Window {
         self.looks().last(LATELY)
+    }
+
+    /// Why traffic is not known, if it is not.
+    pub(crate) fn unknown(&self) -> Option<String> {
+        self.unknown.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn looks(&self) -> MutexGuard<'_, Looks> {

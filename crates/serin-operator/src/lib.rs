@@ -27,6 +27,7 @@ mod workload;
 pub use cluster::{ApiError, Cluster, MANAGER};
 pub use http::{Dial, Stream, System, Trust};
 pub use kind::Kind;
+pub use metrics::Prometheus;
 pub use objects::Obstacle;
 pub use operator::Operator;
 pub use release::{Name, Release, Turn};

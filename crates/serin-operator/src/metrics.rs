@@ -15,6 +15,7 @@ use crate::kind::Kind;
 use crate::objects::Scene;
 use crate::traffic::Window;
 
+pub use prometheus::Prometheus;
 pub(crate) use prometheus::Server;
 use services::Source;
 

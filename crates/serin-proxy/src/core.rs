@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serin_routing::Scratch;
-use serin_telemetry::Traffic;
 use serin_telemetry::focus::{Focus, Sight};
+use serin_telemetry::{Rule, Traffic};
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 use tokio::task::spawn_local;
 use tokio::time::timeout;
@@ -47,6 +47,8 @@ pub(crate) enum Command {
     WhenOver { address: IpAddr, done: oneshot::Sender<()> },
     /// Tell the latest requests.
     Sample { answer: oneshot::Sender<Vec<Seen>> },
+    /// Tell how often each rule took a request.
+    Hits { answer: oneshot::Sender<BTreeMap<Rule, u64>> },
 }
 
 /// A new model of a workload.
@@ -166,6 +168,9 @@ pub(crate) async fn run(
             Command::WhenOver { address, done } => core.under_way.tell_when_over(address, done),
             Command::Sample { answer } => {
                 let _ = answer.send(core.counters.sampled());
+            }
+            Command::Hits { answer } => {
+                let _ = answer.send(core.counters.hits.borrow_mut().by_rule());
             }
             Command::WaitClosed { done } => {
                 tokio::select! {

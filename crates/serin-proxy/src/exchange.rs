@@ -130,9 +130,7 @@ async fn phases(
         decide(&exchange.snapshot.compiled, table, request, &mut scratch, &mut *random)
     };
     responder.record.flags = decision.flags();
-    if let Some(detail) = &mut responder.record.detail {
-        detail.decided(&decision);
-    }
+    worker.telemetry.decided(&decision, &mut responder.record);
     if let Some(delay) = decision.delay {
         tokio::time::sleep(delay).await;
     }

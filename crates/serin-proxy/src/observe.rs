@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serin_routing::Model;
 use serin_routing::model::EndpointAddress;
 use serin_telemetry::focus::{Focus, Sight};
-use serin_telemetry::{Metrics, Traffic};
+use serin_telemetry::{Metrics, Rule, Traffic};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::core::Command;
@@ -138,6 +138,16 @@ impl Observer {
         let mut all: Vec<Seen> =
             self.ask(|answer| Command::Sample { answer }).await.into_iter().flatten().collect();
         all.sort_by_key(|seen| seen.started);
+        all
+    }
+
+    /// How often each rule took a request so far, of all workloads together.
+    pub async fn hits(&self) -> BTreeMap<Rule, u64> {
+        let mut all = BTreeMap::new();
+        for (rule, count) in self.ask(|answer| Command::Hits { answer }).await.into_iter().flatten()
+        {
+            *all.entry(rule).or_default() += count;
+        }
         all
     }
 

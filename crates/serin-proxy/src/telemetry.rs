@@ -22,7 +22,9 @@ use serin_routing::time::Instant;
 use serin_telemetry::access_log::{AccessLog, Buffer};
 use serin_telemetry::customization::CustomId;
 use serin_telemetry::trace::Tracing;
-use serin_telemetry::{Metrics, Path, Protocol, Reporter, Request as Counted, SourceId, Workload};
+use serin_telemetry::{
+    Hits, Metrics, Path, Protocol, Reporter, Request as Counted, SourceId, Workload,
+};
 
 use crate::clock::wall_time;
 use crate::exchange::is_grpc;
@@ -47,6 +49,7 @@ pub(crate) use visit::Visit;
 #[derive(Default)]
 pub(crate) struct Counters {
     pub(crate) metrics: RefCell<Metrics>,
+    pub(crate) hits: RefCell<Hits>,
     sample: RefCell<Sample>,
     sample_due: Cell<Instant>,
     /// How far apart requests are that are kept.
@@ -102,7 +105,7 @@ pub(crate) struct Detail {
 
 impl Detail {
     /// Takes note of the rule that takes the request.
-    pub(crate) fn decided(&mut self, decision: &Decision<'_>) {
+    fn decided(&mut self, decision: &Decision<'_>) {
         self.virtual_host = decision.virtual_host.map(|host| Arc::clone(&host.name));
         if let Some(rule) = decision.rule {
             self.route = Some(Arc::clone(&rule.route().name));
@@ -187,6 +190,16 @@ impl Telemetry {
             record.detail = Some(Box::default());
         }
         record
+    }
+
+    /// It is known which rule takes a request.
+    pub(crate) fn decided(&self, decision: &Decision<'_>, record: &mut Record) {
+        if let Some(rule) = decision.rule {
+            self.counters.hits.borrow_mut().count(rule.route());
+        }
+        if let Some(detail) = &mut record.detail {
+            detail.decided(decision);
+        }
     }
 
     /// A request is over.

@@ -40,9 +40,14 @@ pub struct Histogram {
 impl Histogram {
     /// Counts a value.
     pub fn record(&mut self, value: u64) {
+        self.record_times(value, 1);
+    }
+
+    /// Counts a value that was seen so many times.
+    pub fn record_times(&mut self, value: u64, times: u64) {
         let bucket = WHOLE.iter().position(|&bound| value <= bound).unwrap_or(BOUNDS.len());
-        self.buckets[bucket] += 1;
-        self.sum = self.sum.saturating_add(value);
+        self.buckets[bucket] += times;
+        self.sum = self.sum.saturating_add(value.saturating_mul(times));
     }
 
     /// Adds what another has counted.

@@ -85,7 +85,7 @@ pub(crate) enum Command {
     Down(DownArgs),
     /// Tell whether a cluster of `serin up` runs, and how its pods are
     Status(StatusArgs),
-    /// Print the link to the dashboard of a cluster of `serin up`
+    /// Print the link to the dashboard of a cluster
     Dashboard(DashboardArgs),
     /// Tell what this machine lacks for `serin up`
     Doctor(DoctorArgs),

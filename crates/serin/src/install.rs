@@ -1,18 +1,23 @@
 //! `serin install`: the manifests that bring the controller of releases into a Kubernetes.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::process::ExitCode;
 
 use serde_json::{Value, json};
-use serin_api::{crd, yaml};
+use serin_api::{Kind, crd, yaml};
 use serin_operator::rights;
 
 use crate::cli::InstallArgs;
+use crate::dashboard::SECRET;
 
 /// What everything is called.
-const NAME: &str = "serin-operator";
+pub(crate) const NAME: &str = "serin-operator";
 /// Where metrics and health are served in the pod.
 const PORT: u16 = 8080;
+/// Kubernetes' own kinds that the dashboard reads.
+const NATIVE: [&str; 7] =
+    ["pods", "services", "endpointslices", "namespaces", "nodes", "deployments", "configmaps"];
 
 /// Prints the manifests.
 pub(crate) fn run(args: &InstallArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
@@ -44,7 +49,7 @@ fn objects(args: &InstallArgs) -> Vec<Value> {
     vec![
         json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}),
         json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": meta}),
-        json!({"apiVersion": rbac, "kind": "ClusterRole", "metadata": wide, "rules": rules(&rights::EVERYWHERE)}),
+        json!({"apiVersion": rbac, "kind": "ClusterRole", "metadata": wide, "rules": everywhere(args)}),
         json!({"apiVersion": rbac, "kind": "ClusterRoleBinding", "metadata": wide,
             "roleRef": role("ClusterRole"), "subjects": subjects}),
         json!({"apiVersion": rbac, "kind": "Role", "metadata": meta, "rules": rules(&rights::AT_HOME)}),
@@ -63,6 +68,25 @@ fn rules(rights: &[rights::Right]) -> Vec<Value> {
     rights.iter().map(rule).collect()
 }
 
+/// What the controller does, and what its dashboard shows.
+fn everywhere(args: &InstallArgs) -> Vec<Value> {
+    let mut rules = rules(&rights::EVERYWHERE);
+    if !args.no_dashboard {
+        rules.extend(seen());
+    }
+    rules
+}
+
+/// What the dashboard reads: the kinds that say how requests go, by their groups.
+fn seen() -> impl Iterator<Item = Value> {
+    let mut groups: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for kind in Kind::all().iter().filter(|it| it.is_custom || NATIVE.contains(&it.plural)) {
+        groups.entry(kind.group).or_default().push(kind.plural);
+    }
+    let rule = |(group, kinds)| json!({"apiGroups": [group], "resources": kinds, "verbs": ["get", "list", "watch"]});
+    groups.into_iter().map(rule)
+}
+
 /// For a Prometheus that finds pods by their annotations; the mesh is not needed for it.
 fn scraped() -> Value {
     json!({
@@ -77,6 +101,11 @@ fn pod(args: &InstallArgs) -> Value {
         format!("--listen=0.0.0.0:{PORT}"),
         format!("--lease={}/{NAME}", args.namespace),
     ];
+    if args.no_dashboard {
+        arguments.push("--dashboard-address=off".to_owned());
+    } else {
+        arguments.push(format!("--dashboard-secret={}/{SECRET}", args.namespace));
+    }
     arguments.extend(args.leave_flagger.then(|| "--leave-flagger".to_owned()));
     let probe = json!({"httpGet": {"path": "/healthz", "port": "http"}});
     json!({

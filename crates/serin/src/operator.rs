@@ -1,4 +1,7 @@
-//! `serin operator`: the controller of releases for a cluster that is not this program's own.
+//! `serin operator`: the controller of releases for a cluster that is not this program's own, with its dashboard.
+
+mod counted;
+mod dashboard;
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -7,10 +10,11 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use futures_util::future::BoxFuture;
-use serin_operator::{Operator, PrometheusTraffic, Settings, Shared};
+use serin_operator::{Operator, Prometheus, PrometheusTraffic, Settings, Shared};
 use tokio::sync::watch;
 
 use crate::cli::OperatorArgs;
+use crate::dashboard::serving;
 use crate::gateway::log;
 use crate::kubeconfig;
 use crate::metrics::{self, Hosts, Source};
@@ -30,7 +34,9 @@ async fn work(args: &OperatorArgs, out: &mut dyn Write) -> anyhow::Result<()> {
     let (client, _) =
         kubeconfig::chosen(args.kubeconfig.as_deref(), args.context.as_deref()).await?;
     let version = client.apiserver_version().await.context("the cluster does not answer")?;
-    let operator = Operator::new(client, settings(args));
+    let settings = settings(args);
+    let prometheus = Prometheus::new(&args.metrics_server, &settings);
+    let operator = Operator::new(client.clone(), settings);
     let listener = metrics::listen(args.listen).await?;
     let address = listener.local_addr()?;
     let (stop, stopped) = watch::channel(false);
@@ -41,7 +47,22 @@ async fn work(args: &OperatorArgs, out: &mut dyn Write) -> anyhow::Result<()> {
     let source = Arc::new(Releases(operator.shared()));
     tokio::spawn(metrics::serve(listener, source, hosts(address), is_over(stopped.clone())));
     let working = tokio::spawn(async move { operator.run(is_over(stopped)).await });
-    writeln!(out, "ready for Kubernetes {} metrics http://{address}/metrics", version.git_version)?;
+    let served = match dashboard::start(args, &client, prometheus).await {
+        // Whoever asked for a place of it is to know; otherwise releases matter more.
+        Err(error) if args.dashboard_address.is_some() => return Err(error),
+        Err(error) => {
+            tracing::warn!("there is no dashboard: {error:#}");
+            None
+        }
+        Ok(served) => served,
+    };
+    let link = served.as_ref().map(|it| match args.dashboard_secret {
+        // Logs are read by more people than the Secret.
+        Some(_) => format!(" dashboard {}", serving::url(it)),
+        None => format!(" dashboard {}", serving::link(it)),
+    });
+    let (version, link) = (version.git_version, link.unwrap_or_default());
+    writeln!(out, "ready for Kubernetes {version} metrics http://{address}/metrics{link}")?;
     out.flush()?;
     signals.next().await;
     stop.send_replace(true);

@@ -94,3 +94,22 @@ fn a_member_that_is_the_same_stays_the_same_by_address() {
     let workload = |fleet: &Fleet| Arc::clone(&fleet.values().next().unwrap().workload);
     assert!(Arc::ptr_eq(&workload(&first), &workload(&second)));
 }
+
+#[test]
+fn a_pod_whose_proxy_is_a_router_is_a_gateway() {
+    let router = "containers: [{name: istio-proxy, args: [proxy, router]}]";
+    let beside = "containers: [{name: istio-proxy, args: [proxy, sidecar]}]";
+    let pods = [pod("legacy", "a", router, "10.244.0.1"), pod("legacy", "b", beside, "10.244.0.2")];
+    let snapshot = snapshot(&format!("{NAMESPACES}{}", pods.concat()));
+    let fleet = fleet(&snapshot, None, &Fleet::new());
+    let proxies: Vec<_> = fleet
+        .values()
+        .map(|member| {
+            let Class::Mesh { view, .. } = &member.class else { panic!("it is in the mesh") };
+            let proxy = view.proxy();
+            (member.workload.role, proxy.kind, proxy.labels.len(), proxy.addresses.len())
+        })
+        .collect();
+    let gateway = (Role::Gateway, ProxyKind::Gateway, 1, 1);
+    assert_eq!(proxies, [gateway, (Role::Sidecar, ProxyKind::Sidecar, 0, 0)]);
+}

@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
@@ -8,17 +9,20 @@ use serin_routing::Model;
 use serin_telemetry::Traffic;
 
 use super::*;
-use crate::mesh::{Explained, Live, Mesh, Question, Request as Seen, Sender};
+use crate::mesh::{Explained, Live, Mesh, Question, Request as Seen, Rule, Sender};
 
 /// A mesh in which nothing happens.
 struct Quiet;
 
 impl Mesh for Quiet {
-    fn traffic(&self) -> BoxFuture<'_, Vec<Traffic>> {
-        Box::pin(std::future::ready(Vec::new()))
+    fn traffic(&self) -> BoxFuture<'_, Result<Vec<Traffic>, String>> {
+        Box::pin(std::future::ready(Err("the counters are on holiday".to_owned())))
     }
-    fn requests(&self) -> BoxFuture<'_, Vec<Seen>> {
-        Box::pin(std::future::ready(Vec::new()))
+    fn requests(&self) -> BoxFuture<'_, Option<Vec<Seen>>> {
+        Box::pin(std::future::ready(None))
+    }
+    fn hits(&self) -> BoxFuture<'_, Option<BTreeMap<Rule, u64>>> {
+        Box::pin(std::future::ready(None))
     }
     fn live(&self, _: &ObjectRef) -> Option<Live> {
         None

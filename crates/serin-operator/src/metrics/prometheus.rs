@@ -7,9 +7,44 @@ use serde_json::Value;
 use super::Asked;
 use crate::http::{Call, Caller, query};
 use crate::json;
+use crate::settings::Settings;
 
 /// Prometheus must answer within this time.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A Prometheus that is asked about all of a mesh.
+#[derive(Clone)]
+pub struct Prometheus {
+    caller: Caller,
+    server: Server,
+}
+
+impl Prometheus {
+    /// The one at an address (`http://prometheus.istio-system:9090`), reached as the settings say.
+    pub fn new(address: &str, settings: &Settings) -> Self {
+        let caller = Caller::new(settings.dial.clone(), settings.trust.clone());
+        Self { caller, server: Server::at(address) }
+    }
+
+    /// The series of an instant query: their labels and their values. What is not a number is left out.
+    ///
+    /// # Errors
+    /// Why there is no answer.
+    pub async fn series(&self, query: &str) -> Result<Vec<(Value, f64)>, String> {
+        let answer = self.server.ask(&self.caller, query).await;
+        let mut answer =
+            answer.map_err(|why| format!("Prometheus at {}: {why}", self.server.address))?;
+        let result = answer.pointer_mut("/data/result").map(Value::take);
+        let Some(Value::Array(series)) = result else {
+            return Err(format!("what is at {} is no Prometheus", self.server.address));
+        };
+        let read = |mut it: Value| {
+            let value = it["value"][1].as_str()?.parse::<f64>().ok().filter(|it| it.is_finite())?;
+            Some((it["metric"].take(), value))
+        };
+        Ok(series.into_iter().filter_map(read).collect())
+    }
+}
 
 /// A Prometheus.
 #[derive(Clone, Debug, Default)]

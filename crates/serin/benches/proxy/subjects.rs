@@ -170,6 +170,12 @@ http {{
     launch("nginx", command, ports)
 }
 
+/// Connections for which this process may open files, two each; as many as any case needs, if that is allowed.
+fn connections() -> u64 {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum;
+    limit.map_or(12_000, |limit| (limit.saturating_sub(200) / 2).min(12_000))
+}
+
 fn haproxy(program: &Path, folder: &Path, backends: Backends) -> anyhow::Result<Subject> {
     let ports = [free_port()?, free_port()?, free_port()?];
     let [plain, tls, http2] = ports;
@@ -179,11 +185,12 @@ fn haproxy(program: &Path, folder: &Path, backends: Backends) -> anyhow::Result<
     let pem = folder.join("haproxy.pem");
     fs::write(&pem, both)?;
     let pem = pem.display();
+    let connections = connections();
     let text = format!(
         "\
 global
   nbthread 1
-  maxconn 12000
+  maxconn {connections}
 defaults
   mode http
   timeout connect 5s

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::ViewArgs;
+use super::{DashboardAddress, ViewArgs};
 
 const ABOUT: &str = "\
 Carry out the Canaries of a Kubernetes with Istio.
@@ -21,7 +21,7 @@ Examples:
   serin operator --leave-flagger --lease shop/serin-operator       beside Flagger, which keeps its own Canaries
   serin canary watch reviews                                       see a release
 
-Prints one line that begins with `ready` when it works; ends on SIGTERM or SIGINT. Releases go on where they were when the next one starts.
+Prints one line that begins with `ready` when it works, with the link to its dashboard; ends on SIGTERM or SIGINT. Releases go on where they were when the next one starts.
 
 Exit codes: 0 stopped by a signal, 2 could not run.";
 
@@ -46,8 +46,16 @@ pub(crate) struct OperatorArgs {
     pub(crate) listen: SocketAddr,
 
     /// The Lease that decides which of several controllers acts, in a namespace that exists; by default that of `serin install`
-    #[arg(long, value_name = "NAMESPACE/NAME", default_value = "serin-system/serin-operator", value_parser = lease)]
+    #[arg(long, value_name = "NAMESPACE/NAME", default_value = "serin-system/serin-operator", value_parser = named)]
     pub(crate) lease: (String, String),
+
+    /// Where the dashboard listens, or `off` [default: 127.0.0.1:15080, or a free port]
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub(crate) dashboard_address: Option<DashboardAddress>,
+
+    /// The Secret with the dashboard's token, which is made if it is not there; then the link is not printed with it
+    #[arg(long, value_name = "NAMESPACE/NAME", value_parser = named)]
+    pub(crate) dashboard_secret: Option<(String, String)>,
 
     /// Leave the Canaries of flagger.app to Flagger
     #[arg(long)]
@@ -76,7 +84,7 @@ pub(crate) struct OperatorArgs {
 /// Where Istio's own add-on has it.
 const PROMETHEUS: &str = "http://prometheus.istio-system:9090";
 
-fn lease(text: &str) -> Result<(String, String), String> {
+fn named(text: &str) -> Result<(String, String), String> {
     match text.split_once('/') {
         Some((namespace, name)) if !namespace.is_empty() && !name.is_empty() => {
             Ok((namespace.to_owned(), name.to_owned()))
@@ -88,13 +96,15 @@ fn lease(text: &str) -> Result<(String, String), String> {
 const INSTALL_ABOUT: &str = "\
 Print what brings the controller of releases into a Kubernetes with Istio.
 
-The definitions of Canary, MetricTemplate and AlertProvider, a namespace, a service account with just the rights that releases need, \
-and `serin operator` as a Deployment. Nothing is sent anywhere: read it, then apply it.";
+The definitions of Canary, MetricTemplate and AlertProvider, a namespace, a service account with just the rights that releases and \
+their dashboard need, and `serin operator` as a Deployment. Nothing is sent anywhere: read it, then apply it. The dashboard listens in the \
+pods only; `serin dashboard --installed` brings it here.";
 
 const INSTALL_EXAMPLES: &str = "\
 Examples:
   serin install --image registry.example/serin:1.0 | kubectl apply --server-side -f -
   serin install --image IMAGE --metrics-server http://prometheus.monitoring:9090 > serin.yaml
+  serin install --image IMAGE --no-dashboard           with fewer rights: it reads nothing but what releases need
   serin install --image IMAGE --leave-flagger          where Flagger runs already: its definitions and Canaries stay its own
 
 Exit codes: 0 printed, 2 could not.";
@@ -118,6 +128,10 @@ pub(crate) struct InstallArgs {
     /// The Prometheus that scrapes Istio's proxies, for Canaries that name none
     #[arg(long, value_name = "URL", default_value = PROMETHEUS)]
     pub(crate) metrics_server: String,
+
+    /// Leave out the dashboard, and the rights to read what it shows
+    #[arg(long)]
+    pub(crate) no_dashboard: bool,
 
     /// Leave the Canaries of flagger.app, and their definitions, to Flagger
     #[arg(long)]

@@ -149,20 +149,47 @@ pub(crate) struct DownArgs {
 
 const DASHBOARD_EXAMPLES: &str = "\
 Examples:
-  serin dashboard                        the link, to open in a browser
-  serin dashboard --open                 opens it
-  serin dashboard --data-dir ./shop      of another cluster
+  serin dashboard                              the link, to open in a browser
+  serin dashboard --open                       opens it
+  serin dashboard --data-dir ./shop            of another cluster
+  serin dashboard --installed --context prod   of a Kubernetes where `serin install` was applied, until Ctrl-C
 
-The link has a token, which is good until the cluster ends.
+The link has a token. That of `serin up` is good until the cluster ends; that of a Kubernetes stands in the Secret serin-dashboard.
 
 Exit codes: 0 it was printed, 2 no cluster runs, or it has no dashboard.";
 
-/// Print the link to the dashboard of a cluster of `serin up`.
+/// Print the link to the dashboard of a cluster of `serin up`, or bring that of a Kubernetes to this machine.
 #[derive(Debug, Args)]
 #[command(after_help = DASHBOARD_EXAMPLES)]
 pub(crate) struct DashboardArgs {
     #[command(flatten)]
     pub(crate) place: PlaceArgs,
+
+    /// The dashboard of the controller that `serin install` brought into a Kubernetes: forwards a port until Ctrl-C
+    #[arg(long, conflicts_with = "data_dir")]
+    pub(crate) installed: bool,
+
+    /// The kubeconfig [default: $KUBECONFIG or ~/.kube/config]
+    #[arg(long, value_name = "FILE", requires = "installed")]
+    pub(crate) kubeconfig: Option<PathBuf>,
+
+    /// The context of the kubeconfig [default: its current one]
+    #[arg(long, value_name = "NAME", requires = "installed")]
+    pub(crate) context: Option<String>,
+
+    /// The namespace that the controller runs in
+    #[arg(
+        long,
+        short,
+        value_name = "NAME",
+        default_value = "serin-system",
+        requires = "installed"
+    )]
+    pub(crate) namespace: String,
+
+    /// The port of this machine [default: 15080, or one that is free]
+    #[arg(long, value_name = "PORT", requires = "installed")]
+    pub(crate) port: Option<u16>,
 
     /// Open it in a browser
     #[arg(long)]

@@ -68,7 +68,7 @@ pub(super) async fn run(
     warn_of_taken_ports(args);
     let (stop, stopping) = watch::channel(false);
     let cluster = Cluster::start(args, place, &api, &stopping).await?;
-    run.dashboard = cluster.dashboard.as_ref().map(dashboard::link);
+    run.dashboard = cluster.dashboard.as_ref().map(crate::dashboard::serving::link);
     hold.tell(&run)?;
     let serving = tokio::spawn(api.listener.serve(stopped(stopping.clone())));
     let works = async {

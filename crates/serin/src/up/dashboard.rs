@@ -1,23 +1,19 @@
 //! The mesh of this process, as the dashboard asks for it.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use serin_api::{Finding, ObjectRef};
 use serin_control::{Control, ProxyId};
-use serin_dashboard::{
-    Dashboard, Explained, Live, Mesh, Question, Request, Rule, Sender, Settings,
-};
+use serin_dashboard::{Dashboard, Explained, Live, Mesh, Question, Request, Rule, Sender};
 use serin_proxy::{Observer, Seen};
 use serin_routing::Model;
-use serin_routing::model::Direction;
 use serin_telemetry::Traffic;
-use serin_translate::{Proxy, ProxyKind, Snapshot, analysis};
+use serin_translate::ProxyKind;
 
-use crate::cli::{DashboardAddress, UpArgs};
-use crate::explain;
+use crate::cli::UpArgs;
+use crate::dashboard::{Known, known, serving};
 
 /// Serves the dashboard where the arguments want it.
 pub(super) async fn start(
@@ -26,106 +22,73 @@ pub(super) async fn start(
     observer: Observer,
     control: Arc<Control>,
 ) -> anyhow::Result<Option<Dashboard>> {
-    let mut settings = Settings::default();
-    let is_chosen = match args.dashboard_address {
-        Some(DashboardAddress::Off) => return Ok(None),
-        Some(DashboardAddress::At(address)) => {
-            settings.address = address;
-            true
-        }
-        None => false,
-    };
-    let mesh = Arc::new(Watched { observer, control, findings: Mutex::default() });
-    match Dashboard::start(client.clone(), Arc::clone(&mesh) as _, &settings).await {
-        Err(error) if !is_chosen => {
-            tracing::warn!(%error, "the dashboard takes a free port");
-            settings.address.set_port(0);
-            Ok(Some(Dashboard::start(client.clone(), mesh, &settings).await?))
-        }
-        started => Ok(Some(started?)),
-    }
-}
-
-/// The link that lets whoever has it in.
-pub(super) fn link(dashboard: &Dashboard) -> String {
-    let mut address = dashboard.address();
-    if address.ip().is_unspecified() {
-        address = SocketAddr::from(([127, 0, 0, 1], address.port()));
-    }
-    format!("http://{address}/?token={}", dashboard.token())
+    let mesh = Arc::new(Watched { observer, known: Known::new(control) });
+    Ok(serving::start(args.dashboard_address, client, mesh, None).await?)
 }
 
 /// What proxies and control plane know.
 struct Watched {
     observer: Observer,
-    control: Arc<Control>,
-    /// The last analysis.
-    findings: Mutex<Option<Found>>,
+    known: Known,
 }
-
-/// What was found, and in which snapshot.
-type Found = (Arc<Snapshot>, Arc<Vec<Finding>>);
 
 impl Watched {
     /// The names of proxies by the keys under which they are served.
     fn names(&self) -> BTreeMap<String, ProxyId> {
-        let proxies = self.control.proxies().into_iter();
+        let proxies = self.known.control().proxies().into_iter();
         proxies.map(|(id, _)| (super::fleet::key(&id), id)).collect()
     }
 }
 
 impl Mesh for Watched {
-    fn traffic(&self) -> BoxFuture<'_, Vec<Traffic>> {
-        Box::pin(self.observer.traffic())
+    fn traffic(&self) -> BoxFuture<'_, Result<Vec<Traffic>, String>> {
+        Box::pin(async { Ok(self.observer.traffic().await) })
     }
 
-    fn requests(&self) -> BoxFuture<'_, Vec<Request>> {
+    fn requests(&self) -> BoxFuture<'_, Option<Vec<Request>>> {
         Box::pin(async {
             let names = self.names();
             let seen = self.observer.sample().await.into_iter();
-            seen.map(|it| {
+            let requests = seen.map(|it| {
                 let source = names.get(&*it.workload).map(ToString::to_string);
                 request(it, source.unwrap_or_default())
-            })
-            .collect()
+            });
+            Some(requests.collect())
+        })
+    }
+
+    fn hits(&self) -> BoxFuture<'_, Option<BTreeMap<Rule, u64>>> {
+        let rule = |it: serin_telemetry::Rule| Rule {
+            kind: it.kind.to_string(),
+            namespace: it.namespace.to_string(),
+            name: it.name.to_string(),
+            index: it.index,
+        };
+        Box::pin(async move {
+            let hits = self.observer.hits().await.into_iter();
+            Some(hits.map(|(it, count)| (rule(it), count)).collect())
         })
     }
 
     fn live(&self, object: &ObjectRef) -> Option<Live> {
-        let live = self.control.live(object)?;
+        let live = self.known.control().live(object)?;
         let waiting = live.waiting.iter().take(10).map(ToString::to_string).collect();
         Some(Live { generation: live.generation, live: live.live, proxies: live.proxies, waiting })
     }
 
     fn findings(&self) -> Arc<Vec<Finding>> {
-        let Some(snapshot) = self.control.snapshot() else { return Arc::default() };
-        // An analysis of many objects takes its time, which others need not wait for.
-        tokio::task::block_in_place(|| {
-            let mut known = self.findings.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some((of, findings)) = &*known
-                && Arc::ptr_eq(of, &snapshot)
-            {
-                return Arc::clone(findings);
-            }
-            let findings = Arc::new(analysis::analyze(analysis::Input::new(&snapshot)));
-            *known = Some((snapshot, Arc::clone(&findings)));
-            findings
-        })
+        self.known.findings()
     }
 
     fn senders(&self) -> Vec<Sender> {
-        let mut senders: Vec<Sender> = self
-            .names()
-            .into_iter()
-            .filter(|(_, id)| !matches!(id, ProxyId::Node { .. }))
-            .map(|(key, id)| Sender {
-                key,
-                name: id.to_string(),
-                is_gateway: matches!(id, ProxyId::Gateway { .. }),
-            })
-            .collect();
-        senders.sort_by(|a, b| (!a.is_gateway, &a.name).cmp(&(!b.is_gateway, &b.name)));
-        senders
+        let names = self.names().into_iter();
+        let senders = names.filter(|(_, id)| !matches!(id, ProxyId::Node { .. }));
+        let sender = |(key, id): (String, ProxyId)| Sender {
+            key,
+            name: id.to_string(),
+            is_gateway: matches!(id, ProxyId::Gateway { .. }),
+        };
+        known::in_order(senders.map(sender).collect())
     }
 
     fn model(&self, sender: &str) -> Option<Arc<Model>> {
@@ -133,32 +96,15 @@ impl Mesh for Watched {
     }
 
     fn explain(&self, question: &Question) -> Result<Explained, String> {
-        let gone = "whoever is to send it is not there any more; choose another";
         let names = self.names();
-        let id = names.get(&question.sender).ok_or(gone)?;
-        let model = self.model(&question.sender).ok_or(gone)?;
-        let call = explain::from_url(&question.url).and_then(|mut call| {
-            call.method = Some(question.method.clone());
-            explain::with_headers(call, &question.headers)
-        });
-        let call = call.map_err(|error| format!("{error:#}"))?;
-        let direction = match id {
-            ProxyId::Gateway { .. } => Direction::Gateway,
-            ProxyId::Node { .. } | ProxyId::Pod { .. } => Direction::Outbound,
+        let id = names.get(&question.sender).ok_or(known::GONE)?;
+        let model = self.model(&question.sender).ok_or(known::GONE)?;
+        let kind = match id {
+            ProxyId::Gateway { .. } => ProxyKind::Gateway,
+            ProxyId::Node { .. } | ProxyId::Pod { .. } => ProxyKind::Sidecar,
         };
-        let snapshot = self.control.snapshot();
-        let made_for = snapshot.as_deref().and_then(|it| Some((it, proxy(it, id)?)));
-        let made_for = made_for.as_ref().map(|(snapshot, proxy)| (*snapshot, proxy));
-        Ok(explain::told(&model, direction, &call, made_for))
+        self.known.explain(question, (id, kind), &model)
     }
-}
-
-/// The proxy of a pod, as its model was made for it.
-fn proxy(snapshot: &Snapshot, id: &ProxyId) -> Option<Proxy> {
-    let ProxyId::Pod { namespace, name, .. } = id else { return None };
-    let mut pods = snapshot.objects().pods.iter();
-    let pod = pods.find(|pod| *pod.meta.namespace == **namespace && *pod.meta.name == **name)?;
-    Some(Proxy::new(ProxyKind::Sidecar, &pod.meta.namespace, pod.meta.labels.clone()))
 }
 
 fn request(seen: Seen, source: String) -> Request {
