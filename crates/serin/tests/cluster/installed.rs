@@ -100,7 +100,7 @@ fn traffic_is_seen(pages: &Pages) {
             flows.iter().find(|it| it["to"].as_str().is_some_and(|to| to.starts_with("hello")))?;
         flow["rates"]["rate"].as_f64()
     };
-    pages.until("/index.json", |it| to_hello(it).is_some_and(|rate| rate > 10.0));
+    pages.until("/index.json", |it| to_hello(it).is_some_and(|rate| rate > 1.0));
     let rules =
         pages.until("/routing/default/hello.json", |it| it.to_string().contains("hello-primary"));
     assert!(rules.to_string().contains("\"rules\""), "{rules:#}");
