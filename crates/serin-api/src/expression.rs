@@ -1,6 +1,9 @@
 //! Expressions in CEL over objects, as policies and webhooks of admission have them. Rules of schemas have theirs in
 //! [`crate::schema`].
 
+pub(crate) mod authorizer;
+mod reads;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -9,6 +12,9 @@ use kube_cel::cel::{Context, Program, Value as Cel};
 use serde_json::Value;
 
 use crate::schema::rules::{Complexity, FUNCTIONS, STACK, compile, execution_error};
+
+pub use self::authorizer::{Asked, Decide};
+pub use self::reads::{Read, reads};
 
 /// A compiled expression.
 #[derive(Debug)]
@@ -60,6 +66,11 @@ impl Scope {
     /// Gives a name to a value. Fields have their own names: none is escaped, unlike in rules of schemas.
     pub fn set(&mut self, name: &str, value: &Value) {
         self.names.push((name.to_owned(), to_cel(value)));
+    }
+
+    /// Makes `authorizer` known, by which expressions ask what users may do; `requested` is what the request is about.
+    pub fn authorize(&mut self, decide: &Decide, requested: Asked) {
+        self.names.push(("authorizer".to_owned(), authorizer::value(decide, requested)));
     }
 
     /// Gives `variables.NAME` to what an expression comes to; it may use those before it. One that fails does no harm
@@ -153,6 +164,37 @@ mod tests {
         }
         let found = Expression::compile(expression).and_then(|it| scope.evaluate(&it));
         assert_eq!(found, expect.map_err(str::to_owned), "{expression}");
+    }
+
+    #[test]
+    fn expressions_ask_for_rights() {
+        let decide: Decide = Arc::new(|asked| {
+            let account = asked.account.as_ref().map(|it| it.1.as_str()).unwrap_or_default();
+            let path = asked.path.as_deref().unwrap_or_default();
+            let all = [account, path, &asked.group, &asked.resource, &asked.subresource];
+            let rest = [asked.namespace.as_str(), &asked.name, &asked.verb];
+            (asked.verb == "get", [all.as_slice(), &rest].concat().join(","))
+        });
+        let mut scope = Scope::default();
+        let requested = Asked { resource: "maps".into(), ..Asked::default() };
+        scope.authorize(&decide, requested);
+        let run = |text: &str| scope.evaluate(&Expression::compile(text).unwrap());
+        let text = |text: &str| Ok(Outcome::Text(text.to_owned()));
+        assert_eq!(
+            run(
+                "authorizer.group('apps').resource('deployments').subresource('scale').namespace('n').name('x').check('get').allowed()"
+            ),
+            Ok(Outcome::Bool(true))
+        );
+        assert_eq!(
+            run(
+                "authorizer.serviceAccount('n', 's').group('g').resource('r').check('list').reason()"
+            ),
+            text("s,,g,r,,,,list")
+        );
+        assert_eq!(run("authorizer.requestResource.check('put').reason()"), text(",,,maps,,,,put"));
+        assert_eq!(run("authorizer.path('/x').check('get').errored()"), Ok(Outcome::Bool(false)));
+        assert!(run("'x'.check('get')").is_err());
     }
 
     #[test]

@@ -6,6 +6,7 @@ pub(crate) mod attributes;
 pub(crate) mod audit;
 pub(crate) mod authn;
 pub(crate) mod impersonation;
+pub(crate) mod issue;
 pub(crate) mod jwt;
 mod kubeconfig;
 pub(crate) mod pki;

@@ -3,6 +3,7 @@
 //! Plug-ins of this process answer first, in the order in which they were given; then webhooks, and between changing and
 //! judging, policies. Each may change the object before it is checked, and refuse it after.
 
+mod authorizer;
 pub(crate) mod call;
 mod matching;
 pub(crate) mod policies;

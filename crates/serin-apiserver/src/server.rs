@@ -5,6 +5,7 @@
 //! outside, [`ApiServer::client`] those of the same process.
 
 pub(crate) mod aggregate;
+pub(crate) mod furniture;
 mod keys;
 mod other;
 mod permit;
@@ -125,6 +126,10 @@ pub(crate) struct Inner {
     /// Held while what is given out, or what exists, is read and then written: Services and definitions.
     pub(crate) exclusive: tokio::sync::Mutex<()>,
     pub(crate) given_out: Mutex<GivenOut>,
+    /// Held while it is looked whether a share is left, and until it is used.
+    pub(crate) shares: tokio::sync::Mutex<()>,
+    /// Namespaces whose shares are about to be counted.
+    pub(crate) recounted: Mutex<std::collections::BTreeSet<String>>,
     pub(crate) audit: Option<Audit>,
     /// Turns true when the server stops: watches end then.
     pub(crate) stopping: watch::Sender<bool>,
@@ -189,7 +194,14 @@ impl ApiServer {
         path: &str,
         body: Option<&Value>,
     ) -> Result<Value, Status> {
-        let mut request = Request::builder().method(method).uri(path);
+        // Who owns the fields that the server itself writes, by the names that users know.
+        let agent = if user.name.ends_with(":bootstrap") {
+            "kube-apiserver"
+        } else {
+            "kube-controller-manager"
+        };
+        let mut request =
+            Request::builder().method(method).uri(path).header(http::header::USER_AGENT, agent);
         if body.is_some() {
             request = request.header(http::header::CONTENT_TYPE, "application/json");
         }

@@ -4,13 +4,16 @@
 //! end of objects through `remove` and `collect`; `answer` gives objects the form that the client takes.
 
 mod answer;
+mod certificates;
 pub(crate) mod collect;
+mod components;
 mod connect;
 mod continuation;
 pub(crate) mod definitions;
 mod follow;
 mod input;
 mod namespaces;
+mod options;
 mod patch;
 mod place;
 mod priorities;
@@ -20,8 +23,11 @@ mod remove;
 mod reviews;
 mod select;
 pub(crate) mod services;
+mod shares;
 mod tokens;
 mod write;
+
+pub(crate) use self::answer::with_warnings;
 
 use http::Response;
 use serin_objects::Status;
@@ -45,7 +51,8 @@ pub(crate) async fn carry_out(server: &ApiServer, call: &Call) -> Result<Respons
                 return Err(Status::method_not_allowed(resource, call.verb));
             }
             match name {
-                "status" | "scale" | "finalize" | "ephemeralcontainers" | "resize" => {}
+                "status" | "scale" | "finalize" | "ephemeralcontainers" | "resize" | "approval" => {
+                }
                 "proxy" => return proxy::pass(server, call).await,
                 "log" | "exec" | "attach" | "portforward" => {
                     return connect::connect(server, call, name).await;

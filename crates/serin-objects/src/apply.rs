@@ -250,4 +250,6 @@ fn conflict(conflicts: &[(Owner, Set)]) -> Status {
 }
 
 #[cfg(test)]
+mod history;
+#[cfg(test)]
 mod tests;

@@ -133,6 +133,21 @@ impl Resource {
         }
     }
 
+    /// What users should hear of a resource that they had better not use any more.
+    pub fn deprecation(&self) -> Option<String> {
+        if let Some(definition) = self.definition() {
+            return definition.version(&self.version)?.deprecation.clone();
+        }
+        let text = match (self.group.as_str(), self.kind.as_str()) {
+            ("", "Endpoints") => {
+                "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"
+            }
+            ("", "ComponentStatus") => "v1 ComponentStatus is deprecated in v1.19+",
+            _ => return None,
+        };
+        Some(text.to_owned())
+    }
+
     /// Whether it is this kind of Kubernetes' own.
     pub(crate) fn is(&self, group: &str, kind: &str) -> bool {
         self.group == group && self.kind == kind && !self.is_custom()

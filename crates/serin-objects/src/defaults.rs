@@ -49,6 +49,8 @@ pub(crate) fn apply(resource: &Resource, object: &mut Value) {
             set(map, "preemptionPolicy", json!("PreemptLowerPriority"));
         }
         ("admissionregistration.k8s.io", _) => admission(&resource.kind, map),
+        ("flowcontrol.apiserver.k8s.io", _) => flow_control(&resource.kind, part(map, "spec")),
+        ("storage.k8s.io", "CSIDriver") => storage_driver(part(map, "spec")),
         ("apiextensions.k8s.io", _) => definition(map),
         ("apiregistration.k8s.io", _) => {
             if let Some(Value::Object(service)) = part(map, "spec").get_mut("service") {
@@ -329,6 +331,38 @@ fn admission(kind: &str, map: &mut Object) {
             }
         }
         _ => {}
+    }
+}
+
+fn flow_control(kind: &str, spec: &mut Object) {
+    if kind == "FlowSchema" {
+        return set(spec, "matchingPrecedence", json!(1000));
+    }
+    for (name, shares) in [("exempt", 0), ("limited", 30)] {
+        let Some(Value::Object(level)) = spec.get_mut(name) else { continue };
+        set(level, "nominalConcurrencyShares", json!(shares));
+        set(level, "lendablePercent", json!(0));
+        let Some(Value::Object(response)) = level.get_mut("limitResponse") else { continue };
+        if text(response, "type") == "Queue" {
+            let queuing = part(response, "queuing");
+            for (name, value) in [("queues", 64), ("handSize", 8), ("queueLengthLimit", 50)] {
+                set(queuing, name, json!(value));
+            }
+        }
+    }
+}
+
+fn storage_driver(spec: &mut Object) {
+    for (name, value) in [
+        ("attachRequired", json!(true)),
+        ("podInfoOnMount", json!(false)),
+        ("storageCapacity", json!(false)),
+        ("fsGroupPolicy", json!("ReadWriteOnceWithFSType")),
+        ("volumeLifecycleModes", json!(["Persistent"])),
+        ("requiresRepublish", json!(false)),
+        ("seLinuxMount", json!(false)),
+    ] {
+        set(spec, name, value);
     }
 }
 

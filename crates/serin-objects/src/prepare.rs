@@ -76,7 +76,7 @@ pub fn create(
     }
     let object = create_unchecked(resource, object, identity, context)?;
     check(resource, None, &object, context.subresource)?;
-    Ok(Prepared { warnings: validate::warnings(resource, None, &object), object })
+    Ok(Prepared { object, warnings: Vec::new() })
 }
 
 /// The same without validation: for objects that are known to be right.
@@ -173,7 +173,7 @@ pub fn update(
     strategy::carry(resource, old, &mut object, context.subresource);
     strategy::count(resource, old, &mut object);
     check(resource, Some(old), &object, context.subresource)?;
-    Ok(Prepared { warnings: validate::warnings(resource, Some(old), &object), object })
+    Ok(Prepared { object, warnings: Vec::new() })
 }
 
 /// An object keeps its name and namespace, which are those of the path.

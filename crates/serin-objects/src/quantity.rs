@@ -48,6 +48,29 @@ impl Quantity {
         Self { nano: milli as i128 * 1_000_000, format: Format::Decimal }
     }
 
+    /// A whole number.
+    pub const fn from_whole(number: usize) -> Self {
+        Self { nano: number as i128 * NANO, format: Format::Decimal }
+    }
+
+    /// Two amounts together. The sum is written as the first of them that is anything.
+    #[must_use]
+    pub const fn plus(self, other: Self) -> Self {
+        let format = if self.nano == 0 { other.format } else { self.format };
+        Self { nano: self.nano + other.nano, format }
+    }
+
+    /// What is more of this amount than of another.
+    #[must_use]
+    pub const fn minus(self, other: Self) -> Self {
+        Self { nano: self.nano - other.nano, format: self.format }
+    }
+
+    /// How many times another amount, which is not nothing, goes into this one.
+    pub const fn over(self, other: Self) -> f64 {
+        self.nano as f64 / other.nano as f64
+    }
+
     /// Reads a quantity.
     pub fn parse(text: &str) -> Option<Self> {
         let (negative, rest) = match text.as_bytes().first()? {

@@ -152,6 +152,7 @@ const FIELDS: &[(&str, &str, &[&str])] = &[
     ("", "ReplicationController", &["status.replicas"]),
     ("apps", "ReplicaSet", &["status.replicas"]),
     ("batch", "Job", &["status.successful"]),
+    ("certificates.k8s.io", "CertificateSigningRequest", &["spec.signerName"]),
     (
         "",
         "Event",

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use crate::{Resource, time};
 
 mod cells;
+mod cluster;
 mod json_path;
 mod pod;
 mod workload;
@@ -107,6 +108,33 @@ const COLUMNS: &[(&str, &str, &str)] = &[
         "Name,PolicyName,ParamRef,Age",
     ),
     ("apiregistration.k8s.io", "APIService", "Name,Service,Available,Age"),
+    ("", "ComponentStatus", "Name,Status,Message,Error"),
+    (
+        "certificates.k8s.io",
+        "CertificateSigningRequest",
+        "Name,Age,SignerName,Requestor,RequestedDuration,Condition",
+    ),
+    ("networking.k8s.io", "IPAddress", "Name,ParentRef"),
+    ("networking.k8s.io", "ServiceCIDR", "Name,CIDRs,Age"),
+    (
+        "storage.k8s.io",
+        "CSIDriver",
+        "Name,AttachRequired,PodInfoOnMount,StorageCapacity,TokenRequests,RequiresRepublish,Modes,Age",
+    ),
+    ("storage.k8s.io", "CSINode", "Name,Drivers#,Age"),
+    ("storage.k8s.io", "CSIStorageCapacity", "Name,StorageClassName,Capacity"),
+    ("storage.k8s.io", "VolumeAttachment", "Name,Attacher,PV,Node,Attached,Age"),
+    ("node.k8s.io", "RuntimeClass", "Name,Handler,Age"),
+    (
+        "flowcontrol.apiserver.k8s.io",
+        "FlowSchema",
+        "Name,PriorityLevel,MatchingPrecedence,DistinguisherMethod,Age,MissingPL",
+    ),
+    (
+        "flowcontrol.apiserver.k8s.io",
+        "PriorityLevelConfiguration",
+        "Name,Type,NominalConcurrencyShares,Queues,HandSize,QueueLengthLimit,Age",
+    ),
 ];
 
 const EVENT: &str = "Last Seen,Type,Reason,Object|Subobject,Source,/Message|First Seen,Count,Name";
@@ -237,6 +265,7 @@ pub fn row(
             let object = crate::convert::to_storage(resource, object.clone());
             cells::row("Event", &View { object: &object, now })
         }
+        (group, kind) if cluster::shows(group, kind) => cluster::row(kind, &view),
         _ => cells::row(&resource.kind, &view),
     }
 }

@@ -6,6 +6,7 @@ use crate::Resource;
 use crate::fields::FieldError;
 
 mod access;
+mod certificate;
 mod config;
 mod container;
 mod crd;
@@ -95,24 +96,11 @@ pub(crate) fn object(
         ("rbac.authorization.k8s.io", _) => access::check(&resource.kind, &change, &mut errors),
         ("admissionregistration.k8s.io", _) => webhook::check(&resource.kind, &change, &mut errors),
         ("apiextensions.k8s.io", _) => crd::check(&change, &mut errors),
+        ("certificates.k8s.io", _) => certificate::check(&change, &mut errors),
+        ("node.k8s.io", _) => certificate::runtime_class(&change, &mut errors),
         _ => {}
     }
     errors
-}
-
-/// What the author of an object should hear though it is not wrong.
-pub(crate) fn warnings(resource: &Resource, old: Option<&Value>, object: &Value) -> Vec<String> {
-    let definition = resource.definition().and_then(|it| it.version(&resource.version));
-    if let Some(definition) = definition {
-        return definition.deprecation.clone().into_iter().collect();
-    }
-    if resource.is("", "Endpoints") && old.is_none() {
-        return texts![
-            "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"
-        ];
-    }
-    let _ = object;
-    Vec::new()
 }
 
 #[cfg(test)]

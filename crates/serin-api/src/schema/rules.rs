@@ -197,6 +197,7 @@ fn field_path(text: &str) -> FieldPath {
 pub(crate) static FUNCTIONS: LazyLock<Context<'static>> = LazyLock::new(|| {
     let mut context = Context::default().with_all();
     context.add_function("matches", matches);
+    crate::expression::authorizer::register(&mut context);
     context
 });
 

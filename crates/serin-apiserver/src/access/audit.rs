@@ -2,6 +2,8 @@
 //!
 //! A thread writes the lines; requests hand them over and do not wait. Bodies and tokens never appear.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::fs::OpenOptions;
 use std::io::{self, BufWriter, Write};
 use std::net::IpAddr;
@@ -22,6 +24,30 @@ use super::user::User;
 
 /// How many lines may wait.
 const QUEUE: usize = 8192;
+
+tokio::task_local! {
+    /// What the parts of the server tell of the request that is carried out.
+    static ANNOTATIONS: RefCell<Annotations>;
+}
+
+/// Texts by key.
+pub(crate) type Annotations = BTreeMap<String, String>;
+
+/// Adds something to the event of the request that is carried out, if it is recorded.
+pub(crate) fn annotate(key: &str, value: &str) {
+    // Work beside requests has no event.
+    let _ = ANNOTATIONS.try_with(|all| all.borrow_mut().insert(key.to_owned(), value.to_owned()));
+}
+
+/// Carries out a request, and tells what was added to its event meanwhile.
+pub(crate) async fn annotated<F: Future>(work: F) -> (F::Output, Annotations) {
+    ANNOTATIONS
+        .scope(RefCell::default(), async {
+            let output = work.await;
+            (output, ANNOTATIONS.with(RefCell::take))
+        })
+        .await
+}
 
 /// Where lines are handed over.
 pub(crate) struct Audit {
@@ -45,6 +71,8 @@ pub(crate) struct Entry<'e> {
     pub(crate) failure: Option<&'e Status>,
     /// Whether the answer goes on after it began.
     pub(crate) goes_on: bool,
+    /// What was added to the event.
+    pub(crate) annotations: Annotations,
 }
 
 impl Audit {
@@ -127,6 +155,9 @@ impl Entry<'_> {
         if self.user.is_some() {
             let decision = if matches!(self.code.as_u16(), 401 | 403) { "forbid" } else { "allow" };
             event["annotations"] = json!({"authorization.k8s.io/decision": decision});
+        }
+        for (key, value) in &self.annotations {
+            event["annotations"][key] = json!(value);
         }
         event
     }

@@ -9,13 +9,15 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
-    Issuer, KeyPair, KeyUsagePurpose, SanType,
+    Issuer, KeyPair, KeyUsagePurpose, PublicKeyData as _, SanType,
 };
 use rustls::RootCertStore;
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
 use time::{Duration, OffsetDateTime};
+
+use super::issue::{self, Content};
 
 /// How long the authority lives.
 const AUTHORITY_DAYS: i64 = 3650;
@@ -66,7 +68,7 @@ impl Authority {
     pub(crate) fn make() -> Result<(Self, Pair), PkiError> {
         let key = KeyPair::generate()?;
         let mut params = CertificateParams::new(Vec::new())?;
-        params.distinguished_name = name("serin-ca", &[]);
+        params.distinguished_name = name("serin-ca");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![
             KeyUsagePurpose::KeyCertSign,
@@ -110,7 +112,7 @@ impl Authority {
         let names: Vec<String> = NAMES.iter().map(|name| (*name).to_owned()).collect();
         let mut params = CertificateParams::new(names)?;
         params.subject_alt_names.extend(addresses.iter().map(|ip| SanType::IpAddress(*ip)));
-        params.distinguished_name = name("serin-apiserver", &[]);
+        params.distinguished_name = name("serin-apiserver");
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         lives(&mut params, SERVER_DAYS);
@@ -124,13 +126,25 @@ impl Authority {
     /// A certificate that says who a client is: a user and its groups.
     pub(crate) fn client(&self, user: &str, groups: &[&str]) -> Result<Pair, PkiError> {
         let key = KeyPair::generate()?;
-        let mut params = CertificateParams::new(Vec::new())?;
-        params.distinguished_name = name(user, groups);
-        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
-        lives(&mut params, CLIENT_DAYS);
-        let certificate = params.signed_by(&key, &self.issuer)?;
-        Ok(Pair { certificate: certificate.pem(), key: key.serialize_pem() })
+        let now = OffsetDateTime::now_utc();
+        let certificate = self.issue(&Content {
+            subject: &issue::subject(user, groups),
+            key: &key.subject_public_key_info(),
+            names: None,
+            usages: &["digital signature", "client auth"],
+            begin: now - EARLY,
+            end: now + Duration::days(CLIENT_DAYS),
+        })?;
+        Ok(Pair { certificate, key: key.serialize_pem() })
+    }
+
+    /// A certificate of this authority, as PEM. It ends no later than the authority itself.
+    pub(crate) fn issue(&self, content: &Content<'_>) -> Result<String, PkiError> {
+        let (_, own) = x509_parser::parse_x509_certificate(&self.der)
+            .map_err(|error| PkiError::Stored(error.to_string()))?;
+        let last = own.validity().not_after.to_datetime();
+        let content = Content { end: content.end.min(last), ..*content };
+        issue::issue(&self.issuer, own.subject().as_raw(), &content)
     }
 
     /// TLS for the server: its certificate, clients' certificates from this authority, HTTP/2 and HTTP/1.1.
@@ -201,19 +215,18 @@ pub(crate) fn client_names(certificate: &CertificateDer<'_>) -> Option<(String, 
     Some((user, groups.collect()))
 }
 
-fn name(common: &str, organisations: &[&str]) -> DistinguishedName {
+fn name(common: &str) -> DistinguishedName {
     let mut name = DistinguishedName::new();
-    for organisation in organisations {
-        name.push(DnType::OrganizationName, *organisation);
-    }
     name.push(DnType::CommonName, common);
     name
 }
 
-/// A little into the past, because clocks differ.
+/// How far into the past certificates begin, because clocks differ.
+pub(crate) const EARLY: Duration = Duration::hours(1);
+
 fn lives(params: &mut CertificateParams, days: i64) {
     let now = OffsetDateTime::now_utc();
-    params.not_before = now - Duration::hours(1);
+    params.not_before = now - EARLY;
     params.not_after = now + Duration::days(days);
 }
 
@@ -226,10 +239,14 @@ mod tests {
         let (_, pair) = Authority::make().unwrap();
         let authority = Authority::load(&pair).unwrap();
         assert!(authority.lasts());
-        let client = authority.client("jane", &["system:masters"]).unwrap();
+        let client = authority.client("jane", &["system:masters", "friends"]).unwrap();
         let der: CertificateDer<'_> =
             rustls::pki_types::pem::PemObject::from_pem_slice(client.certificate.as_bytes())
                 .unwrap();
-        assert_eq!(client_names(&der), Some(("jane".into(), vec!["system:masters".into()])));
+        let groups = vec!["system:masters".into(), "friends".into()];
+        assert_eq!(client_names(&der), Some(("jane".into(), groups)));
+        let (_, own) = x509_parser::parse_x509_certificate(&authority.der).unwrap();
+        let (_, client) = x509_parser::parse_x509_certificate(&der).unwrap();
+        client.verify_signature(Some(own.public_key())).unwrap();
     }
 }

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use serin_api::expression::{Expression, Outcome, Scope};
 use serin_objects::status::{Cause, Details};
 use serin_objects::{Resource, Status, catalog, convert};
 
 use super::matching::{Conditions, Matcher, namespace_of};
-use super::{Review, facts};
+use super::{Review, authorizer, facts};
+use crate::access::audit;
 use crate::server::ApiServer;
 use crate::server::request::{key_of, storage_of};
 use crate::store::Store;
@@ -18,6 +19,10 @@ const POLICIES: &str = "admissionregistration.k8s.io/validatingadmissionpolicies
 const BINDINGS: &str = "admissionregistration.k8s.io/validatingadmissionpolicybindings";
 /// How long a message that an expression makes may be.
 const MESSAGE: usize = 5 << 10;
+/// How long the value of an annotation may be.
+const ANNOTATION: usize = 10 << 10;
+/// The annotation of the audit log that tells which validations failed.
+const FAILURES: &str = "validation.policy.admission.k8s.io/validation_failure";
 
 /// The policies that are in force.
 pub(crate) struct Policies(Indexed<Vec<Policy>, 2>);
@@ -38,6 +43,8 @@ struct Policy {
     conditions: Conditions,
     variables: Vec<(String, Result<Expression, String>)>,
     validations: Vec<Validation>,
+    /// What the audit log is told, by key.
+    annotations: Vec<(String, Result<Expression, String>)>,
     bindings: Vec<Binding>,
 }
 
@@ -53,19 +60,21 @@ struct Binding {
     name: String,
     matcher: Matcher,
     param: Value,
-    denies: bool,
-    warns: bool,
+    actions: Vec<String>,
 }
 
 /// What a policy says against a write.
+#[derive(Default)]
 struct Finding {
     message: String,
     reason: String,
+    /// Which of the policy's validations found it.
+    index: usize,
 }
 
 impl Finding {
-    const fn new(message: String) -> Self {
-        Self { message, reason: String::new() }
+    fn new(message: String) -> Self {
+        Self { message, ..Self::default() }
     }
 }
 
@@ -100,6 +109,9 @@ impl Policy {
                 .map(|it| (text(it, "name"), Expression::compile(&text(it, "expression"))))
                 .collect(),
             validations: list(&spec["validations"]).map(Validation::read).collect(),
+            annotations: list(&spec["auditAnnotations"])
+                .map(|it| (text(it, "key"), Expression::compile(&text(it, "valueExpression"))))
+                .collect(),
             bindings: bindings
                 .iter()
                 .filter(|it| it["spec"]["policyName"] == name.as_str())
@@ -123,7 +135,34 @@ impl Policy {
                 Err(why) => return self.unless_ignored(why.clone()).into_iter().collect(),
             }
         }
-        self.validations.iter().filter_map(|it| it.check(scope, self)).collect()
+        let each = self.validations.iter().enumerate();
+        let mut findings: Vec<Finding> = each
+            .filter_map(|(index, it)| Some(Finding { index, ..it.check(scope, self)? }))
+            .collect();
+        findings.extend(self.annotate(scope));
+        findings
+    }
+
+    /// Tells the audit log what the policy has to say of a write; an expression that fails counts as a validation that does.
+    fn annotate(&self, scope: &Scope) -> Vec<Finding> {
+        let mut failed = Vec::new();
+        for (key, expression) in &self.annotations {
+            let result = expression.as_ref().map_err(String::clone);
+            match result.and_then(|it| scope.evaluate(it)) {
+                Ok(Outcome::Text(value)) => {
+                    let value: String = value.trim().chars().take(ANNOTATION).collect();
+                    audit::annotate(&format!("{}/{key}", self.name), &value);
+                }
+                Ok(Outcome::Null) => {}
+                Ok(_) => failed.extend(
+                    self.unless_ignored(format!("the annotation {key:?} is neither text nor null")),
+                ),
+                Err(why) => failed.extend(
+                    self.unless_ignored(format!("the annotation {key:?} resulted in error: {why}")),
+                ),
+            }
+        }
+        failed
     }
 
     fn unless_ignored(&self, why: String) -> Option<Finding> {
@@ -151,7 +190,8 @@ impl Validation {
         match result {
             Ok(Outcome::Bool(true)) => None,
             Ok(Outcome::Bool(false)) => {
-                Some(Finding { message: self.explain(scope), reason: self.reason.clone() })
+                let (message, reason) = (self.explain(scope), self.reason.clone());
+                Some(Finding { message, reason, index: 0 })
             }
             Ok(_) => policy.unless_ignored(format!("expression '{}' is no condition", self.text)),
             Err(why) => policy
@@ -176,14 +216,17 @@ impl Validation {
 impl Binding {
     fn read(value: &Value) -> Self {
         let spec = &value["spec"];
-        let acts = |action: &str| list(&spec["validationActions"]).any(|it| it == action);
+        let actions = list(&spec["validationActions"]).filter_map(Value::as_str);
         Self {
             name: text(&value["metadata"], "name"),
             matcher: Matcher::of_policy(&spec["matchResources"]),
             param: spec["paramRef"].clone(),
-            denies: acts("Deny"),
-            warns: acts("Warn"),
+            actions: actions.map(str::to_owned).collect(),
         }
+    }
+
+    fn acts(&self, action: &str) -> bool {
+        self.actions.iter().any(|it| it == action)
     }
 
     /// The objects of parameters; one that is null where the policy takes none.
@@ -245,7 +288,7 @@ pub(super) fn validate(server: &ApiServer, review: &Review<'_>) -> Result<Vec<St
     let store = &server.inner.store;
     let policies = server.inner.policies.0.get(store, read);
     let catalog = server.inner.catalog.load_full();
-    let (mut warnings, mut refusal) = (Vec::new(), None);
+    let (mut warnings, mut refusal, mut noted) = (Vec::new(), None, Vec::new());
     for policy in policies.iter() {
         let Some(resource) = policy.matcher.fit(review, &catalog, store) else { continue };
         for binding in &policy.bindings {
@@ -259,14 +302,26 @@ pub(super) fn validate(server: &ApiServer, review: &Review<'_>) -> Result<Vec<St
                         policy.name, binding.name, finding.message
                     )
                 };
-                if binding.denies && refusal.is_none() {
+                if binding.acts("Audit") {
+                    noted.push(json!({
+                        "message": finding.message,
+                        "policy": policy.name,
+                        "binding": binding.name,
+                        "expressionIndex": finding.index,
+                        "validationActions": binding.actions,
+                    }));
+                }
+                if binding.acts("Deny") && refusal.is_none() {
                     refusal = Some(refused(review, &said(" denied request"), &finding.reason));
                 }
-                if binding.warns {
+                if binding.acts("Warn") {
                     warnings.push(format!("Validation failed for {}", said("")));
                 }
             }
         }
+    }
+    if !noted.is_empty() {
+        audit::annotate(FAILURES, &Value::Array(noted).to_string());
     }
     refusal.map_or(Ok(warnings), Err)
 }
@@ -291,6 +346,7 @@ fn judge(
         scope.set("oldObject", review.old);
         scope.set("request", &facts(review, resource));
         scope.set("namespaceObject", &namespace);
+        authorizer::set(&mut scope, server, review);
         findings.extend(policy.judge(&mut scope, &params));
     }
     findings

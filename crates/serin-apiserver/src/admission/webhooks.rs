@@ -12,7 +12,7 @@ use serin_objects::{Resource, Status, convert, decode};
 
 use super::call::Endpoint;
 use super::matching::{Conditions, Matcher};
-use super::{Operation, Review, denied, facts};
+use super::{Operation, Review, authorizer, denied, facts};
 use crate::server::ApiServer;
 use crate::store::Store;
 use crate::store::indexed::Indexed;
@@ -97,6 +97,7 @@ impl Webhook {
         scope.set("object", review.object);
         scope.set("oldObject", review.old);
         scope.set("request", &facts(review, &resource));
+        authorizer::set(&mut scope, server, review);
         match self.conditions.hold(&scope) {
             Ok(true) => Ok(Some(resource)),
             Ok(false) => Ok(None),

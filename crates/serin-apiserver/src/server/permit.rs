@@ -8,7 +8,6 @@ use crate::access::User;
 use crate::access::attributes::Attributes;
 use crate::access::impersonation;
 use crate::access::rbac::Decision;
-use crate::access::user::ANONYMOUS;
 
 impl ApiServer {
     /// Who makes the request, and in whose name, where that is another.
@@ -30,11 +29,10 @@ impl ApiServer {
         Ok((user, acting))
     }
 
-    /// Refuses what no role allows. Who is unknown is asked to say who they are.
+    /// Refuses what no role allows.
     pub(crate) fn permit(&self, user: &User, what: &Attributes<'_>) -> Result<(), Status> {
         match self.inner.rbac.decide(user, what) {
             Decision::Allowed(_) => Ok(()),
-            Decision::Refused(_) if user.name == ANONYMOUS => Err(Status::unauthorized()),
             Decision::Refused(reason) => Err(what.forbidden(&user.name, &reason)),
         }
     }

@@ -14,7 +14,8 @@ use serin_objects::{Resource, Status};
 use super::{ApiServer, aggregate};
 use crate::access::User;
 use crate::access::attributes::Attributes;
-use crate::access::audit::{Audit, Entry};
+use crate::access::audit::{self, Audit, Entry};
+use crate::access::user::ANONYMOUS;
 use crate::http::Body;
 use crate::http::accept::{Accept, Answer, Encoding, Shape};
 use crate::http::query::Query;
@@ -119,22 +120,30 @@ impl ApiServer {
             headers: parts.headers,
         };
         let found = self.identify(user, &head.headers);
+        let stranger = matches!(&found, Ok((user, None)) if user.name == ANONYMOUS);
         let recorded = match (&found, &self.inner.audit) {
             (Ok((user, acting)), Some(_)) => Some((user.clone(), acting.clone())),
             _ => None,
         };
-        let result = match found {
-            Ok((user, acting)) => {
-                self.route(acting.unwrap_or(user), &head, parts.extensions, body).await
-            }
-            Err(status) => Err(status),
+        let work = async {
+            let (user, acting) = found?;
+            self.route(acting.unwrap_or(user), &head, parts.extensions, body).await
         };
+        let (result, annotations) = match &self.inner.audit {
+            Some(_) => audit::annotated(work).await,
+            None => (work.await, Default::default()),
+        };
+        // Who is unknown is asked to say who they are.
+        let result = result.map_err(|status| {
+            if stranger && status.code == 403 { Status::unauthorized() } else { status }
+        });
         let failed = result.as_ref().err().cloned();
         let response = result.unwrap_or_else(|status| failure(&status, &head));
         if let Some(audit) = &self.inner.audit {
             let user = recorded.as_ref().map(|(user, _)| user);
             let acting = recorded.as_ref().and_then(|(_, acting)| acting.as_ref());
-            record(audit, (begun, peer, &head), (user, acting), (&response, failed.as_ref()));
+            let answer = (&response, failed.as_ref(), annotations);
+            record(audit, (begun, peer, &head), (user, acting), answer);
         }
         response
     }
@@ -166,6 +175,8 @@ impl ApiServer {
                     call.body = read(body, &head.headers).await?;
                 }
                 let response = verbs::carry_out(self, &call).await?;
+                let warnings: Vec<String> = call.resource.deprecation().into_iter().collect();
+                let response = verbs::with_warnings(response, &warnings);
                 Ok(if head.is_pretty() { prettier(response).await } else { response })
             }
             target => {
@@ -276,7 +287,7 @@ fn record(
     audit: &Audit,
     (begun, peer, head): (Timestamp, Option<IpAddr>, &Head),
     (user, acting): (Option<&User>, Option<&User>),
-    (response, failure): (&Response<Body>, Option<&Status>),
+    (response, failure, annotations): (&Response<Body>, Option<&Status>, audit::Annotations),
 ) {
     let method = head.method.as_str().to_ascii_lowercase();
     let target = Target::parse(&head.path);
@@ -300,6 +311,7 @@ fn record(
         code: response.status(),
         failure,
         goes_on: response.body().is_endless(),
+        annotations,
     });
 }
 

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use serin_objects::{Catalog, Status};
 use tokio::sync::watch;
 
-use super::{ApiServer, Inner, Settings, StartError, aggregate, keys, store_settings};
+use super::{ApiServer, Inner, Settings, StartError, aggregate, furniture, keys, store_settings};
 use crate::access::User;
 use crate::access::audit::Audit;
 use crate::access::rbac::{Rbac, bootstrap as roles};
@@ -45,6 +45,8 @@ pub(super) async fn start(settings: Settings) -> Result<ApiServer, StartError> {
         registering: true.into(),
         exclusive: tokio::sync::Mutex::new(()),
         given_out: Default::default(),
+        shares: Default::default(),
+        recounted: Default::default(),
         audit,
         stopping: watch::Sender::new(false),
     };
@@ -66,7 +68,9 @@ async fn bootstrap(server: &ApiServer, definitions: Vec<Value>) -> Result<(), St
     make_all(server, &format!("{rbac}/clusterroles"), roles::cluster_roles()).await?;
     let bindings = roles::cluster_role_bindings();
     make_all(server, &format!("{rbac}/clusterrolebindings"), bindings).await?;
-    make_all(server, "/apis/scheduling.k8s.io/v1/priorityclasses", priority_classes()).await?;
+    for (path, objects) in furniture::all() {
+        make_all(server, path, objects).await?;
+    }
     definitions::make(server, definitions).await.map_err(|(name, status)| {
         let what = format!("CustomResourceDefinition {name}");
         StartError::Bootstrap { what, status: Box::new(status) }
@@ -87,27 +91,6 @@ async fn bootstrap(server: &ApiServer, definitions: Vec<Value>) -> Result<(), St
         },
     });
     make_all(server, "/api/v1/namespaces/default/services", vec![service]).await
-}
-
-/// The classes of what a cluster cannot do without.
-fn priority_classes() -> Vec<Value> {
-    let class = |name: &str, value: i64, description: &str| {
-        json!({"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass",
-            "metadata": {"name": name}, "value": value, "description": description})
-    };
-    let (node, cluster) = ("system-node-critical", "system-cluster-critical");
-    vec![
-        class(
-            node,
-            2_000_001_000,
-            "Used for system critical pods that must not be moved from their current node.",
-        ),
-        class(
-            cluster,
-            2_000_000_000,
-            "Used for system critical pods that must run in the cluster, but can be moved to another node if necessary.",
-        ),
-    ]
 }
 
 /// Creates objects at once, so that they share a few writes to the disk; those that are there stay as they are.

@@ -1,18 +1,31 @@
 //! One stored object: its JSON with the revision inside, and the form it has before the revision is known.
 //!
-//! Objects are kept as the bytes that clients get. The revision stands at a known place, `metadata.resourceVersion`, which is
-//! always the first field of the metadata, so the writer can fill it in without reading JSON again.
+//! Objects are kept as the bytes that clients get, the metadata in the order in which Kubernetes writes it. Before the revision
+//! stand only names and the uid there, so that its place is found without reading JSON again.
 
 use std::fmt;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-/// What stands before the revision in every stored object.
-const MARK: &str = "\"metadata\":{\"resourceVersion\":\"";
+/// What the metadata begin with.
+const METADATA: &str = "\"metadata\":{";
+/// What stands before the revision.
+const REVISION: &str = "\"resourceVersion\":\"";
 
-/// The part of it that belongs to the metadata.
-const OPENING: &str = "{\"resourceVersion\":\"";
+/// The fields of the metadata before the revision, and those after it.
+const BEFORE: &[&str] = &["name", "generateName", "namespace", "selfLink", "uid"];
+const AFTER: &[&str] = &[
+    "generation",
+    "creationTimestamp",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+    "labels",
+    "annotations",
+    "ownerReferences",
+    "finalizers",
+    "managedFields",
+];
 
 /// An object as it is stored: JSON bytes and the revision of its last change.
 #[derive(Clone)]
@@ -62,7 +75,7 @@ impl Object {
             #[serde(default)]
             labels: Value,
         }
-        let start = find_mark(&self.bytes).map(|at| at - OPENING.len());
+        let start = find_metadata(&self.bytes).map(|at| at + METADATA.len() - 1);
         let metadata = start.and_then(|start| self.bytes.get(start..)).unwrap_or_default();
         let mut reader = serde_json::Deserializer::from_slice(metadata);
         let read: Result<Metadata, _> = serde::Deserialize::deserialize(&mut reader);
@@ -71,7 +84,7 @@ impl Object {
 
     /// Whether it is kept in this `apiVersion`.
     pub fn is_of(&self, api_version: &str) -> bool {
-        let head = find_mark(&self.bytes).and_then(|at| self.bytes.get(..at - MARK.len()));
+        let head = find_metadata(&self.bytes).and_then(|at| self.bytes.get(..at));
         let head = head.and_then(|head| head.strip_suffix(b"\","));
         head.and_then(|head| head.strip_suffix(api_version.as_bytes()))
             .is_some_and(|head| head.ends_with(b"\"apiVersion\":\""))
@@ -92,7 +105,7 @@ impl Object {
 
     /// An object read from disk. The revision is taken from its JSON; `None` where there is none.
     pub(crate) fn from_disk(bytes: &[u8]) -> Option<Self> {
-        let start = find_mark(bytes)?;
+        let start = find_revision(bytes)?;
         let digits: String = bytes
             .get(start..)?
             .iter()
@@ -135,11 +148,19 @@ impl Draft {
                 bytes.push(b',');
             }
         }
-        bytes.extend_from_slice(MARK.as_bytes());
+        bytes.extend_from_slice(METADATA.as_bytes());
+        let metadata = fields.get("metadata").and_then(Value::as_object).unwrap_or(&empty);
+        for (name, value) in BEFORE.iter().filter_map(|name| metadata.get_key_value(*name)) {
+            field(&mut bytes, name, value);
+            bytes.push(b',');
+        }
+        bytes.extend_from_slice(REVISION.as_bytes());
         let at = bytes.len();
         bytes.push(b'"');
-        let metadata = fields.get("metadata").and_then(Value::as_object).unwrap_or(&empty);
-        for (name, value) in metadata.iter().filter(|(name, _)| *name != "resourceVersion") {
+        let known = |name: &str| name == "resourceVersion" || BEFORE.contains(&name);
+        let after = AFTER.iter().filter_map(|name| metadata.get_key_value(*name));
+        let others = metadata.iter().filter(|(name, _)| !AFTER.contains(&name.as_str()));
+        for (name, value) in after.chain(others).filter(|(name, _)| !known(name)) {
             bytes.push(b',');
             field(&mut bytes, name, value);
         }
@@ -156,7 +177,7 @@ impl Draft {
 
     /// A draft from bytes that were stored before; their revision is cut out.
     fn from_bytes(mut bytes: Vec<u8>) -> Option<Self> {
-        let at = find_mark(&bytes)?;
+        let at = find_revision(&bytes)?;
         let digits = bytes.get(at..)?.iter().take_while(|b| b.is_ascii_digit()).count();
         bytes.drain(at..at + digits);
         Some(Self { bytes, at, owners: None })
@@ -191,11 +212,16 @@ fn field(bytes: &mut Vec<u8>, name: &str, value: &Value) {
     let _ = serde_json::to_writer(&mut *bytes, value);
 }
 
-/// The position after the mark. It is the first place in the bytes where the mark can stand: kind and apiVersion before it
-/// contain no quotes.
-fn find_mark(bytes: &[u8]) -> Option<usize> {
-    let mark = MARK.as_bytes();
-    bytes.windows(mark.len()).position(|window| window == mark).map(|at| at + mark.len())
+/// Where the metadata begin: the first place in the bytes where they can, because quotes inside of texts are escaped.
+fn find_metadata(bytes: &[u8]) -> Option<usize> {
+    memchr::memmem::find(bytes, METADATA.as_bytes())
+}
+
+/// The position of the revision: the fields before it are texts, in which quotes are escaped.
+fn find_revision(bytes: &[u8]) -> Option<usize> {
+    let metadata = find_metadata(bytes)?;
+    let at = memchr::memmem::find(bytes.get(metadata..)?, REVISION.as_bytes())?;
+    Some(metadata + at + REVISION.len())
 }
 
 #[cfg(test)]
@@ -205,13 +231,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_revision_is_the_first_field_of_the_metadata() {
-        let value = json!({"data": {"a": "1"}, "metadata": {"name": "c", "resourceVersion": "7"},
-            "apiVersion": "v1", "kind": "ConfigMap"});
+    fn metadata_stand_in_the_order_of_kubernetes() {
+        let value = json!({"data": {"a": "1"}, "metadata": {"labels": {"a": "b"}, "x": 1, "uid": "u", "generation": 1,
+            "resourceVersion": "7", "name": "c"}, "apiVersion": "v1", "kind": "ConfigMap"});
         let object = Draft::new(&value).at(42);
         assert_eq!(
             String::from_utf8_lossy(object.bytes()),
-            r#"{"kind":"ConfigMap","apiVersion":"v1","metadata":{"resourceVersion":"42","name":"c"},"data":{"a":"1"}}"#
+            r#"{"kind":"ConfigMap","apiVersion":"v1","metadata":{"name":"c","uid":"u","resourceVersion":"42","generation":1,"labels":{"a":"b"},"x":1},"data":{"a":"1"}}"#
         );
         assert_eq!(Object::from_disk(object.bytes()).map(|o| o.revision()), Some(42));
         assert!(
@@ -221,11 +247,22 @@ mod tests {
     }
 
     #[test]
-    fn a_mark_inside_the_data_is_not_taken_for_the_revision() {
-        let value = json!({"kind": "C", "apiVersion": "v1", "metadata": {"name": MARK}, "x": MARK});
+    fn a_revision_inside_of_texts_is_not_taken_for_the_objects() {
+        let (kind, name) = (format!("{METADATA}{REVISION}1"), format!("{REVISION}2"));
+        let value =
+            json!({"kind": kind, "apiVersion": "v1", "metadata": {"name": name}, "x": name});
         let object = Draft::new(&value).at(5).at(6);
         assert_eq!(object.value()["metadata"]["resourceVersion"], "6");
-        assert_eq!(object.value()["x"], MARK);
+        assert_eq!((&object.value()["x"], &object.value()["kind"]), (&json!(name), &json!(kind)));
+    }
+
+    #[test]
+    fn objects_whose_revision_comes_first_are_read_as_well() {
+        let bytes = br#"{"kind":"C","apiVersion":"v1","metadata":{"resourceVersion":"7","name":"c","labels":{"resourceVersion":"9"}}}"#;
+        let object = Object::from_disk(bytes).unwrap();
+        assert_eq!(object.revision(), 7);
+        assert_eq!(object.at(8).value()["metadata"]["resourceVersion"], "8");
+        assert_eq!(object.labels(), json!({"resourceVersion": "9"}));
     }
 
     #[test]

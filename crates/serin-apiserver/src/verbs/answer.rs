@@ -176,7 +176,7 @@ fn encoded(accept: Accept, code: StatusCode, value: &Value) -> Response<Body> {
 }
 
 /// Adds warnings, which clients show to their users.
-pub(super) fn with_warnings(mut response: Response<Body>, warnings: &[String]) -> Response<Body> {
+pub(crate) fn with_warnings(mut response: Response<Body>, warnings: &[String]) -> Response<Body> {
     for warning in warnings {
         let quoted: String = warning
             .chars()

@@ -10,7 +10,7 @@ use serin_objects::{Resource, catalog};
 
 use super::input::Deletion;
 use super::remove::{self, FOREGROUND, ORPHAN};
-use super::{definitions, namespaces};
+use super::{definitions, namespaces, shares};
 use crate::server::ApiServer;
 use crate::server::request::{key_of, storage_of};
 use crate::store::{Draft, Expect, Object};
@@ -43,6 +43,7 @@ pub(super) fn gone(server: &ApiServer, resource: &Arc<Resource>, object: Value) 
     if definitions::are(resource) {
         definitions::end(server, &object);
     }
+    shares::changed(server, resource, &text(&object, "namespace"));
     let (server, resource) = (server.clone(), Arc::clone(resource));
     tokio::spawn(async move {
         let uid = text(&object, "uid");

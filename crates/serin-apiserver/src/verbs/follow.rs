@@ -11,9 +11,9 @@ use serin_objects::Status;
 use tokio::sync::watch as signal;
 use tokio::time::Instant;
 
-use super::answer;
 use super::read::prefix;
 use super::select::Selection;
+use super::{answer, options};
 use crate::http::Body;
 use crate::server::ApiServer;
 use crate::server::request::{Call, answer as respond};
@@ -56,14 +56,7 @@ pub(super) fn watch(server: &ApiServer, call: &Call) -> Result<Response<Body>, S
     let selection = Selection::read(&call.resource, &call.query, call.name.as_deref())?;
     let lifetime = call.query.number("timeoutSeconds")?.filter(|seconds| *seconds > 0);
     let lifetime = lifetime.map_or(LIFETIME, |seconds| Duration::from_secs(seconds.unsigned_abs()));
-    let from = match call.query.text("resourceVersion") {
-        None | Some("0") => None,
-        Some(text) => Some(text.parse::<u64>().map_err(|_| {
-            Status::bad_request(format!(
-                "Invalid value: {text:?}: strconv.ParseUint: parsing {text:?}: invalid syntax"
-            ))
-        })?),
-    };
+    let from = options::of_watch(&call.query)?;
     let store = server.inner.store.clone();
     let storage = call.storage();
     let now = Instant::now();

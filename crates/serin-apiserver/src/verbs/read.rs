@@ -6,7 +6,9 @@ use http::{Response, StatusCode};
 use serin_objects::{Status, scale};
 
 use super::answer::{self, ListMeta};
+use super::components;
 use super::continuation::Continuation;
+use super::options::{self, Wanted};
 use super::select::Selection;
 use crate::http::Body;
 use crate::server::ApiServer;
@@ -14,10 +16,10 @@ use crate::server::request::Call;
 use crate::store::{Object, Page};
 
 pub(super) fn get(server: &ApiServer, call: &Call) -> Result<Response<Body>, Status> {
-    let object = server
-        .inner
-        .store
-        .object(&call.storage(), &call.key())
+    let stored = || server.inner.store.object(&call.storage(), &call.key());
+    let made = components::are(&call.resource).then(|| components::find(call.object_name()));
+    let object = made
+        .unwrap_or_else(stored)
         .ok_or_else(|| Status::not_found(&call.resource, call.object_name()))?;
     if call.subresource.as_deref() == Some("scale") {
         let scale = scale::get(&call.resource, &answer::shown(&call.resource, &object))?;
@@ -53,25 +55,28 @@ pub(super) fn list(server: &ApiServer, call: &Call) -> Result<Response<Body>, St
 /// The first objects in the place of the request, after where the page before ended, how many come after them, and the revision
 /// of the state they show.
 fn candidates(server: &ApiServer, call: &Call, limit: usize) -> Result<(Page, usize, u64), Status> {
-    let exact = match call.query.text("resourceVersionMatch") {
-        Some("Exact") => call.query.number("resourceVersion")?,
-        _ => None,
-    };
-    let (revision, after) = match (call.query.text("continue"), exact) {
+    let store = &server.inner.store;
+    let wanted = options::of_list(&call.query, store.revision())?;
+    if components::are(&call.resource) {
+        return Ok((components::all(), 0, store.revision()));
+    }
+    let (revision, after) = match (call.query.text("continue"), wanted) {
         (Some(token), _) => {
             let continuation = Continuation::parse(token)?;
             (Some(continuation.revision), Some(continuation.after))
         }
-        (None, Some(revision)) => (Some(revision.unsigned_abs()), None),
-        (None, None) => (None, None),
+        (None, Wanted::At(revision)) => (Some(revision), None),
+        (None, Wanted::Present) => (None, None),
     };
     let place = (prefix(&call.namespace), after);
     let place = (place.0.as_str(), place.1.as_deref());
-    server.inner.store.page(&call.storage(), place, revision, limit).map_err(|_| {
-        Status::expired(
+    store.page(&call.storage(), place, revision, limit).map_err(|_| {
+        Status::expired(if place.1.is_some() {
             "The provided continue parameter is too old to display a consistent list result. You can start a new list \
-             without the continue parameter.",
-        )
+             without the continue parameter."
+        } else {
+            "The resourceVersion for the provided list is too old."
+        })
     })
 }
 

@@ -7,12 +7,15 @@ use serin_objects::status::{Cause, Details};
 use serin_objects::{FieldError, Path, Prepared, Status, admission, convert, decode, names, scale};
 
 use super::answer::{self, shown};
-use super::{collect, definitions, input, namespaces, priorities, remove, services, tokens};
+use super::{
+    certificates, collect, definitions, input, namespaces, priorities, remove, services, shares,
+    tokens,
+};
 use crate::access::rbac::escalation;
 use crate::admission::{Operation, Review};
 use crate::http::Body;
-use crate::server::ApiServer;
 use crate::server::request::{Call, key_of};
+use crate::server::{ApiServer, furniture};
 use crate::store::{Draft, Expect, Object, WriteError};
 
 /// How often a change is made again because the object changed meanwhile.
@@ -66,6 +69,9 @@ pub(super) async fn create_object(
         warnings.extend(prepared.warnings);
         let review = Review { object: &object, name: &name, ..review };
         warnings.extend(server.validate(&review).await?);
+        let place = (resource.as_ref(), call.namespace.as_str());
+        shares::within_ranges(&server.inner.store, place, &object)?;
+        let _share = shares::take(server, place, &object, None).await?;
         let key = key_of(if resource.namespaced { &call.namespace } else { "" }, &name);
         let store = &server.inner.store;
         let created = if store.object(&call.storage(), &key).is_some() {
@@ -83,6 +89,7 @@ pub(super) async fn create_object(
             Ok(created) => {
                 let object = shown(resource, &created);
                 definitions::changed(server, call, &object);
+                shares::changed(server, resource, &call.namespace);
                 if resource.group.is_empty() && resource.kind == "Namespace" {
                     namespaces::furnish(server.clone(), name).await;
                 }
@@ -187,6 +194,7 @@ pub(super) async fn change(
         settle(server, call, &mut object, Some(&old))?;
         escalation::check(&server.inner.rbac, &call.user, resource, &object, &old)?;
         warnings.extend(validate(server, &review, &object).await?);
+        let _share = take_more(server, call, &object, &old).await?;
         let answered = |object: &Value| {
             let response = if call.subresource.as_deref() == Some("scale") {
                 answer::one(call, StatusCode::OK, &scale::get(resource, object)?)
@@ -202,6 +210,7 @@ pub(super) async fn change(
             Ok(written) => {
                 let object = shown(resource, &written);
                 definitions::changed(server, call, &object);
+                shares::changed(server, resource, &call.namespace);
                 return answered(&object);
             }
             Err(WriteError::Conflict(_)) => {}
@@ -209,6 +218,26 @@ pub(super) async fn change(
         }
     }
     Err(Status::modified(resource, call.object_name()))
+}
+
+/// Lets an object use more than before, where that is left; statuses and the like use nothing.
+async fn take_more<'s>(
+    server: &'s ApiServer,
+    call: &Call,
+    object: &Value,
+    old: &Value,
+) -> Result<Option<tokio::sync::MutexGuard<'s, ()>>, Status> {
+    let uses = match call.resource.kind.as_str() {
+        "Service" | "PersistentVolumeClaim" => call.subresource.is_none(),
+        "Pod" => call.subresource.as_deref() == Some("resize"),
+        _ => false,
+    };
+    if !uses || !call.resource.group.is_empty() {
+        return Ok(None);
+    }
+    let place = (call.resource.as_ref(), call.namespace.as_str());
+    shares::within_ranges(&server.inner.store, place, object)?;
+    shares::take(server, place, object, Some(old)).await
 }
 
 /// What admission is told about a write.
@@ -301,8 +330,10 @@ fn admit(server: &ApiServer, call: &Call, object: &mut Value) -> Result<(), Stat
             admission::service_account(object, &account.value(), &names::letters(5, &mut random));
             admission::default_tolerations(object);
             priorities::give(server, call, object)?;
+            shares::fill(store, &call.namespace, object);
         }
         ("scheduling.k8s.io", "PriorityClass") => priorities::check(server, call, object)?,
+        ("certificates.k8s.io", _) => certificates::ask(call, object)?,
         ("networking.k8s.io", "Ingress") => {
             let (classes, _) = store.list("networking.k8s.io/ingressclasses", "", None);
             let classes: Vec<Value> = classes.iter().map(|(_, it)| it.value()).collect();
@@ -312,6 +343,8 @@ fn admit(server: &ApiServer, call: &Call, object: &mut Value) -> Result<(), Stat
     }
     Ok(())
 }
+
+const POLICY: (&str, &str) = ("admissionregistration.k8s.io", "ValidatingAdmissionPolicy");
 
 /// What the server itself sets in a few kinds.
 fn settle(
@@ -326,9 +359,22 @@ fn settle(
         services::allocate(server, object, old)
             .map_err(|errors: Vec<FieldError>| Status::invalid(resource, &name, &errors))?;
     }
+    if let (true, Some(old)) = (certificates::are(resource), old) {
+        certificates::settle(server, call, object, old)?;
+    }
+    if (resource.group.as_str(), resource.kind.as_str()) == POLICY && call.subresource.is_none() {
+        let catalog = server.inner.catalog.load();
+        object["status"] = serin_objects::expressions::policy_status(&catalog, object);
+    }
     tokens::fill(server, resource, object)?;
     if definitions::are(resource) {
         definitions::settle(server, object);
+    }
+    if old.is_none() && call.user.is_the_server() {
+        let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+        if let Some(status) = furniture::status(&resource.kind, &now) {
+            object["status"] = status;
+        }
     }
     if resource.kind == "Namespace" && resource.group.is_empty() && object["status"].is_null() {
         object["status"] = json!({"phase": "Active"});

@@ -68,10 +68,14 @@ const APIEXT: (&str, &str) = ("apiextensions.k8s.io", "v1");
 const SCHEDULING: (&str, &str) = ("scheduling.k8s.io", "v1");
 const LEASES: (&str, &str) = ("coordination.k8s.io", "v1");
 const DISCOVERY: (&str, &str) = ("discovery.k8s.io", "v1");
+const CERTIFICATES: (&str, &str) = ("certificates.k8s.io", "v1");
+const NODE: (&str, &str) = ("node.k8s.io", "v1");
+const FLOW: (&str, &str) = ("flowcontrol.apiserver.k8s.io", "v1");
 
-/// Flags: `n` namespaced, `r` a review that is only answered, `b` no deletion of collections.
+/// Flags: `n` namespaced, `r` a review that is only answered, `b` no deletion of collections, `g` only read.
 const LINES: &[Line] = &[
     line(CORE, "Binding", ("bindings", "", ""), "nr", NONE),
+    line(CORE, "ComponentStatus", ("componentstatuses", "cs", ""), "g", NONE),
     line(CORE, "ConfigMap", ("configmaps", "cm", ""), "n", NONE),
     line(CORE, "Endpoints", ("endpoints", "ep", ""), "n", NONE),
     line(CORE, "Event", ("events", "ev", ""), "n", NONE),
@@ -128,15 +132,28 @@ const LINES: &[Line] = &[
     ),
     line(BATCH, "CronJob", ("cronjobs", "cj", "all"), "n", WITH_STATUS),
     line(BATCH, "Job", ("jobs", "", "all"), "n", WITH_STATUS),
+    line(
+        CERTIFICATES,
+        "CertificateSigningRequest",
+        ("certificatesigningrequests", "csr", ""),
+        "",
+        &[("approval", "", "get patch update"), STATUS],
+    ),
     line(NET, "IngressClass", ("ingressclasses", "", ""), "", NONE),
     line(NET, "Ingress", ("ingresses", "ing", ""), "n", WITH_STATUS),
+    line(NET, "IPAddress", ("ipaddresses", "ip", ""), "", NONE),
     line(NET, "NetworkPolicy", ("networkpolicies", "netpol", ""), "n", NONE),
+    line(NET, "ServiceCIDR", ("servicecidrs", "", ""), "", WITH_STATUS),
     line(POLICY, "PodDisruptionBudget", ("poddisruptionbudgets", "pdb", ""), "n", WITH_STATUS),
     line(RBAC, "ClusterRoleBinding", ("clusterrolebindings", "", ""), "", NONE),
     line(RBAC, "ClusterRole", ("clusterroles", "", ""), "", NONE),
     line(RBAC, "RoleBinding", ("rolebindings", "", ""), "n", NONE),
     line(RBAC, "Role", ("roles", "", ""), "n", NONE),
+    line(STORAGE, "CSIDriver", ("csidrivers", "", ""), "", NONE),
+    line(STORAGE, "CSINode", ("csinodes", "", ""), "", NONE),
+    line(STORAGE, "CSIStorageCapacity", ("csistoragecapacities", "", ""), "n", NONE),
     line(STORAGE, "StorageClass", ("storageclasses", "sc", ""), "", NONE),
+    line(STORAGE, "VolumeAttachment", ("volumeattachments", "", ""), "", WITH_STATUS),
     line(
         ADMISSION,
         "MutatingWebhookConfiguration",
@@ -174,7 +191,16 @@ const LINES: &[Line] = &[
     ),
     line(SCHEDULING, "PriorityClass", ("priorityclasses", "pc", ""), "", NONE),
     line(LEASES, "Lease", ("leases", "", ""), "n", NONE),
+    line(NODE, "RuntimeClass", ("runtimeclasses", "", ""), "", NONE),
     line(DISCOVERY, "EndpointSlice", ("endpointslices", "", ""), "n", NONE),
+    line(FLOW, "FlowSchema", ("flowschemas", "", ""), "", WITH_STATUS),
+    line(
+        FLOW,
+        "PriorityLevelConfiguration",
+        ("prioritylevelconfigurations", "", ""),
+        "",
+        WITH_STATUS,
+    ),
 ];
 
 fn words(text: &str) -> Vec<String> {
@@ -186,6 +212,8 @@ impl Line {
         let is_review = self.flags.contains('r');
         let verbs = if is_review {
             texts!["create"]
+        } else if self.flags.contains('g') {
+            texts!["get", "list"]
         } else if self.flags.contains('b') {
             let some = ALL_VERBS.iter().filter(|verb| **verb != "deletecollection");
             some.map(|it| (*it).to_owned()).collect()

@@ -148,6 +148,12 @@ api.batch.v1.PodFailurePolicyRule action=1 onExitCodes=2 onPodConditions=3
 api.batch.v1.SuccessPolicy rules=1
 api.batch.v1.SuccessPolicyRule succeededIndexes=1 succeededCount=2
 api.batch.v1.UncountedTerminatedPods succeeded=1 failed=2
+api.certificates.v1.CertificateSigningRequest metadata=1 spec=2 status=3
+api.certificates.v1.CertificateSigningRequestCondition type=1 status=6 reason=2 message=3 lastUpdateTime=4 \
+  lastTransitionTime=5
+api.certificates.v1.CertificateSigningRequestSpec request=1 signerName=7 expirationSeconds=8 usages=5 username=2 \
+  uid=3 groups=4 extra=6
+api.certificates.v1.CertificateSigningRequestStatus conditions=1 certificate=2
 api.coordination.v1.Lease metadata=1 spec=2
 api.coordination.v1.LeaseSpec holderIdentity=1 leaseDurationSeconds=2 acquireTime=3 renewTime=4 \
   leaseTransitions=5 strategy=6 preferredHolder=7
@@ -170,6 +176,8 @@ api.core.v1.CinderPersistentVolumeSource volumeID=1 fsType=2 readOnly=3 secretRe
 api.core.v1.CinderVolumeSource volumeID=1 fsType=2 readOnly=3 secretRef=4
 api.core.v1.ClientIPConfig timeoutSeconds=1
 api.core.v1.ClusterTrustBundleProjection name=1 signerName=2 labelSelector=3 optional=5 path=4
+api.core.v1.ComponentCondition type=1 status=2 message=3 error=4
+api.core.v1.ComponentStatus metadata=1 conditions=2
 api.core.v1.ConfigMap metadata=1 immutable=4 data=2 binaryData=3
 api.core.v1.ConfigMapEnvSource *=1:api.core.v1.LocalObjectReference optional=2
 api.core.v1.ConfigMapKeySelector *=1:api.core.v1.LocalObjectReference key=2 optional=3
@@ -413,8 +421,32 @@ api.events.v1.Event metadata=1 eventTime=2 series=3 reportingController=4 report
   regarding=8 related=9 note=10 type=11 deprecatedSource=12 deprecatedFirstTimestamp=13 \
   deprecatedLastTimestamp=14 deprecatedCount=15
 api.events.v1.EventSeries count=1 lastObservedTime=2
+api.flowcontrol.v1.ExemptPriorityLevelConfiguration nominalConcurrencyShares=1 lendablePercent=2
+api.flowcontrol.v1.FlowDistinguisherMethod type=1
+api.flowcontrol.v1.FlowSchema metadata=1 spec=2 status=3
+api.flowcontrol.v1.FlowSchemaCondition type=1 status=2 lastTransitionTime=3 reason=4 message=5
+api.flowcontrol.v1.FlowSchemaSpec priorityLevelConfiguration=1 matchingPrecedence=2 distinguisherMethod=3 rules=4
+api.flowcontrol.v1.FlowSchemaStatus conditions=1
+api.flowcontrol.v1.GroupSubject name=1
+api.flowcontrol.v1.LimitResponse type=1 queuing=2
+api.flowcontrol.v1.LimitedPriorityLevelConfiguration nominalConcurrencyShares=1 limitResponse=2 lendablePercent=3 \
+  borrowingLimitPercent=4
+api.flowcontrol.v1.NonResourcePolicyRule verbs=1 nonResourceURLs=6
+api.flowcontrol.v1.PolicyRulesWithSubjects subjects=1 resourceRules=2 nonResourceRules=3
+api.flowcontrol.v1.PriorityLevelConfiguration metadata=1 spec=2 status=3
+api.flowcontrol.v1.PriorityLevelConfigurationCondition type=1 status=2 lastTransitionTime=3 reason=4 message=5
+api.flowcontrol.v1.PriorityLevelConfigurationReference name=1
+api.flowcontrol.v1.PriorityLevelConfigurationSpec type=1 limited=2 exempt=3
+api.flowcontrol.v1.PriorityLevelConfigurationStatus conditions=1
+api.flowcontrol.v1.QueuingConfiguration queues=1 handSize=2 queueLengthLimit=3
+api.flowcontrol.v1.ResourcePolicyRule verbs=1 apiGroups=2 resources=3 clusterScope=4 namespaces=5
+api.flowcontrol.v1.ServiceAccountSubject namespace=1 name=2
+api.flowcontrol.v1.Subject kind=1 user=2 group=3 serviceAccount=4
+api.flowcontrol.v1.UserSubject name=1
 api.networking.v1.HTTPIngressPath path=1 pathType=3 backend=2
 api.networking.v1.HTTPIngressRuleValue paths=1
+api.networking.v1.IPAddress metadata=1 spec=2
+api.networking.v1.IPAddressSpec parentRef=1
 api.networking.v1.IPBlock cidr=1 except=2
 api.networking.v1.Ingress metadata=1 spec=2 status=3
 api.networking.v1.IngressBackend service=4 resource=3
@@ -436,7 +468,14 @@ api.networking.v1.NetworkPolicyIngressRule ports=1 from=2
 api.networking.v1.NetworkPolicyPeer podSelector=1 namespaceSelector=2 ipBlock=3
 api.networking.v1.NetworkPolicyPort protocol=1 port=2 endPort=3
 api.networking.v1.NetworkPolicySpec podSelector=1 ingress=2 egress=3 policyTypes=4
+api.networking.v1.ParentReference group=1 resource=2 namespace=3 name=4
 api.networking.v1.ServiceBackendPort name=1 number=2
+api.networking.v1.ServiceCIDR metadata=1 spec=2 status=3
+api.networking.v1.ServiceCIDRSpec cidrs=1
+api.networking.v1.ServiceCIDRStatus conditions=1
+api.node.v1.Overhead podFixed=1
+api.node.v1.RuntimeClass metadata=1 handler=2 overhead=3 scheduling=4
+api.node.v1.Scheduling nodeSelector=1 tolerations=2
 api.policy.v1.Eviction metadata=1 deleteOptions=2
 api.policy.v1.PodDisruptionBudget metadata=1 spec=2 status=3
 api.policy.v1.PodDisruptionBudgetSpec minAvailable=1 selector=2 maxUnavailable=3 unhealthyPodEvictionPolicy=4
@@ -451,8 +490,22 @@ api.rbac.v1.RoleBinding metadata=1 subjects=2 roleRef=3
 api.rbac.v1.RoleRef apiGroup=1 kind=2 name=3
 api.rbac.v1.Subject kind=1 apiGroup=2 name=3 namespace=4
 api.scheduling.v1.PriorityClass metadata=1 value=2 globalDefault=3 description=4 preemptionPolicy=5
+api.storage.v1.CSIDriver metadata=1 spec=2
+api.storage.v1.CSIDriverSpec attachRequired=1 podInfoOnMount=2 volumeLifecycleModes=3 storageCapacity=4 \
+  fsGroupPolicy=5 tokenRequests=6 requiresRepublish=7 seLinuxMount=8 nodeAllocatableUpdatePeriodSeconds=9
+api.storage.v1.CSINode metadata=1 spec=2
+api.storage.v1.CSINodeDriver name=1 nodeID=2 topologyKeys=3 allocatable=4
+api.storage.v1.CSINodeSpec drivers=1
+api.storage.v1.CSIStorageCapacity metadata=1 nodeTopology=2 storageClassName=3 capacity=4 maximumVolumeSize=5
 api.storage.v1.StorageClass metadata=1 provisioner=2 parameters=3 reclaimPolicy=4 mountOptions=5 \
   allowVolumeExpansion=6 volumeBindingMode=7 allowedTopologies=8
+api.storage.v1.TokenRequest audience=1 expirationSeconds=2
+api.storage.v1.VolumeAttachment metadata=1 spec=2 status=3
+api.storage.v1.VolumeAttachmentSource persistentVolumeName=1 inlineVolumeSpec=2
+api.storage.v1.VolumeAttachmentSpec attacher=1 source=2 nodeName=3
+api.storage.v1.VolumeAttachmentStatus attached=1 attachmentMetadata=2 attachError=3 detachError=4
+api.storage.v1.VolumeError time=1 message=2 errorCode=3
+api.storage.v1.VolumeNodeResources count=1
 apimachinery.pkg.apis.meta.v1.Condition type=1 status=2 observedGeneration=3 lastTransitionTime=4 reason=5 \
   message=6
 apimachinery.pkg.apis.meta.v1.DeleteOptions gracePeriodSeconds=1 preconditions=2 orphanDependents=3 \

@@ -21,6 +21,9 @@ const COUNTED: &[(&str, &str)] = &[
     ("policy", "PodDisruptionBudget"),
     ("discovery.k8s.io", "EndpointSlice"),
     ("scheduling.k8s.io", "PriorityClass"),
+    ("flowcontrol.apiserver.k8s.io", "FlowSchema"),
+    ("flowcontrol.apiserver.k8s.io", "PriorityLevelConfiguration"),
+    ("storage.k8s.io", "CSIDriver"),
     ("apiextensions.k8s.io", "CustomResourceDefinition"),
     ("admissionregistration.k8s.io", "MutatingWebhookConfiguration"),
     ("admissionregistration.k8s.io", "ValidatingWebhookConfiguration"),
@@ -138,11 +141,22 @@ pub(super) fn keep(
             keep_field(from, spec, "ephemeralContainers");
         }),
         Some("resize") => keep_all_but_spec(old, object, resize),
+        Some("approval") => {
+            let conditions = object["status"]["conditions"].take();
+            keep_all_but_spec(old, object, |_, _| {});
+            object["status"]["conditions"] = conditions;
+        }
         None if resource.has_status() => keep_field(old, object, "status"),
         _ => {}
     }
     if resource.is("", "Namespace") && subresource != Some("finalize") {
         object["spec"]["finalizers"] = old["spec"]["finalizers"].clone();
+    }
+    if resource.is("certificates.k8s.io", "CertificateSigningRequest") {
+        keep_field(old, object, "spec");
+        if subresource == Some("status") {
+            keep_verdicts(old, object);
+        }
     }
 }
 
@@ -155,6 +169,17 @@ pub(super) fn carry(
 ) {
     if resource.is("", "Service") && subresource.is_none() {
         crate::service::carry(old, object);
+    }
+}
+
+/// Whether a request is approved is not written with its status.
+fn keep_verdicts(old: &Value, object: &mut Value) {
+    let is_verdict = |it: &Value| it["type"] == "Approved" || it["type"] == "Denied";
+    let all = |it: &Value| it["status"]["conditions"].as_array().cloned().unwrap_or_default();
+    let mut conditions: Vec<Value> = all(old).into_iter().filter(is_verdict).collect();
+    conditions.extend(all(object).into_iter().filter(|it| !is_verdict(it)));
+    if !conditions.is_empty() {
+        object["status"]["conditions"] = conditions.into();
     }
 }
 

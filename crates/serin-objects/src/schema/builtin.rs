@@ -9,8 +9,9 @@ use std::sync::{Arc, LazyLock};
 use k8s_openapi::api::{
     admissionregistration::v1 as admission, apps::v1 as apps, authentication::v1 as authentication,
     authorization::v1 as authorization, autoscaling, batch::v1 as batch,
-    coordination::v1 as leases, core::v1 as core, discovery::v1 as discovery, events::v1 as events,
-    networking::v1 as networking, policy::v1 as policy, rbac::v1 as rbac,
+    certificates::v1 as certificates, coordination::v1 as leases, core::v1 as core,
+    discovery::v1 as discovery, events::v1 as events, flowcontrol::v1 as flow,
+    networking::v1 as networking, node::v1 as node, policy::v1 as policy, rbac::v1 as rbac,
     scheduling::v1 as scheduling, storage::v1 as storage,
 };
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1 as extensions;
@@ -44,6 +45,9 @@ pub(crate) fn definitions() -> serde_json::Map<String, Value> {
         rbac::RoleBinding, storage::StorageClass, admission::MutatingWebhookConfiguration,
         admission::ValidatingAdmissionPolicy, admission::ValidatingAdmissionPolicyBinding,
         admission::ValidatingWebhookConfiguration, extensions::CustomResourceDefinition, scheduling::PriorityClass,
+        core::ComponentStatus, certificates::CertificateSigningRequest, networking::IPAddress,
+        networking::ServiceCIDR, storage::CSIDriver, storage::CSINode, storage::CSIStorageCapacity,
+        storage::VolumeAttachment, node::RuntimeClass, flow::FlowSchema, flow::PriorityLevelConfiguration,
         leases::Lease, discovery::EndpointSlice, registration::APIService, meta::DeleteOptions, meta::Status,
         meta::ListMeta,
     );

@@ -68,6 +68,13 @@ const LISTS: &[(&str, &str, &str, &str)] = &[
     ("CustomResourceDefinitionStatus", "conditions", "type", "-"),
     ("JSONSchemaProps", "x-kubernetes-validations", "rule", "rule"),
     ("APIServiceStatus", "conditions", "type", "type"),
+    ("ComponentStatus", "conditions", "type", "type"),
+    ("CertificateSigningRequestStatus", "conditions", "type", "-"),
+    ("FlowSchemaStatus", "conditions", "type", "type"),
+    ("PriorityLevelConfigurationStatus", "conditions", "type", "type"),
+    ("ServiceCIDRStatus", "conditions", "type", "type"),
+    ("CSINodeSpec", "drivers", "name", "name"),
+    ("CSIDriverSpec", "volumeLifecycleModes", "*", "-"),
 ];
 
 /// Records that are owned as a whole.
@@ -102,6 +109,7 @@ const ATOMIC_MAPS: &[(&str, &str)] = &[
     ("PodSpec", "nodeSelector"),
     ("ReplicationControllerSpec", "selector"),
     ("ServiceSpec", "selector"),
+    ("Scheduling", "nodeSelector"),
 ];
 
 /// Records whose unnamed fields a strategic merge patch removes.

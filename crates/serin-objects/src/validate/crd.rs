@@ -1,10 +1,11 @@
 //! CustomResourceDefinitions.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::Change;
 use super::names;
 use super::tools::{Errors, entries, immutable, items, named, one_of, require, text};
+use crate::expressions;
 use crate::fields::{FieldError, Path};
 use crate::table::JsonPath;
 
@@ -276,6 +277,7 @@ fn part(errors: &mut Errors, path: &Path, schema: &Value, logical: bool) {
         part(errors, &at, &schema["items"], logical);
     }
     lists(errors, path, schema);
+    rules(errors, path, schema);
     for name in ["allOf", "anyOf", "oneOf"] {
         for (index, it) in items(&schema[name]).iter().enumerate() {
             part(errors, &path.child(name).index(index), it, true);
@@ -284,6 +286,56 @@ fn part(errors: &mut Errors, path: &Path, schema: &Value, logical: bool) {
     if schema["not"].is_object() {
         part(errors, &path.child("not"), &schema["not"], true);
     }
+}
+
+/// The expressions of a schema can be compiled, and read fields that it has.
+fn rules(errors: &mut Errors, path: &Path, schema: &Value) {
+    for (index, rule) in items(&schema["x-kubernetes-validations"]).iter().enumerate() {
+        let at = path.child("x-kubernetes-validations").index(index);
+        let expression = text(rule, "rule");
+        if expression.trim().is_empty() {
+            errors.push(FieldError::required(&at.child("rule"), "rule is not specified"));
+            continue;
+        }
+        let shown = || {
+            json!({
+                "Rule": expression,
+                "Message": text(rule, "message"),
+                "MessageExpression": text(rule, "messageExpression"),
+                "Reason": rule["reason"],
+                "FieldPath": text(rule, "fieldPath"),
+                "OptionalOldSelf": rule["optionalOldSelf"],
+            })
+        };
+        let why = expressions::malformed(expression).or_else(|| {
+            let known = |path: &[String]| has_property(schema, path);
+            let old = rule["optionalOldSelf"] != true;
+            let names = std::iter::once("self").chain(old.then_some("oldSelf"));
+            let all: Vec<String> =
+                names.flat_map(|name| expressions::undefined(expression, name, &known)).collect();
+            (!all.is_empty()).then(|| format!("compilation failed: {}", all.join("\n")))
+        });
+        if let Some(why) = why {
+            errors.push(FieldError::invalid(&at.child("rule"), shown(), &why));
+        }
+        let made = text(rule, "messageExpression");
+        if let Some(why) = Some(made).filter(|it| !it.is_empty()).and_then(expressions::malformed) {
+            let why = format!("messageExpression {why}");
+            errors.push(FieldError::invalid(&at.child("messageExpression"), shown(), &why));
+        }
+    }
+}
+
+/// Whether a schema has a property of this escaped name below it. Below what is no record, or takes anything, all may be.
+fn has_property(schema: &Value, path: &[String]) -> bool {
+    let Some((first, rest)) = path.split_first() else { return true };
+    let properties = schema["properties"].as_object().filter(|it| !it.is_empty());
+    let open = schema["x-kubernetes-preserve-unknown-fields"] == true
+        || schema["x-kubernetes-embedded-resource"] == true
+        || first.contains("__");
+    let Some(properties) = properties.filter(|_| !open) else { return true };
+    properties.get(first).is_some_and(|it| has_property(it, rest))
+        || matches!(first.as_str(), "apiVersion" | "kind" | "metadata")
 }
 
 fn lists(errors: &mut Errors, path: &Path, schema: &Value) {

@@ -17,7 +17,7 @@ fn name_errors(resource: &Resource, name: &str) -> Vec<String> {
     match (resource.group.as_str(), resource.kind.as_str()) {
         ("", "Namespace") => names::dns1123_label(name),
         ("", "Service") => names::dns1035_label(name),
-        ("rbac.authorization.k8s.io" | "apiregistration.k8s.io", _) => {
+        ("rbac.authorization.k8s.io" | "apiregistration.k8s.io" | "certificates.k8s.io", _) => {
             names::path_segment_errors(name)
         }
         ("batch", "CronJob") if name.len() > 52 => {

@@ -158,4 +158,22 @@ fn policy(errors: &mut Errors, spec: &Value) {
                 .push(FieldError::required(&at.child("expression"), "expression is not specified"));
         }
     }
+    for (list, field) in [
+        ("variables", "expression"),
+        ("validations", "expression"),
+        ("validations", "messageExpression"),
+        ("auditAnnotations", "valueExpression"),
+        ("matchConditions", "expression"),
+    ] {
+        for (index, it) in items(&spec[list]).iter().enumerate() {
+            let expression = text(it, field);
+            if let Some(why) = Some(expression)
+                .filter(|it| !it.trim().is_empty())
+                .and_then(crate::expressions::malformed)
+            {
+                let at = path.child(list).index(index).child(field);
+                errors.push(FieldError::invalid(&at, expression, &why));
+            }
+        }
+    }
 }
