@@ -10,7 +10,7 @@ use base64::Engine as _;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use super::numbers::NUMBERS;
+use super::numbers::{NUMBERS, core};
 use crate::schema::{Node, Scalar, Struct, builtin};
 use crate::time;
 
@@ -41,7 +41,7 @@ static TYPES: LazyLock<HashMap<&'static str, Fields>> = LazyLock::new(|| {
         };
         Some((name, words.filter_map(field).collect()))
     };
-    NUMBERS.lines().filter_map(read).collect()
+    [NUMBERS, core::NUMBERS].iter().flat_map(|it| it.lines()).filter_map(read).collect()
 });
 
 /// A value on the wire.
