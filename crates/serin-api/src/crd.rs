@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
-use crate::{Kind, Scope, delivery, yaml};
+use crate::{Kind, Printer, Scope, delivery, yaml};
 
 mod structural;
 
@@ -144,12 +144,19 @@ fn categories(group: &str) -> Vec<String> {
 
 fn columns(kind: &Kind) -> Vec<Value> {
     let column = |name: &str, r#type: &str, path: &str, description: &str| json!({ "name": name, "type": r#type, "jsonPath": path, "description": description });
-    let mut columns: Vec<Value> = kind
-        .columns
-        .iter()
-        .map(|it| column(it.name, it.r#type, it.json_path, it.description))
-        .collect();
-    if !columns.is_empty() && kind.columns.iter().all(|it| it.name != "Age") {
+    let of = |it: &Printer| {
+        let mut shown = column(it.name, it.r#type, it.json_path, it.description);
+        if it.is_wide {
+            shown["priority"] = json!(1);
+        }
+        shown
+    };
+    let mut columns: Vec<Value> = kind.columns.iter().map(of).collect();
+    // Flagger's kinds show none.
+    if !columns.is_empty()
+        && kind.group != delivery::FLAGGER
+        && kind.columns.iter().all(|it| it.name != "Age")
+    {
         columns.push(column("Age", "date", ".metadata.creationTimestamp", "Time since creation"));
     }
     columns

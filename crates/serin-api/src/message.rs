@@ -76,12 +76,14 @@ macro_rules! choice {
 
 /// Makes a structure the fields of a kind.
 macro_rules! resource {
+    (@wide) => { false };
+    (@wide wide) => { true };
     (@name $kind:ident) => { stringify!($kind) };
     (@name $kind:ident $name:literal) => { $name };
     (
         $kind:ident $(as $name:literal)?: $group:expr, [$($version:literal),+], $plural:literal
         $(short [$($short:literal),*])?
-        $(columns [$(($column:literal, $type:literal, $path:literal, $description:literal)),* $(,)?])?
+        $(columns [$(($column:literal, $type:literal, $path:literal, $description:literal $(, $wide:ident)?)),* $(,)?])?
         $(scope $scope:ident)?
         $(has_spec $has_spec:literal)?
     ) => {
@@ -98,6 +100,7 @@ macro_rules! resource {
                 r#type: $type,
                 json_path: $path,
                 description: $description,
+                is_wide: resource!(@wide $($wide)?),
             }),*];)?
         }
     };

@@ -94,6 +94,8 @@ pub struct Printer {
     pub json_path: &'static str,
     /// What the column tells.
     pub description: &'static str,
+    /// Whether it is shown with `-o wide` only.
+    pub is_wide: bool,
 }
 
 /// A kind of object: its names, and the fields that are its own.

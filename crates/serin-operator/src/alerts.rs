@@ -38,6 +38,8 @@ pub(crate) struct Receiver {
     pub(crate) channel: String,
     pub(crate) username: String,
     pub(crate) token: Option<String>,
+    /// The address of a proxy that leads there; empty is none.
+    pub(crate) proxy: String,
 }
 
 /// Those who are told of something this grave, and those who cannot be, with why.
@@ -100,6 +102,7 @@ fn receiver(provider: &AlertProvider, secret: Option<&Value>) -> Receiver {
         channel: or(&provider.channel, "general"),
         username: or(&provider.username, "flagger"),
         token: secret.and_then(|it| secret::text(it, "token")),
+        proxy: provider.proxy.clone(),
     }
 }
 
@@ -157,6 +160,7 @@ pub(crate) async fn send(
         address = format!("{}{path}", address.trim_end_matches('/'));
     }
     let mut call = Call::post(address, &body, PATIENCE);
+    call.proxy.clone_from(&receiver.proxy);
     if let Some(token) = &receiver.token {
         call.headers.push(("authorization".to_owned(), format!("Bearer {token}")));
     }

@@ -1,4 +1,5 @@
-//! Calls over HTTP to hooks, metrics and those who are told: one connection each, with a limit of time and size.
+//! Calls over HTTP to hooks, metrics and those who are told: one connection each, with a limit of time and size. Redirects are
+//! followed, and credentials stay with the host that they were given for.
 
 use std::io;
 use std::sync::Arc;
@@ -13,6 +14,8 @@ use rustls::pki_types::ServerName;
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+mod proxy;
+mod redirect;
 mod trust;
 
 pub use trust::Trust;
@@ -54,6 +57,8 @@ pub(crate) struct Call {
     pub(crate) timeout: Duration,
     /// Whether the server's certificate must be in order.
     pub(crate) verify: bool,
+    /// The address of a proxy that leads there; empty is none.
+    pub(crate) proxy: String,
 }
 
 impl Call {
@@ -66,14 +71,17 @@ impl Call {
             body: Bytes::new(),
             timeout,
             verify: true,
+            proxy: String::new(),
         }
     }
 
     /// JSON that is sent.
     pub(crate) fn post(url: String, body: &Value, timeout: Duration) -> Self {
-        let json = ("content-type".to_owned(), "application/json".to_owned());
-        let body = Bytes::from(body.to_string());
-        Self { method: Method::POST, url, headers: vec![json], body, timeout, verify: true }
+        let mut call = Self::get(url, timeout);
+        call.method = Method::POST;
+        call.headers = vec![("content-type".to_owned(), "application/json".to_owned())];
+        call.body = Bytes::from(body.to_string());
+        call
     }
 }
 
@@ -82,6 +90,8 @@ impl Call {
 pub(crate) struct Answered {
     pub(crate) status: u16,
     pub(crate) body: Bytes,
+    /// Where to ask instead.
+    location: Option<String>,
 }
 
 impl Answered {
@@ -137,38 +147,100 @@ impl Caller {
 
     /// Makes a call; what went wrong in plain words.
     pub(crate) async fn call(&self, call: &Call) -> Result<Answered, String> {
-        match tokio::time::timeout(call.timeout, self.exchange(call)).await {
+        match tokio::time::timeout(call.timeout, self.follow(call)).await {
             Ok(answer) => answer,
             Err(_) => Err(format!("no answer within {} ms", call.timeout.as_millis())),
         }
     }
 
-    async fn exchange(&self, call: &Call) -> Result<Answered, String> {
-        let uri: Uri =
-            call.url.parse().map_err(|error| format!("{:?} is no address: {error}", call.url))?;
-        let host = uri.host().ok_or_else(|| format!("{:?} names no host", call.url))?;
-        let host = host.trim_matches(['[', ']']);
-        let is_secure = match uri.scheme_str() {
-            Some("http") => false,
-            Some("https") => true,
-            _ => return Err(format!("{:?} is neither http:// nor https://", call.url)),
-        };
-        let port = uri.port_u16().unwrap_or(if is_secure { 443 } else { 80 });
-        let unreachable = |error: io::Error| format!("{host}:{port} cannot be reached: {error}");
-        let mut stream = self.dial.dial(host, port).await.map_err(unreachable)?;
-        if is_secure {
-            let name = ServerName::try_from(host.to_owned())
-                .map_err(|error| format!("{host}: {error}"))?;
-            let config = self.trust.client(call.verify)?;
-            let connector = tokio_rustls::TlsConnector::from(config);
-            let secured = connector.connect(name, stream).await;
-            stream = Box::new(secured.map_err(|error| format!("TLS with {host}:{port}: {error}"))?);
+    /// The answer at the end of all redirects.
+    async fn follow(&self, call: &Call) -> Result<Answered, String> {
+        let mut answer = self.exchange(call).await?;
+        let mut call = call.clone();
+        for _ in 0..redirect::MOST {
+            let Some(next) = redirect::next(&call, answer.status, answer.location.as_deref())?
+            else {
+                return Ok(answer);
+            };
+            call = next;
+            answer = self.exchange(&call).await?;
         }
-        send(stream, &uri, call).await
+        Err(format!("more than {} redirects", redirect::MOST))
+    }
+
+    async fn exchange(&self, call: &Call) -> Result<Answered, String> {
+        let place = Place::of(&call.url)?;
+        let (mut stream, through) = if call.proxy.is_empty() {
+            (self.connect(&place).await?, false)
+        } else {
+            let proxy = Place::of(&call.proxy)?;
+            let mut stream = self.connect(&proxy).await?;
+            if proxy.is_secure {
+                stream = self.secure(stream, &proxy, call.verify).await?;
+            }
+            if place.is_secure {
+                proxy::tunnel(&mut stream, &proxy, &place).await?;
+            }
+            (stream, !place.is_secure)
+        };
+        if place.is_secure {
+            stream = self.secure(stream, &place, call.verify).await?;
+        }
+        send(stream, &place, call, through).await
+    }
+
+    async fn connect(&self, place: &Place) -> Result<Box<dyn Stream>, String> {
+        let Place { host, port, .. } = place;
+        let stream = self.dial.dial(host, *port).await;
+        stream.map_err(|error| format!("{host}:{port} cannot be reached: {error}"))
+    }
+
+    async fn secure(
+        &self,
+        stream: Box<dyn Stream>,
+        place: &Place,
+        verify: bool,
+    ) -> Result<Box<dyn Stream>, String> {
+        let Place { host, port, .. } = place;
+        let name =
+            ServerName::try_from(host.clone()).map_err(|error| format!("{host}: {error}"))?;
+        let connector = tokio_rustls::TlsConnector::from(self.trust.client(verify)?);
+        let secured = connector.connect(name, stream).await;
+        Ok(Box::new(secured.map_err(|error| format!("TLS with {host}:{port}: {error}"))?))
     }
 }
 
-async fn send(stream: Box<dyn Stream>, uri: &Uri, call: &Call) -> Result<Answered, String> {
+/// Where an address leads.
+struct Place {
+    uri: Uri,
+    host: String,
+    port: u16,
+    is_secure: bool,
+}
+
+impl Place {
+    fn of(url: &str) -> Result<Self, String> {
+        let uri: Uri = url.parse().map_err(|error| format!("{url:?} is no address: {error}"))?;
+        let host = uri.host().ok_or_else(|| format!("{url:?} names no host"))?;
+        let host = host.trim_matches(['[', ']']).to_owned();
+        let is_secure = match uri.scheme_str() {
+            Some("http") => false,
+            Some("https") => true,
+            _ => return Err(format!("{url:?} is neither http:// nor https://")),
+        };
+        let port = uri.port_u16().unwrap_or(if is_secure { 443 } else { 80 });
+        Ok(Self { uri, host, port, is_secure })
+    }
+}
+
+/// Sends a call; to a proxy, which passes it on, with the whole of its address.
+async fn send(
+    stream: Box<dyn Stream>,
+    place: &Place,
+    call: &Call,
+    through: bool,
+) -> Result<Answered, String> {
+    let uri = &place.uri;
     let failed =
         |error: hyper::Error| format!("{}: {error}", uri.authority().map_or("", |it| it.as_str()));
     let (mut sender, connection) =
@@ -177,9 +249,12 @@ async fn send(stream: Box<dyn Stream>, uri: &Uri, call: &Call) -> Result<Answere
     let host = uri.authority().map_or("", |it| it.as_str().rsplit('@').next().unwrap_or_default());
     let mut request = http::Request::builder()
         .method(call.method.clone())
-        .uri(path)
+        .uri(if through { format!("http://{host}{path}") } else { path.to_owned() })
         .header(header::HOST, host)
         .header(header::USER_AGENT, concat!("serin/", env!("CARGO_PKG_VERSION")));
+    if through && let Some(credentials) = proxy::credentials(&call.proxy) {
+        request = request.header(header::PROXY_AUTHORIZATION, credentials);
+    }
     for (name, value) in &call.headers {
         request = request.header(name, value);
     }
@@ -196,7 +271,9 @@ async fn send(stream: Box<dyn Stream>, uri: &Uri, call: &Call) -> Result<Answere
                 return Err(format!("the answer is larger than {} MiB", LARGEST >> 20));
             }
         }
-        Ok(Answered { status: head.status.as_u16(), body: bytes.freeze() })
+        let location = head.headers.get(header::LOCATION).and_then(|it| it.to_str().ok());
+        let location = location.map(str::to_owned);
+        Ok(Answered { status: head.status.as_u16(), body: bytes.freeze(), location })
     };
     // The connection ends with the exchange, whichever is over first.
     let mut connection = std::pin::pin!(connection);

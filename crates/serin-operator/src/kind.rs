@@ -45,6 +45,10 @@ pub enum Kind {
     Lease,
     /// A former specification.
     ControllerRevision,
+    /// A metric that Keptn keeps.
+    KeptnMetric,
+    /// What Keptn is asked to find out.
+    KeptnAnalysis,
 }
 
 impl Kind {
@@ -101,6 +105,8 @@ impl Kind {
             Self::Event => ["", "v1", "Event", "events"],
             Self::Lease => ["coordination.k8s.io", "v1", "Lease", "leases"],
             Self::ControllerRevision => ["apps", "v1", "ControllerRevision", "controllerrevisions"],
+            Self::KeptnMetric => ["metrics.keptn.sh", "v1beta1", "KeptnMetric", "keptnmetrics"],
+            Self::KeptnAnalysis => ["metrics.keptn.sh", "v1beta1", "Analysis", "analyses"],
         }
     }
 

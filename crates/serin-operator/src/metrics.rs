@@ -1,20 +1,27 @@
 //! Metrics: a server is asked, or, where there is none, what the proxies counted.
 
+mod keptn;
+mod probe;
 mod prometheus;
 mod services;
 
 use serde_json::Value;
 use serin_api::Object;
-use serin_api::delivery::{CanaryMetric, MetricTemplate, Provider};
+use serin_api::delivery::{
+    CanaryMetric, CrossNamespaceReference, MetricProviderType, MetricTemplate, Provider,
+    TargetReference,
+};
 use serin_rollout::metrics::{Subject, built_in, fill_in};
-use serin_rollout::{Answer, Dialect, Plan, Side, Span, Time, routes};
+use serin_rollout::{Answer, Dialect, Side, Span, Time, routes};
 
 use crate::cluster::Cluster;
 use crate::http::{Call, Caller};
 use crate::kind::Kind;
 use crate::objects::Scene;
+use crate::shared::Shared;
 use crate::traffic::Window;
 
+pub(crate) use probe::Probes;
 pub use prometheus::Prometheus;
 pub(crate) use prometheus::Server;
 use services::Source;
@@ -29,6 +36,8 @@ pub(crate) enum Inquiry {
     Known(Answer),
     /// One question is put after the other, until one has a value.
     Questions(Vec<Asked>),
+    /// Keptn is asked, through the cluster.
+    Keptn(keptn::Selector),
 }
 
 /// A question to a server.
@@ -63,33 +72,39 @@ async fn find(
     let plan = scene.plan;
     let interval = if metric.interval.is_empty() { LOOK_BACK } else { &metric.interval };
     let span = Span::parse(interval).filter(|it| it.0 > 0).unwrap_or(Span::seconds(60));
+    let named = |reference: &Option<TargetReference>| {
+        reference.as_ref().map_or_else(|| plan.target.clone(), |it| it.name.clone())
+    };
+    let (ingress, route) = (named(&scene.spec.ingress_ref), named(&scene.spec.route_ref));
     let subject = Subject {
         name: &plan.name,
         namespace: &plan.namespace,
         target: &plan.target,
+        is_service: false,
         service: routes::apex(plan),
-        ingress: "",
-        route: "",
+        ingress: &ingress,
+        route: &route,
         interval,
     };
     if let Some(reference) = &metric.template_ref {
-        let namespace =
-            if reference.namespace.is_empty() { &plan.namespace } else { &reference.namespace };
-        let template = template(scene.cluster, plan, namespace, &reference.name)?;
+        let (template, secret) = template(scene, reference).await?;
         let query = fill_in(&template.query, &subject, &metric.template_variables)?;
         let provider = template.provider.unwrap_or_default();
-        let secret = match &provider.secret_ref {
-            Some(secret) => Some(self::secret(scene.cluster, namespace, &secret.name).await?),
-            None => None,
-        };
+        if provider.provider_type == MetricProviderType::Keptn {
+            return keptn::Selector::parse(&query).map(Inquiry::Keptn);
+        }
         let source = Source { provider: &provider, secret: secret.as_ref(), window: span, now };
         return Ok(Inquiry::Questions(vec![source.question(&query)?]));
     }
-    let own = scene.spec.metrics_server.clone();
-    let address = if own.is_empty() { scene.settings.metrics_server.clone() } else { Some(own) };
-    let server = address.map(|address| Server::at(&address));
+    let server = server(scene);
     let is_meshed = scene.spec.provider != Provider::Kubernetes;
-    let built_in = built_in(&metric.name, &subject, is_meshed);
+    let copy = format!("{}-canary", plan.target);
+    let released = if plan.releases_service() {
+        Subject { target: &copy, is_service: true, ..subject.clone() }
+    } else {
+        subject.clone()
+    };
+    let built_in = built_in(&metric.name, &released, is_meshed);
     if !built_in.is_empty() {
         return Ok(match server {
             Some(server) => {
@@ -122,12 +137,21 @@ fn counted(name: &str, span: Span, window: &Window, now: Time) -> Answer {
     value.map_or(Answer::NoValue, Answer::Value)
 }
 
-fn template(
-    cluster: &Cluster,
-    plan: &Plan,
-    namespace: &str,
-    name: &str,
-) -> Result<MetricTemplate, String> {
+/// The Prometheus of the built-in metrics; `None` if there is none.
+fn server(scene: &Scene<'_>) -> Option<Server> {
+    let own = scene.spec.metrics_server.clone();
+    let address = if own.is_empty() { scene.settings.metrics_server.clone() } else { Some(own) };
+    address.map(|address| Server::at(&address))
+}
+
+/// A template, and the Secret that it names.
+async fn template(
+    scene: &Scene<'_>,
+    reference: &CrossNamespaceReference,
+) -> Result<(MetricTemplate, Option<Value>), String> {
+    let (cluster, plan, name) = (scene.cluster, scene.plan, &reference.name);
+    let namespace =
+        if reference.namespace.is_empty() { &plan.namespace } else { &reference.namespace };
     let kinds = match plan.dialect {
         Dialect::Flagger => [Kind::FlaggerMetricTemplate, Kind::MetricTemplate],
         Dialect::Serin => [Kind::MetricTemplate, Kind::FlaggerMetricTemplate],
@@ -135,7 +159,14 @@ fn template(
     let found = kinds.iter().find_map(|kind| cluster.get(*kind, namespace, name));
     let found = found.ok_or_else(|| format!("MetricTemplate {namespace}/{name} is not there"))?;
     let object = Object::<MetricTemplate>::from_value(&found);
-    object.map(|it| it.spec).map_err(|error| format!("MetricTemplate {namespace}/{name}: {error}"))
+    let template =
+        object.map_err(|error| format!("MetricTemplate {namespace}/{name}: {error}"))?.spec;
+    let secret = template.provider.as_ref().and_then(|it| it.secret_ref.as_ref());
+    let secret = match secret {
+        Some(secret) => Some(self::secret(cluster, namespace, &secret.name).await?),
+        None => None,
+    };
+    Ok((template, secret))
 }
 
 async fn secret(cluster: &Cluster, namespace: &str, name: &str) -> Result<Value, String> {
@@ -144,13 +175,14 @@ async fn secret(cluster: &Cluster, namespace: &str, name: &str) -> Result<Value,
 }
 
 /// Asks.
-pub(crate) async fn ask(caller: &Caller, inquiry: Inquiry) -> Answer {
+pub(crate) async fn ask(shared: &Shared, inquiry: Inquiry) -> Answer {
     let questions = match inquiry {
         Inquiry::Known(answer) => return answer,
+        Inquiry::Keptn(selector) => return keptn::ask(&shared.cluster, &selector).await,
         Inquiry::Questions(questions) => questions,
     };
     for asked in questions {
-        match value(caller, &asked).await {
+        match value(&shared.caller, &asked).await {
             Ok(Some(value)) => return Answer::Value(value * asked.scale),
             Ok(None) => {}
             Err(why) => return Answer::Failed(why),

@@ -4,8 +4,10 @@
 //! other than it shall be. Fields that others set and that are of no concern to the release stay as they are.
 
 mod configs;
+mod copies;
 mod former;
 mod mesh;
+mod metadata;
 mod originals;
 mod primary;
 mod rival;
@@ -74,10 +76,10 @@ impl Scene<'_> {
     }
 
     /// The workload whose changes are released.
-    fn target(&self) -> Result<(Kind, Arc<Value>), Obstacle> {
+    pub(crate) fn target(&self) -> Result<(Kind, Arc<Value>), Obstacle> {
         let kind = workload::kind(self.plan).ok_or_else(|| {
             Obstacle::Impossible(format!(
-                "spec.targetRef.kind is {:?}; releases know Deployment and DaemonSet",
+                "spec.targetRef.kind is {:?}; releases know Deployment, DaemonSet and Service",
                 self.plan.kind
             ))
         })?;
@@ -110,7 +112,23 @@ impl Scene<'_> {
         if self.plan.versions.is_none() && workload::kind(self.plan).is_none() {
             self.target()?;
         }
+        if self.plan.releases_service() {
+            self.can_be_service()?;
+        }
         self.has_no_rival()
+    }
+
+    fn can_be_service(&self) -> Result<(), Obstacle> {
+        let refuse = |why: &str| Err(Obstacle::Impossible(why.to_owned()));
+        if !self.plan.is_routed() {
+            return refuse(
+                "a Service is released by routes, and the provider kubernetes has none; use the provider istio",
+            );
+        }
+        if routes::apex(self.plan) != self.plan.target {
+            return refuse("a Service is released under its own name; remove spec.service.name");
+        }
+        Ok(())
     }
 
     /// The routes are these.
@@ -154,6 +172,10 @@ impl Scene<'_> {
     /// Everything that is to be there is there. Users are led to the primary as soon as it has pods.
     pub(crate) async fn ensure(&self, routes: &Routes) -> Result<(), Obstacle> {
         if self.plan.versions.is_some() {
+            return self.ensure_routes(routes).await;
+        }
+        if self.plan.releases_service() {
+            self.ensure_copies().await?;
             return self.ensure_routes(routes).await;
         }
         self.ensure_side_services().await?;

@@ -227,7 +227,9 @@ impl Release {
         let is_free = self.told.is_some();
         let is_first = memory.stored == Stored::default() || is_free;
         if is_first || is_due || status::is_news(&memory.stored, &after) {
-            let live = self.window_live(scene.plan, &after.state, now);
+            let mut live = self.window_live(scene.plan, &after.state, now);
+            let route = scene.route_object();
+            json::set(&mut live, "unit", json!(subject::unit(scene.plan, route.as_deref())));
             self.store(scene, &after, live).await?;
             if let Some(memory) = &mut self.memory {
                 memory.stored = after.clone();

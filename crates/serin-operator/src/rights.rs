@@ -26,7 +26,7 @@ const fn right(
 }
 
 /// In every namespace that has Canaries.
-pub const EVERYWHERE: [Right; 12] = [
+pub const EVERYWHERE: [Right; 14] = [
     right("serin.dev", CANARIES, CHANGE),
     right("flagger.app", CANARIES, CHANGE),
     right("serin.dev", TEMPLATES, READ),
@@ -39,6 +39,8 @@ pub const EVERYWHERE: [Right; 12] = [
     right("gateway.networking.k8s.io", &["httproutes"], OWN),
     right("autoscaling", &["horizontalpodautoscalers"], OWN),
     right("keda.sh", &["scaledobjects"], OWN),
+    right("metrics.keptn.sh", &["keptnmetrics"], &["get"]),
+    right("metrics.keptn.sh", &["analyses"], &["get", "create", "delete"]),
 ];
 
 /// In the namespace that the controller runs in.

@@ -2,6 +2,7 @@
 
 mod ready;
 mod references;
+mod service;
 
 use std::collections::BTreeMap;
 
@@ -15,6 +16,7 @@ use crate::kind::Kind;
 pub(crate) use ready::Patience;
 pub(crate) use references::{Reference, references, rename};
 pub(crate) use serin_rollout::primary_name;
+pub(crate) use service::{essence, observe_service};
 
 /// On a primary: the revision that it is a copy of.
 pub(crate) const COPIED: &str = "serin.dev/copied-revision";
@@ -28,6 +30,7 @@ pub(crate) fn kind(plan: &Plan) -> Option<Kind> {
     match plan.kind.as_str() {
         "Deployment" => Some(Kind::Deployment),
         "DaemonSet" => Some(Kind::DaemonSet),
+        "Service" => Some(Kind::Service),
         _ => None,
     }
 }
@@ -104,6 +107,9 @@ pub(crate) fn observe_target(
 ) -> Option<Workload> {
     let kind = kind(plan)?;
     let object = cluster.get(kind, &plan.namespace, &plan.target)?;
+    if kind == Kind::Service {
+        return Some(Workload { revision: service::revision(&object), ..Workload::default() });
+    }
     let configs = checksums(cluster, &object);
     let revision = revision(&object, &configs);
     Some(Workload { revision, configs, ..pods(kind, &object, patience, now) })
@@ -140,8 +146,8 @@ fn pods(kind: Kind, object: &Value, patience: &Patience, now: Time) -> Workload 
     Workload { replicas, ready_pods, readiness, ..Workload::default() }
 }
 
-/// One of two subsets of a host, as its pods are.
-pub(crate) fn of_subset(name: &str, pods: &[Value]) -> Workload {
+/// How many pods there are, and how many of them are ready.
+fn count(pods: &[Value]) -> (u32, u32) {
     let is_ready = |pod: &&Value| {
         json::at(pod, "metadata/deletionTimestamp").is_null()
             && json::items(pod, "status/conditions")
@@ -149,7 +155,12 @@ pub(crate) fn of_subset(name: &str, pods: &[Value]) -> Workload {
                 .any(|it| json::text(it, "type") == "Ready" && json::text(it, "status") == "True")
     };
     let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
-    let (all, ready) = (count(pods.len()), count(pods.iter().filter(is_ready).count()));
+    (count(pods.len()), count(pods.iter().filter(is_ready).count()))
+}
+
+/// One of two subsets of a host, as its pods are.
+pub(crate) fn of_subset(name: &str, pods: &[Value]) -> Workload {
+    let (all, ready) = count(pods);
     let readiness = match (all, ready) {
         (0, _) => Readiness::Pending(format!("no pods of the subset {name} are there")),
         (all, ready) if ready < all => {

@@ -53,6 +53,8 @@ pub struct Facts {
     pub verdict: Option<String>,
     /// The evidence of this run.
     pub evidence: Option<Evidence>,
+    /// What the evidence counts: `session` or `request`.
+    pub unit: Option<String>,
     /// What both versions did lately.
     pub lately: Option<Lately>,
     /// The last decisions, oldest first.
@@ -159,6 +161,7 @@ impl Facts {
             next: read(at("/status/release/next")),
             verdict: text("/status/release/verdict"),
             evidence: read(at("/status/release/evidence")),
+            unit: text("/status/release/unit"),
             lately: read(at("/status/release/lately")),
             decisions: read(at("/status/release/decisions")).unwrap_or_default(),
         }

@@ -9,8 +9,10 @@ pub struct Subject<'a> {
     pub name: &'a str,
     /// Namespace of the workload.
     pub namespace: &'a str,
-    /// Name of the workload.
+    /// Name of the workload; of a Service that is released, that of its canary.
     pub target: &'a str,
+    /// Whether it is a Service.
+    pub is_service: bool,
     /// Name of the Service.
     pub service: &'a str,
     /// Name of the Ingress.
@@ -45,13 +47,15 @@ impl Counter {
     /// The families of requests and of durations, the labels that select the workload's, and that of the status.
     fn names(self, subject: &Subject<'_>) -> [String; 4] {
         let Subject { namespace, target, .. } = subject;
+        let kind = if subject.is_service { "service" } else { "workload" };
+        let name = if subject.is_service { "_name" } else { "" };
         let reported = |reporter: &str| {
             [
                 "istio_requests_total".to_owned(),
                 "istio_request_duration_milliseconds_bucket".to_owned(),
                 format!(
-                    "reporter=\"{reporter}\", destination_workload_namespace=\"{namespace}\", \
-                     destination_workload=~\"{target}\""
+                    "reporter=\"{reporter}\", destination_{kind}_namespace=\"{namespace}\", \
+                     destination_{kind}{name}=~\"{target}\""
                 ),
                 "response_code".to_owned(),
             ]
@@ -145,6 +149,7 @@ mod tests {
         name: "podinfo",
         namespace: "default",
         target: "podinfo",
+        is_service: false,
         service: "podinfo",
         ingress: "",
         route: "",
@@ -189,6 +194,14 @@ mod tests {
     fn requests_that_never_reach_the_pod_are_counted_by_their_callers() {
         let queries = built_in("request-success-rate", &SUBJECT, true);
         assert!(queries[0].text.contains(r#"reporter="source""#), "{queries:?}");
+    }
+
+    #[test]
+    fn a_service_that_is_released_is_asked_for_by_its_name() {
+        let service = Subject { target: "podinfo-canary", is_service: true, ..SUBJECT };
+        let queries = built_in("request-success-rate", &service, true);
+        let label = "destination_service_namespace=\"default\", destination_service_name=~\"podinfo-canary\"";
+        assert!(queries[0].text.contains(label), "{queries:?}");
     }
 
     #[test]

@@ -54,6 +54,8 @@ pub enum About {
     Hook(usize),
     /// A metric of the plan, by its place in the list.
     Metric(usize),
+    /// Whether all who are asked for the metrics of the plan can be asked.
+    MetricServers,
 }
 
 /// An answer.

@@ -53,6 +53,15 @@ pub enum Router {
 }
 
 impl Router {
+    /// The name of the provider, for events.
+    pub(crate) const fn provider(self) -> &'static str {
+        match self {
+            Self::Service => "kubernetes",
+            Self::VirtualService => "istio",
+            Self::HttpRoute => "gatewayapi:v1",
+        }
+    }
+
     /// A Canary that names no provider has that of its gateways.
     fn of(canary: &Canary) -> Self {
         let service = canary.service.as_ref();
@@ -247,6 +256,11 @@ impl Plan {
     /// Whether there are routes; otherwise only the Service can be pointed elsewhere.
     pub fn is_routed(&self) -> bool {
         self.router != Router::Service
+    }
+
+    /// Whether only users who match may come to the new version, whichever way it goes.
+    pub fn is_for_chosen(&self) -> bool {
+        self.is_routed() && !self.matches.is_empty()
     }
 
     /// The webhooks of a type, with their places in the list.

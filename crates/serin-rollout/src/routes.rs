@@ -11,7 +11,7 @@ use serin_api::networking::{
 use serin_api::values::{Percent, PortSelector, StringMatch};
 
 use crate::action::Side;
-use crate::plan::{Plan, Strategy};
+use crate::plan::Plan;
 use crate::state::Routes;
 
 mod gateway;
@@ -29,29 +29,37 @@ pub fn http_rules(plan: &Plan, routes: &Routes) -> Vec<HttpRoute> {
     let mut rules = Vec::new();
     if let Some(affinity) = &plan.affinity {
         if let Some(value) = &cookies.canary {
-            rules.push(rule(plan, routes, with_cookie(plan, &affinity.cookie_name, value), 100));
+            let matches = with_cookie(plan, &affinity.cookie_name, value);
+            rules.push(sticky(rule(plan, routes, matches, 100)));
         }
         if let Some(value) = &cookies.expired {
             let mut freed = weighted(plan, routes, with_cookie(plan, &affinity.cookie_name, value));
             // A browser forgets a cookie only by the domain and the path that it was set with.
             let gone = set_cookie(affinity, &affinity.cookie_name, value, -1);
             add_cookie(&mut freed.headers, gone);
-            rules.push(freed);
+            rules.push(sticky(freed));
         }
         if let Some(value) =
             cookies.primary.as_ref().filter(|_| !affinity.primary_cookie_name.is_empty())
         {
             let at_primary = with_cookie(plan, &affinity.primary_cookie_name, value);
-            rules.push(rule(plan, routes, at_primary, 0));
+            rules.push(sticky(rule(plan, routes, at_primary, 0)));
         }
     }
-    if plan.strategy == Strategy::AbTesting {
+    if plan.is_for_chosen() {
         rules.push(weighted(plan, routes, multiplied(&plan.service.matches, &plan.matches)));
-        rules.push(rule(plan, routes, plan.service.matches.clone(), 0));
+        let mut others = rule(plan, routes, plan.service.matches.clone(), 0);
+        others.route.truncate(1);
+        rules.push(others);
     } else {
         rules.push(weighted(plan, routes, plan.service.matches.clone()));
     }
     rules
+}
+
+/// A rule for those whom a cookie keeps where they are, under the name that Flagger gives it.
+fn sticky(rule: HttpRoute) -> HttpRoute {
+    HttpRoute { name: "sticky-route".to_owned(), ..rule }
 }
 
 /// The rule by which users come to one or the other version, and get the cookie of the one they came to.
@@ -85,7 +93,10 @@ fn rule(plan: &Plan, routes: &Routes, matches: Vec<HttpMatchRequest>, weight: u3
         matches,
         route: vec![to(Side::Primary, 100 - weight), to(Side::Canary, weight)],
         mirror: mirror.map(|_| destination(plan, Side::Canary)),
-        mirror_percentage: mirror.map(|percent| Percent { value: f64::from(percent) }),
+        // Absent is all.
+        mirror_percentage: mirror
+            .filter(|percent| *percent < 100)
+            .map(|percent| Percent { value: f64::from(percent) }),
         timeout: service.timeout,
         retries: service.retries.clone(),
         headers: service.headers.clone(),
@@ -127,7 +138,8 @@ fn with_cookie(plan: &Plan, name: &str, value: &str) -> Vec<HttpMatchRequest> {
     // The cookie as a whole: not the end of another's name, not the value of another.
     let regex = format!("(.*;[ \t]*)?{}={}([ \t]*;.*)?", escaped(name), escaped(value));
     let mut cookie = HttpMatchRequest::default();
-    cookie.headers.insert("cookie".to_owned(), StringMatch::Regex(regex));
+    // Spelled as Flagger spells it, and so beside a condition of the user's own on cookies, not in its place.
+    cookie.headers.insert("Cookie".to_owned(), StringMatch::Regex(regex));
     multiplied(&plan.service.matches, &[cookie])
 }
 

@@ -14,7 +14,7 @@ pub fn primary_name(name: &str) -> String {
 pub struct Version {
     /// Namespace of the workload and of the Service.
     pub namespace: String,
-    /// Name of the workload.
+    /// Name of the workload; empty where a Service is released, whoever's its pods are.
     pub workload: String,
     /// Name of its Service.
     pub service: String,
@@ -44,7 +44,7 @@ impl Version {
         if !self.subset.is_empty() {
             return destination.subset == self.subset && destination.service == self.service;
         }
-        if destination.workload.is_empty() {
+        if self.workload.is_empty() || destination.workload.is_empty() {
             return destination.service == self.service;
         }
         destination.workload == self.workload
@@ -72,7 +72,13 @@ impl Plan {
             Side::Primary => (primary_name(&self.target), primary_name(apex)),
             Side::Canary => (self.target.clone(), format!("{apex}-canary")),
         };
+        let workload = if self.releases_service() { String::new() } else { workload };
         Version { namespace, workload, service, subset: String::new() }
+    }
+
+    /// Whether a Service is released, in the place of a workload.
+    pub fn releases_service(&self) -> bool {
+        self.versions.is_none() && self.kind == "Service"
     }
 }
 
@@ -99,6 +105,9 @@ mod tests {
         check(&whole, ["podinfo-primary", "podinfo-canary", ""], false);
         check(&whole, ["", "podinfo-canary", ""], true);
         check(&whole, ["", "apex", ""], false);
+        let service = Version { workload: String::new(), ..whole.clone() };
+        check(&service, ["anything", "podinfo-canary", ""], true);
+        check(&service, ["podinfo", "podinfo-primary", ""], false);
         let part = Version { service: "apex".to_owned(), subset: "v2".to_owned(), ..whole };
         check(&part, ["podinfo", "apex", "v2"], true);
         check(&part, ["podinfo", "apex", "v1"], false);

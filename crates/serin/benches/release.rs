@@ -83,7 +83,8 @@ impl Cluster {
         let folder =
             std::env::temp_dir().join(format!("serin-bench-release-{}", std::process::id()));
         std::fs::create_dir_all(&folder)?;
-        let mut process = Command::new(env!("CARGO_BIN_EXE_serin"))
+        let own = std::env::var_os("SERIN_BINARY").unwrap_or(env!("CARGO_BIN_EXE_serin").into());
+        let mut process = Command::new(own)
             .arg("up")
             .arg("--data-dir")
             .arg(folder.join("data"))

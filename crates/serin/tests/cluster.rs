@@ -37,3 +37,5 @@ mod scraped;
 mod sessions;
 #[path = "cluster/shifts.rs"]
 mod shifts;
+#[path = "cluster/units.rs"]
+mod units;

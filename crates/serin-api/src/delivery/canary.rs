@@ -11,9 +11,13 @@ as_flagger_has_it! {
     columns [
         ("Status", "string", ".status.phase", "Where the release is"),
         ("Weight", "string", ".status.canaryWeight", "Percent of the traffic that the new version gets"),
-        ("Suspended", "boolean", ".spec.suspend", "Whether the release waits"),
-        ("FailedChecks", "string", ".status.failedChecks", "Checks that failed"),
-        ("Interval", "string", ".spec.analysis.interval", "Time from one check to the next"),
+        ("Suspended", "boolean", ".spec.suspend", "Whether the release waits", wide),
+        ("FailedChecks", "string", ".status.failedChecks", "Checks that failed", wide),
+        ("Interval", "string", ".spec.analysis.interval", "Time from one check to the next", wide),
+        ("Mirror", "boolean", ".spec.analysis.mirror", "Whether requests are copied first", wide),
+        ("StepWeight", "string", ".spec.analysis.stepWeight", "Percent that each step adds", wide),
+        ("StepWeights", "string", ".spec.analysis.stepWeights", "Percent at each step", wide),
+        ("MaxWeight", "string", ".spec.analysis.maxWeight", "Percent at which it is promoted", wide),
         ("LastTransitionTime", "string", ".status.lastTransitionTime", "When the phase last changed"),
     ]
 }

@@ -1,7 +1,8 @@
 //! MetricTemplate: how a metric is asked for.
 
+use std::collections::BTreeMap;
+
 use super::as_flagger_has_it;
-use crate::values::IntOrString;
 
 as_flagger_has_it! {
     /// How a metric is asked for, in Flagger's terms.
@@ -28,23 +29,14 @@ message! {
         pub provider_type: MetricProviderType,
         /// Its address.
         pub address: String,
-        /// Headers of the requests to it.
-        pub headers: Vec<MetricHeader>,
+        /// Headers of the requests to it, with their values.
+        pub headers: BTreeMap<String, Vec<String>>,
         /// Secret with its credentials.
         pub secret_ref: Option<SecretReference>,
         /// Region of a cloud service.
         pub region: String,
         /// Do not verify its certificate.
         pub insecure_skip_verify: bool,
-    }
-
-    /// A header and its values.
-    pub struct MetricHeader {
-        /// Name.
-        #[schemars(extend("x-required" = true))]
-        pub name: String,
-        /// Value.
-        pub value: Option<IntOrString>,
     }
 
     /// A Secret in the same namespace.

@@ -99,13 +99,10 @@ fn target(canary: &Canary, at: &Place<'_>) {
     let Some(TargetReference { kind, name, .. }) = &canary.target_ref else { return };
     match kind.as_str() {
         "Deployment" | "DaemonSet" => {}
-        // Flagger's third kind.
-        "Service" => at.key("kind").warning(
-            "Serin releases Deployments and DaemonSets: releases of this Canary are left alone",
-        ),
-        _ => at
-            .key("kind")
-            .error(format!("{kind:?} cannot be released: the kinds are Deployment and DaemonSet")),
+        "Service" => released_service(canary, at),
+        _ => at.key("kind").error(format!(
+            "{kind:?} cannot be released: the kinds are Deployment, DaemonSet and Service"
+        )),
     }
     if name.is_empty() {
         at.key("name").error("the workload to release has no name");
@@ -114,6 +111,25 @@ fn target(canary: &Canary, at: &Place<'_>) {
         at.key("name").warning(
             "this is the name of a primary, which is made from the workload: name the workload itself",
         );
+    }
+}
+
+/// What a Service that is released cannot have: it leads to pods that are there, and nobody makes others.
+fn released_service(canary: &Canary, at: &Place<'_>) {
+    if canary.provider == Provider::Kubernetes {
+        at.key("kind").error(
+            "without routes (provider kubernetes) users are led by the Service itself, which therefore cannot be what is released",
+        );
+    }
+    let target = canary.target_ref.as_ref().map_or("", |it| it.name.as_str());
+    let name = canary.service.as_ref().map_or("", |it| it.name.as_str());
+    if !name.is_empty() && name != target {
+        at.key("name").error(format!(
+            "a Service is released under its own name: spec.service.name {name:?} must be {target:?}, or absent"
+        ));
+    }
+    if canary.autoscaler_ref.is_some() {
+        at.key("kind").warning("of no effect on a Service: autoscalerRef");
     }
 }
 
@@ -139,7 +155,8 @@ fn service(service: &CanaryService, canary: &Canary, at: &Place<'_>) {
     if service.app_protocol.eq_ignore_ascii_case("tcp") {
         let analysis = canary.analysis();
         let lost = [
-            ("match", !service.matches.is_empty()),
+            // The port of a connection is known, and nothing else.
+            ("match", service.matches.iter().any(|it| it.port.is_none())),
             ("headers", service.headers.is_some()),
             ("retries", service.retries.is_some()),
             ("rewrite", service.rewrite.is_some()),
@@ -162,15 +179,19 @@ fn metric_template(template: &MetricTemplate, spec: &Place<'_>) {
     use MetricProviderType as Type;
     let needs_address = matches!(
         provider.provider_type,
-        Type::Prometheus | Type::Influxdb | Type::Graphite | Type::Dynatrace | Type::Splunk
+        Type::Prometheus
+            | Type::Influxdb
+            | Type::Graphite
+            | Type::Dynatrace
+            | Type::Splunk
+            | Type::Externalmetrics
     );
     web_address(&provider.address, needs_address, &at.key("address"));
-    use Type::{Cloudwatch, Externalmetrics, Keptn, Stackdriver};
-    if let kind @ (Cloudwatch | Externalmetrics | Keptn | Stackdriver) = provider.provider_type {
-        at.key("type").error(format!(
-            "metrics of {kind} cannot be asked for; use one of prometheus, datadog, dynatrace, graphite, influxdb, newrelic and \
-             splunk"
-        ));
+    if provider.provider_type == Type::Cloudwatch && provider.region.is_empty() {
+        at.key("region").error("CloudWatch is asked in a region: name it");
+    }
+    for name in provider.headers.keys() {
+        at.key("headers").key(name).expect(headers::strict_name(name));
     }
     if template.query.trim().is_empty() {
         spec.key("query").error("there is no query");

@@ -150,6 +150,7 @@ mod tests {
             channel: "releases".to_owned(),
             username: "bird".to_owned(),
             token: None,
+            proxy: String::new(),
         };
         let alert = Alert {
             severity,

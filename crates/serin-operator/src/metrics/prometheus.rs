@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::Asked;
+use super::probe::Probe;
 use crate::http::{Call, Caller, query};
 use crate::json;
 use crate::settings::Settings;
@@ -68,6 +69,11 @@ impl Server {
         call.headers.clone_from(&self.headers);
         call.verify = !self.accepts_any_certificate;
         call
+    }
+
+    /// A question that every Prometheus can answer.
+    pub(super) fn probe(&self) -> Probe {
+        Probe { call: self.call("vector(1)"), is_good: |status| status == 200 }
     }
 
     /// A question for the value of an instant query, times `scale`.

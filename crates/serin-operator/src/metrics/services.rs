@@ -8,7 +8,12 @@ use serde_json::Value;
 use serin_api::delivery::{MetricProvider, MetricProviderType};
 use serin_rollout::{Span, Time};
 
+mod cloudwatch;
+mod external;
+mod google;
+
 use super::Asked;
+use super::probe::Probe;
 use super::prometheus::{PATIENCE, Server, collapsed};
 use crate::http::{Call, query};
 use crate::json;
@@ -40,27 +45,47 @@ impl Source<'_> {
             Type::Dynatrace => self.dynatrace(text)?,
             Type::Influxdb => self.influx(text)?,
             Type::Splunk => self.splunk(text)?,
-            other
-            @ (Type::Externalmetrics | Type::Stackdriver | Type::Cloudwatch | Type::Keptn) => {
-                return Err(format!("metrics of {other} cannot be asked for"));
-            }
+            Type::Cloudwatch => self.cloudwatch(text)?,
+            Type::Stackdriver => self.stackdriver(text)?,
+            Type::Externalmetrics => self.external(text),
+            Type::Keptn => return Err("keptn is asked through the cluster".to_owned()),
         };
-        asked.call.headers.extend(self.headers());
-        asked.call.verify = !self.provider.insecure_skip_verify;
+        self.dress(&mut asked.call);
         Ok(asked)
     }
 
-    /// The headers that the template says.
-    fn headers(&self) -> impl Iterator<Item = (String, String)> {
-        self.provider.headers.iter().map(|header| {
-            let value = header.value.as_ref().map_or(Value::Null, |it| serde_json::json!(it));
-            let text = match value {
-                Value::Null => String::new(),
-                Value::String(text) => text,
-                other => other.to_string(),
-            };
-            (header.name.clone(), text)
-        })
+    /// A question that this service answers whatever it measures.
+    pub(super) fn probe(&self) -> Result<Probe, String> {
+        use MetricProviderType as Type;
+        let well: fn(u16) -> bool = |status| status == 200;
+        // Who may ask is told that the question is empty.
+        let empty: fn(u16) -> bool = |status| matches!(status, 200 | 400);
+        let (mut call, is_good) = match self.provider.provider_type {
+            Type::Prometheus => (self.prometheus("vector(1)").call, well),
+            Type::Datadog => (self.datadog_at("/api/v1/validate")?, well),
+            Type::Newrelic => (self.new_relic("SELECT * FROM Metric")?.call, well),
+            Type::Graphite => (self.graphite("target=test").call, well),
+            Type::Dynatrace => (self.dynatrace_at("/api/v2/metrics?pageSize=1")?, well),
+            Type::Influxdb => (Call::get(format!("{}/ready", self.address("")), PATIENCE), well),
+            Type::Splunk => (self.splunk_at("/v2/metric?limit=1")?, well),
+            Type::Cloudwatch => (self.cloudwatch("[]")?.call, empty),
+            Type::Stackdriver => (self.stackdriver("")?.call, empty),
+            // There is no question that all of them know.
+            Type::Externalmetrics => {
+                (self.external_at(""), (|status| status < 500) as fn(u16) -> bool)
+            }
+            Type::Keptn => return Err("keptn is asked through the cluster".to_owned()),
+        };
+        self.dress(&mut call);
+        Ok(Probe { call, is_good })
+    }
+
+    /// What the template says of all calls: headers, and whether certificates count.
+    fn dress(&self, call: &mut Call) {
+        let headers = self.provider.headers.iter();
+        let each = headers.flat_map(|(name, all)| all.iter().map(move |it| (name, it)));
+        call.headers.extend(each.map(|(name, it)| (name.clone(), it.clone())));
+        call.verify = !self.provider.insecure_skip_verify;
     }
 
     fn address(&self, otherwise: &str) -> String {
@@ -96,20 +121,25 @@ impl Source<'_> {
     /// The oldest point of the first series: the newest one is not complete yet.
     fn datadog(&self, text: &str) -> Result<Asked, String> {
         let [from, to] = self.wide().map(|it| (it / 1000).to_string());
-        let address = self.address("https://api.datadoghq.com");
         let parameters = query(&[("query", text), ("from", &from), ("to", &to)]);
-        let mut call = Call::get(format!("{address}/api/v1/query?{parameters}"), PATIENCE);
-        for (header, key) in
-            [("dd-api-key", "datadog_api_key"), ("dd-application-key", "datadog_application_key")]
-        {
-            call.headers.push((header.to_owned(), self.key(key)?));
-        }
+        let call = self.datadog_at(&format!("/api/v1/query?{parameters}"))?;
         let read = |body: &[u8]| {
             let body = parsed(body)?;
             let point = body.pointer("/series/0/pointlist/0/1");
             Ok(point.and_then(Value::as_f64))
         };
         Ok(Asked { call, read, scale: 1.0 })
+    }
+
+    fn datadog_at(&self, path: &str) -> Result<Call, String> {
+        let address = self.address("https://api.datadoghq.com");
+        let mut call = Call::get(format!("{address}{path}"), PATIENCE);
+        for (header, key) in
+            [("dd-api-key", "datadog_api_key"), ("dd-application-key", "datadog_application_key")]
+        {
+            call.headers.push((header.to_owned(), self.key(key)?));
+        }
+        Ok(call)
     }
 
     fn new_relic(&self, text: &str) -> Result<Asked, String> {
@@ -130,9 +160,9 @@ impl Source<'_> {
     /// The query holds the parameters of Graphite's render API: `target=…&from=-5min`. The last point with a value counts.
     fn graphite(&self, text: &str) -> Asked {
         let text = collapsed(text);
-        let parameters = text.split('&').map(|it| it.split_once('=').unwrap_or((it, "")));
+        let given: Vec<_> = form_urlencoded::parse(text.as_bytes()).collect();
         let mut parameters: Vec<(&str, &str)> =
-            parameters.map(|(key, value)| (key.trim(), value.trim())).collect();
+            given.iter().map(|(key, value)| (key.trim(), value.trim())).collect();
         parameters.retain(|(key, _)| *key != "format");
         parameters.push(("format", "json"));
         let url = format!("{}/render?{}", self.address(""), query(&parameters));
@@ -151,10 +181,7 @@ impl Source<'_> {
         let [from, to] = self.wide().map(|it| it.to_string());
         let parameters =
             query(&[("metricSelector", text), ("resolution", "Inf"), ("from", &from), ("to", &to)]);
-        let url = format!("{}/api/v2/metrics/query?{parameters}", self.address(""));
-        let mut call = Call::get(url, PATIENCE);
-        let token = format!("Api-Token {}", self.key("dynatrace_token")?);
-        call.headers.push(("authorization".to_owned(), token));
+        let call = self.dynatrace_at(&format!("/api/v2/metrics/query?{parameters}"))?;
         let read = |body: &[u8]| {
             let body = parsed(body)?;
             let result = json::items(&body, "result").first();
@@ -162,6 +189,13 @@ impl Source<'_> {
             Ok(data.and_then(|it| json::items(it, "values").first()?.as_f64()))
         };
         Ok(Asked { call, read, scale: 1.0 })
+    }
+
+    fn dynatrace_at(&self, path: &str) -> Result<Call, String> {
+        let mut call = Call::get(format!("{}{path}", self.address("")), PATIENCE);
+        let token = format!("Api-Token {}", self.key("dynatrace_token")?);
+        call.headers.push(("authorization".to_owned(), token));
+        Ok(call)
     }
 
     /// A query in Flux; the first record counts.
@@ -195,6 +229,14 @@ impl Source<'_> {
         ];
         let read = |body: &[u8]| newest_value(&String::from_utf8_lossy(body));
         Ok(Asked { call, read, scale: 1.0 })
+    }
+
+    /// What is not a stream is at the other one of the two addresses.
+    fn splunk_at(&self, path: &str) -> Result<Call, String> {
+        let address = self.address("").replacen("ws", "http", 1).replacen("stream.", "api.", 1);
+        let mut call = Call::get(format!("{address}{path}"), PATIENCE);
+        call.headers.push(("x-sf-token".to_owned(), self.key("sf_token_key")?));
+        Ok(call)
     }
 }
 

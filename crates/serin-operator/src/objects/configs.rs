@@ -1,5 +1,7 @@
 //! The primary's own copies of ConfigMaps and Secrets, so that a change reaches the primary only with its promotion.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use super::{Obstacle, Scene};
@@ -35,7 +37,8 @@ impl Scene<'_> {
                 json::set(&mut content, field, value.clone());
             }
         }
-        self.write_config(kind, &workload::primary_name(&reference.name), &content).await
+        let labels = self.included(&original, "labels");
+        self.write_config(kind, &workload::primary_name(&reference.name), &content, labels).await
     }
 
     /// A ConfigMap or Secret of ours has this content.
@@ -44,6 +47,7 @@ impl Scene<'_> {
         kind: Kind,
         name: &str,
         content: &Value,
+        labels: BTreeMap<String, String>,
     ) -> Result<(), Obstacle> {
         let sum = json::hash(content);
         let found = self.cluster.get(kind, &self.plan.namespace, name);
@@ -59,6 +63,9 @@ impl Scene<'_> {
         let mut object = content.clone();
         json::set(&mut object, "metadata", json::metadata(&self.plan.namespace, name));
         json::set(&mut object, "metadata/annotations", json!({CHECKSUM: sum}));
+        if !labels.is_empty() {
+            json::set(&mut object, "metadata/labels", json!(labels));
+        }
         json::set(&mut object, "metadata/ownerReferences", self.owner());
         self.cluster.apply(kind, &object).await?;
         Ok(())

@@ -25,13 +25,19 @@ impl Scene<'_> {
             let object =
                 self.cluster.read(reference.kind, &self.plan.namespace, &reference.name).await?;
             if let Some(mut content) = object {
+                let labels = json::texts(&content, "metadata/labels");
                 for field in ["metadata", "apiVersion", "kind"] {
                     json::remove(&mut content, field);
                 }
-                self.write_config(reference.kind, &former(&reference), &content).await?;
+                self.write_config(reference.kind, &former(&reference), &content, labels).await?;
                 names.push(json!([reference.kind.name(), reference.name]));
             }
         }
+        let template = if self.plan.releases_service() {
+            workload::essence(primary)
+        } else {
+            json::at(primary, "spec/template").clone()
+        };
         let kept = json!({
             "metadata": {
                 "name": self.former_name(),
@@ -39,7 +45,7 @@ impl Scene<'_> {
                 "ownerReferences": self.owner(),
             },
             "revision": 1,
-            "data": {"revision": revision, "template": json::at(primary, "spec/template"), "configs": names},
+            "data": {"revision": revision, "template": template, "configs": names},
         });
         // Its data cannot be changed, so another one takes its place.
         let (namespace, name) = (&self.plan.namespace, self.former_name());
@@ -85,6 +91,9 @@ impl Scene<'_> {
                 kind.name()
             )));
         };
+        if self.plan.releases_service() {
+            return self.write_copy("primary", json::at(&kept, "data/template"), revision).await;
+        }
         for pair in json::items(&kept, "data/configs") {
             let [Some(of), Some(name)] =
                 [0, 1].map(|index| pair.get(index).and_then(Value::as_str))
@@ -96,10 +105,11 @@ impl Scene<'_> {
             if let Some(mut content) =
                 self.cluster.read(kind, namespace, &former(&reference)).await?
             {
+                let labels = json::texts(&content, "metadata/labels");
                 for field in ["metadata", "apiVersion", "kind"] {
                     json::remove(&mut content, field);
                 }
-                self.write_config(kind, name, &content).await?;
+                self.write_config(kind, name, &content, labels).await?;
             }
         }
         json::set(&mut primary, "spec/template", json::at(&kept, "data/template").clone());

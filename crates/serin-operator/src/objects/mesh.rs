@@ -88,7 +88,14 @@ impl Scene<'_> {
     fn route_spec(&self, wanted: &Routes) -> Result<Value, Obstacle> {
         let service = &self.plan.service;
         let rules = if self.is_tcp() {
-            json!({"tcp": [{"route": self.tcp_destinations(wanted)}]})
+            let mut rule = json!({"route": self.tcp_destinations(wanted)});
+            // Of a connection's conditions only the port can be known.
+            let ports = service.matches.iter().filter_map(|it| it.port);
+            let ports: Vec<Value> = ports.map(|port| json!({"port": port})).collect();
+            if !ports.is_empty() {
+                json::set(&mut rule, "match", json!(ports));
+            }
+            json!({"tcp": [rule]})
         } else {
             json!({"http": routes::http_rules(self.plan, wanted)})
         };
@@ -120,7 +127,7 @@ impl Scene<'_> {
         let rules = routes::http_rules(self.plan, &bare);
         let of =
             |to: &HttpRouteDestination| json!({"destination": to.destination, "weight": to.weight});
-        rules.last().map(|rule| rule.route.iter().map(of).collect()).unwrap_or_default()
+        rules.first().map(|rule| rule.route.iter().map(of).collect()).unwrap_or_default()
     }
 
     async fn ensure_destinations(&self) -> Result<(), Obstacle> {
@@ -128,7 +135,7 @@ impl Scene<'_> {
         for side in ["canary", "primary"] {
             let name = format!("{apex}-{side}");
             let mut wanted = json!({
-                "metadata": json::metadata(&self.plan.namespace, &name),
+                "metadata": self.metadata(&name, None),
                 "spec": {"host": name},
             });
             json::set(&mut wanted, "metadata/ownerReferences", self.owner());
@@ -187,7 +194,7 @@ impl Scene<'_> {
     fn read(&self, rules: &[HttpRoute]) -> Routes {
         let expected = routes::http_rules(self.plan, &Routes::default());
         let destination = |side: Side| {
-            let rule = expected.last()?;
+            let rule = expected.first()?;
             rule.route.get(usize::from(side == Side::Canary))?.destination.clone()
         };
         let canary = destination(Side::Canary);
@@ -199,9 +206,8 @@ impl Scene<'_> {
             let canary = rule.route.iter().find(is_canary);
             canary.map_or(0, |it| u32::try_from(it.weight).unwrap_or(0).min(100))
         };
-        // Of A/B testing the rule for those who match, otherwise the one for everybody.
-        let is_chosen =
-            self.plan.strategy == serin_rollout::plan::Strategy::AbTesting && rules.len() > 1;
+        // The rule for those who match, if only they are asked, otherwise the one for everybody.
+        let is_chosen = self.plan.is_for_chosen() && rules.len() > 1;
         let rule = if is_chosen { rules.first() } else { rules.last() };
         let mirror = rules.iter().find(|it| it.mirror.is_some());
         Routes {

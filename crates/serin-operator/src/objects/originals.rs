@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 use serin_rollout::routes;
 
+use super::metadata::LEFT_ALONE;
 use super::{ORIGINAL, Obstacle, Scene};
 use crate::json;
 use crate::kind::Kind;
@@ -15,14 +16,15 @@ impl Scene<'_> {
     /// made goes with its object.
     pub(crate) async fn restore_originals(&self) -> Result<(), Obstacle> {
         let namespace = &self.plan.namespace;
-        if self.plan.versions.is_none() {
+        // A Service that is released was never changed.
+        if self.plan.versions.is_none() && !self.plan.releases_service() {
             let (key, value) = self.selector()?;
             let apex = routes::apex(self.plan);
             if let Some(service) = self.cluster.get(Kind::Service, namespace, apex) {
                 let kept = original(&service).unwrap_or_else(|| json!({"selector": {key: value}}));
                 // Users keep their Service, whoever made it.
                 let patch = json!({
-                    "metadata": {"annotations": {ORIGINAL: null}, "ownerReferences": null},
+                    "metadata": {"annotations": forgotten(), "ownerReferences": null},
                     "spec": replaced(json::at(&service, "spec"), kept, &["selector"]),
                 });
                 self.cluster.merge(Kind::Service, namespace, apex, &patch).await?;
@@ -34,7 +36,7 @@ impl Scene<'_> {
         };
         if let Some(kept) = original(&route) {
             let patch = json!({
-                "metadata": {"annotations": {ORIGINAL: null, "serin.dev/routes-written": null}},
+                "metadata": {"annotations": forgotten()},
                 "spec": replaced(json::at(&route, "spec"), kept, &PARTS),
             });
             self.cluster.merge(self.route_kind(), namespace, name, &patch).await?;
@@ -43,6 +45,12 @@ impl Scene<'_> {
         }
         Ok(())
     }
+}
+
+/// A patch that takes a release's annotations from a user's object.
+fn forgotten() -> Value {
+    let ours = [ORIGINAL, "serin.dev/routes-written"].into_iter();
+    ours.chain(LEFT_ALONE.map(|(key, _)| key)).map(|key| (key.to_owned(), Value::Null)).collect()
 }
 
 /// What a user's object was before.

@@ -1,9 +1,8 @@
 //! The primary: a copy of the workload with labels and configuration of its own.
 
-use std::collections::BTreeMap;
-
 use serde_json::{Value, json};
 
+use super::metadata::left_alone;
 use super::{Obstacle, Scene};
 use crate::json;
 use crate::kind::Kind;
@@ -17,8 +16,6 @@ const COPIED_FIELDS: [&str; 5] = [
     "strategy",
     "updateStrategy",
 ];
-/// Labels of tools that manage objects; a copy is not theirs.
-const TOOL_LABELS: &str = "toolkit.fluxcd.io";
 
 impl Scene<'_> {
     /// The primary is there: a copy of the workload as it is now, if there was none.
@@ -55,6 +52,9 @@ impl Scene<'_> {
         revision: &str,
         promoted: &str,
     ) -> Result<(), Obstacle> {
+        if self.plan.releases_service() {
+            return self.promote_service(revision, promoted).await;
+        }
         let (kind, target) = self.target()?;
         let sums = workload::checksums(self.cluster, &target);
         if workload::revision(&target, &sums) != revision {
@@ -74,8 +74,11 @@ impl Scene<'_> {
         }
         self.keep_former(&primary, copied.as_deref().unwrap_or(promoted)).await?;
         self.copy_configs(&target).await?;
-        for (key, value) in json::texts(&self.primary_metadata(&target, revision)?, "annotations") {
-            annotate(&mut primary, &key, &value);
+        let metadata = self.primary_metadata(&target, revision)?;
+        for part in ["labels", "annotations"] {
+            let mut texts = json::texts(&primary, &format!("metadata/{part}"));
+            texts.extend(json::texts(&metadata, part));
+            json::set(&mut primary, &format!("metadata/{part}"), json!(texts));
         }
         self.fill_in(&mut primary, &target)?;
         if kind == Kind::Deployment && self.plan.scaler.is_none() {
@@ -104,22 +107,10 @@ impl Scene<'_> {
         let (key, value) = self.selector()?;
         let mut metadata =
             json::metadata(&self.plan.namespace, &workload::primary_name(&self.plan.target));
-        let is_included = |label: &String| {
-            !label.contains(TOOL_LABELS)
-                && self
-                    .settings
-                    .include_label_prefixes
-                    .iter()
-                    .any(|it| it == "*" || label.starts_with(it.as_str()))
-        };
-        let included = |part: &str| {
-            let mut texts = json::texts(target, &format!("metadata/{part}"));
-            texts.retain(|key, _| is_included(key));
-            texts
-        };
-        let (mut labels, mut annotations) = (included("labels"), included("annotations"));
+        let mut labels = self.included(target, "labels");
+        let mut annotations = self.included(target, "annotations");
+        annotations.extend(left_alone());
         labels.insert(key, workload::primary_name(&value));
-        annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
         annotations.insert(COPIED.to_owned(), revision.to_owned());
         json::set(&mut metadata, "labels", json!(labels));
         json::set(&mut metadata, "annotations", json!(annotations));
@@ -154,12 +145,6 @@ impl Scene<'_> {
         json::set(primary, "spec/template", template);
         Ok(())
     }
-}
-
-fn annotate(object: &mut Value, key: &str, value: &str) {
-    let mut annotations: BTreeMap<String, String> = json::texts(object, "metadata/annotations");
-    annotations.insert(key.to_owned(), value.to_owned());
-    json::set(object, "metadata/annotations", json!(annotations));
 }
 
 /// Rules about pods that keep away from each other or spread mean the primary's pods in the copy.

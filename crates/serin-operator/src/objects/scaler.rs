@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 use serin_rollout::Side;
 
+use super::metadata::{is_of_tools, left_alone};
 use super::{Obstacle, Scene};
 use crate::json;
 use crate::kind::Kind;
@@ -10,6 +11,8 @@ use crate::workload;
 
 /// By this annotation KEDA keeps a workload at a number of pods.
 const PAUSED: &str = "autoscaling.keda.sh/paused-replicas";
+/// Where a ScaledObject names the HorizontalPodAutoscaler that KEDA makes of it.
+const AUTOSCALER: &str = "advanced/horizontalPodAutoscalerConfig/name";
 
 impl Scene<'_> {
     fn scaler_kind(&self) -> Option<(Kind, &str)> {
@@ -74,22 +77,47 @@ impl Scene<'_> {
         }
         if kind == Kind::ScaledObject {
             self.rewrite_queries(&mut spec, reference);
+            let own = json::text(&spec, AUTOSCALER).to_owned();
+            if !own.is_empty() {
+                json::set(&mut spec, AUTOSCALER, json!(workload::primary_name(&own)));
+            }
         }
         let name = workload::primary_name(json::name(&scaler));
-        let mut wanted =
-            json!({"metadata": json::metadata(&self.plan.namespace, &name), "spec": spec});
+        let mut wanted = json!({"metadata": self.scaler_metadata(&scaler, &name), "spec": spec});
         json::set(&mut wanted, "metadata/ownerReferences", self.owner());
         let found = self.cluster.get(kind, &self.plan.namespace, &name);
-        if found
-            .is_some_and(|found| json::holds(json::at(&found, "spec"), json::at(&wanted, "spec")))
-        {
+        let is_in_place = found.is_some_and(|found| {
+            let same = |part: &str| json::holds(json::at(&found, part), json::at(&wanted, part));
+            ["spec", "metadata/labels", "metadata/annotations"].into_iter().all(same)
+        });
+        if is_in_place {
             return Ok(());
         }
         self.cluster.apply(kind, &wanted).await?;
         Ok(())
     }
 
-    /// The queries of KEDA's triggers ask for the primary.
+    /// Labels of the original; its annotations, too, of KEDA's, which is told by them what to do.
+    fn scaler_metadata(&self, scaler: &Value, name: &str) -> Value {
+        let mut labels = json::texts(scaler, "metadata/labels");
+        labels.retain(|key, _| !is_of_tools(key));
+        let mut annotations = if json::text(scaler, "kind") == Kind::ScaledObject.name() {
+            json::texts(scaler, "metadata/annotations")
+        } else {
+            self.included(scaler, "annotations")
+        };
+        annotations.retain(|key, _| !is_of_tools(key) && key != PAUSED);
+        annotations.extend(left_alone());
+        let mut metadata = json::metadata(&self.plan.namespace, name);
+        if !labels.is_empty() {
+            json::set(&mut metadata, "labels", json!(labels));
+        }
+        json::set(&mut metadata, "annotations", json!(annotations));
+        metadata
+    }
+
+    /// The queries of KEDA's triggers ask for the primary: those that the plan names as it says, or, where it names none, all
+    /// of them by the primary's name in the place of the workload's.
     fn rewrite_queries(
         &self,
         spec: &mut Value,
@@ -98,12 +126,13 @@ impl Scene<'_> {
         let target = &self.plan.target;
         let Some(Value::Array(triggers)) = spec.get_mut("triggers") else { return };
         for trigger in triggers {
-            let given = reference.primary_scaler_queries.get(json::text(trigger, "name")).cloned();
-            let query = json::text(trigger, "metadata/query").to_owned();
-            if query.is_empty() && given.is_none() {
-                continue;
-            }
-            let query = given.unwrap_or_else(|| about_primary(&query, target));
+            let given = &reference.primary_scaler_queries;
+            let query = json::text(trigger, "metadata/query");
+            let query = match given.get(json::text(trigger, "name")) {
+                Some(given) => given.clone(),
+                None if given.is_empty() && !query.is_empty() => about_primary(query, target),
+                None => continue,
+            };
             json::set(trigger, "metadata/query", json!(query));
         }
     }

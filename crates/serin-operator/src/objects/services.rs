@@ -113,21 +113,6 @@ impl Scene<'_> {
         json::set(wanted, "metadata/annotations", json!(annotations));
     }
 
-    /// Name and namespace, with the labels and annotations that the plan wants, but for those that are others'.
-    pub(super) fn metadata(&self, name: &str, custom: Option<&CustomMetadata>) -> Value {
-        let mut metadata = json::metadata(&self.plan.namespace, name);
-        let unmanaged = self.plan.service.unmanaged_metadata.clone().unwrap_or_default();
-        if let Some(custom) = custom {
-            let mut labels = custom.labels.clone();
-            labels.retain(|key, _| !unmanaged.labels.contains(key));
-            let mut annotations = custom.annotations.clone();
-            annotations.retain(|key, _| !unmanaged.annotations.contains(key));
-            json::set(&mut metadata, "labels", json!(labels));
-            json::set(&mut metadata, "annotations", json!(annotations));
-        }
-        metadata
-    }
-
     fn ports(&self) -> Result<Value, Obstacle> {
         let service = &self.plan.service;
         let name = if service.port_name.is_empty() { "http" } else { &service.port_name };
@@ -148,8 +133,20 @@ impl Scene<'_> {
                 }
             }
         }
-        Ok(Value::Array(ports))
+        Ok(Value::Array(distinct(ports)))
     }
+}
+
+/// Ports of which no two have a name or a number in common: the first of them is.
+fn distinct(ports: Vec<Value>) -> Vec<Value> {
+    let mut kept: Vec<Value> = Vec::new();
+    for port in ports {
+        let is_taken = |it: &Value| it["name"] == port["name"] || it["port"] == port["port"];
+        if !kept.iter().any(is_taken) {
+            kept.push(port);
+        }
+    }
+    kept
 }
 
 /// The further ports of a container.

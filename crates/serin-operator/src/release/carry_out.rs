@@ -94,23 +94,26 @@ impl Release {
         if !self.asked.insert(question.clone()) {
             return;
         }
-        let (question, caller) = (question.clone(), self.shared.caller.clone());
+        let (question, shared) = (question.clone(), Arc::clone(&self.shared));
         match question.about {
+            About::MetricServers => {
+                let probes = metrics::Probes::prepare(scene, now).await;
+                self.answers.spawn(async move { (question, probes.ask(&shared.caller).await) });
+            }
             About::Hook(index) => {
                 let Some(hook) = scene.plan.webhooks.get(index).cloned() else { return };
                 let subject = subject.clone();
                 self.answers.spawn(async move {
-                    let answer = hooks::ask(&caller, &hook, &subject).await;
+                    let answer = hooks::ask(&shared.caller, &hook, &subject).await;
                     (question, answer)
                 });
             }
             About::Metric(index) => {
                 let Some(metric) = scene.plan.metrics.get(index) else { return };
                 let inquiry = metrics::prepare(scene, metric, &self.window, now).await;
-                let (shared, plan, metric) =
-                    (Arc::clone(&self.shared), scene.plan.clone(), metric.name.clone());
+                let (plan, metric) = (scene.plan.clone(), metric.name.clone());
                 self.answers.spawn(async move {
-                    let answer = metrics::ask(&caller, inquiry).await;
+                    let answer = metrics::ask(&shared, inquiry).await;
                     shared.report.note_metric(&plan, &metric, &answer);
                     (question, answer)
                 });

@@ -120,6 +120,18 @@ impl Release {
         let copy = workload::kind(scene.plan)
             .and_then(|kind| scene.cluster.get(kind, &scene.plan.namespace, &name));
         let unknown = status::unknown_revision(state, copy.as_deref());
+        if scene.plan.releases_service() {
+            let (cluster, mut seen) = (scene.cluster, [None, None]);
+            if let Ok((_, target)) = scene.target() {
+                let target = workload::observe_service(cluster, &target, None, &canary, now);
+                seen[0] = Some(target.await?);
+            }
+            if let Some(copy) = copy {
+                let copy = workload::observe_service(cluster, &copy, Some(unknown), &primary, now);
+                seen[1] = Some(copy.await?);
+            }
+            return Ok(seen);
+        }
         Ok([
             workload::observe_target(scene.cluster, scene.plan, &canary, now),
             workload::observe_primary(scene.cluster, scene.plan, &primary, unknown, now),

@@ -22,6 +22,12 @@ pub(super) fn of(plan: &Plan, began: Time, route: Option<&Value>) -> Subject {
     }
 }
 
+/// What the evidence of a plan counts: `session`, or `request` where nothing tells sessions apart; `None` without evidence.
+pub(super) fn unit(plan: &Plan, route: Option<&Value>) -> Option<&'static str> {
+    plan.evidence.as_ref()?;
+    Some(if sessions(plan, route).is_empty() { "request" } else { "session" })
+}
+
 /// What tells the sessions of a plan apart.
 fn sessions(plan: &Plan, route: Option<&Value>) -> String {
     let Some(evidence) = plan.evidence.as_ref().filter(|it| it.unit == Unit::Session) else {

@@ -109,13 +109,20 @@ async fn look(caller: &Caller, server: &Server, subject: &Subject) -> Result<Loo
 
 /// The name by which metrics know a version.
 fn name(version: &Version) -> &str {
-    if version.subset.is_empty() { &version.workload } else { &version.subset }
+    let names = [&version.subset, &version.workload, &version.service];
+    names.into_iter().find(|it| !it.is_empty()).map_or("", String::as_str)
 }
 
 /// The label that tells the versions apart, and what selects both. Subsets are known by the label `version` of their pods.
 fn selector(subject: &Subject) -> (&'static str, String) {
     let Subject { namespace, canary, primary, .. } = subject;
     let names = format!("{}|{}", name(canary), name(primary));
+    if canary.subset.is_empty() && canary.workload.is_empty() {
+        let text = format!(
+            "destination_service_namespace=\"{namespace}\", destination_service_name=~\"{names}\""
+        );
+        return ("destination_service_name", text);
+    }
     if canary.subset.is_empty() {
         let text = format!(
             "destination_workload_namespace=\"{namespace}\", destination_workload=~\"{names}\""

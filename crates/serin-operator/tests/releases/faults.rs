@@ -223,11 +223,13 @@ async fn metrics_that_are_gone_late_or_no_number_are_failed_checks() {
     let events = world.events().await;
     assert_eq!(events.len(), 4, "{events:?}");
     assert!(
-        events[0].starts_with("Halt advancement no values found for metric request-success-rate"),
+        events[0]
+            .starts_with("Halt advancement no values found for istio metric request-success-rate"),
         "{events:?}"
     );
     assert!(
-        events[1].starts_with("Halt advancement no values found for metric request-success-rate"),
+        events[1]
+            .starts_with("Halt advancement no values found for istio metric request-success-rate"),
         "{events:?}"
     );
     assert!(events[2].contains("status 503: gone"), "{events:?}");

@@ -5,8 +5,10 @@
 
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
 
+mod copies;
 mod faults;
 mod objects;
+mod providers;
 mod receiver;
 mod rivals;
 mod strategies;

@@ -41,7 +41,7 @@ impl Receiver {
         Self { address, inside }
     }
 
-    /// Answers requests whose path begins so; 0 does not answer at all.
+    /// Answers requests whose path begins so; 0 does not answer at all, and redirects lead to what is their body.
     pub(crate) fn answer(&self, path: &str, status: u16, body: &str) {
         self.inside.lock().unwrap().answers.insert(path.to_owned(), (status, body.to_owned()));
     }
@@ -89,11 +89,11 @@ async fn serve(mut stream: tokio::net::TcpStream, inside: Arc<Mutex<Inside>>) {
     if answer.0 == 0 {
         std::future::pending::<()>().await;
     }
-    let text = format!(
-        "HTTP/1.1 {} X\r\ncontent-length: {}\r\n\r\n{}",
-        answer.0,
-        answer.1.len(),
-        answer.1
-    );
+    let (status, body) = answer;
+    let text = if (300..400).contains(&status) {
+        format!("HTTP/1.1 {status} X\r\nlocation: {body}\r\ncontent-length: 0\r\n\r\n")
+    } else {
+        format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\n\r\n{body}", body.len())
+    };
     let _ = stream.write_all(text.as_bytes()).await;
 }

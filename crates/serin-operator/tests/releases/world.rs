@@ -72,6 +72,7 @@ pub(crate) fn resource_of(api_version: &str, kind: &str) -> ApiResource {
     let plural = match kind {
         "Canary" => "canaries".to_owned(),
         "NetworkPolicy" => "networkpolicies".to_owned(),
+        "Analysis" => "analyses".to_owned(),
         "ValidatingAdmissionPolicy" => "validatingadmissionpolicies".to_owned(),
         kind => format!("{}s", kind.to_lowercase()),
     };

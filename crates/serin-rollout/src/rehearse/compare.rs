@@ -148,7 +148,7 @@ fn run_with(plan: &Plan, service: Service, latencies: &[Latencies; 2], random: &
     if plan.versions.is_none() {
         world.target.revision = "v2".to_owned();
     }
-    let is_matched = plan.strategy == Strategy::AbTesting;
+    let is_matched = plan.is_for_chosen();
     let mut first = None;
     let mut second = 0;
     let outcome = loop {
@@ -197,6 +197,7 @@ fn answer(plan: &Plan, question: &Question, simulation: &Simulation<'_>) -> Answ
             Some(HookType::Rollback) => Answer::No("nobody asks for it".to_owned()),
             _ => Answer::Yes,
         },
+        About::MetricServers => Answer::Yes,
         About::Metric(index) => {
             let Some(metric) = plan.metrics.get(index) else { return Answer::NoValue };
             let window =

@@ -16,7 +16,7 @@ use serin_api::networking::{
 use serin_api::values::StringMatch;
 
 use super::{apex, http_rules};
-use crate::plan::{Plan, Strategy};
+use crate::plan::Plan;
 use crate::state::{Cookies, Routes};
 
 /// The kind of a rewrite that replaces a prefix.
@@ -33,7 +33,7 @@ pub fn gateway_rules(plan: &Plan, routes: &Routes) -> Result<Vec<HttpRouteRule>,
 /// The weights and the mirror of rules that someone else wrote. Their cookies are not known.
 pub fn read_gateway_rules(plan: &Plan, rules: &[HttpRouteRule]) -> Routes {
     let canary = format!("{}-canary", apex(plan));
-    let is_chosen = plan.strategy == Strategy::AbTesting && rules.len() > 1;
+    let is_chosen = plan.is_for_chosen() && rules.len() > 1;
     let rule = if is_chosen { rules.first() } else { rules.last() };
     let share = |rule: &HttpRouteRule| {
         let weight = |it: &HttpBackendRef| u32::try_from(it.weight.unwrap_or(1)).unwrap_or(0);

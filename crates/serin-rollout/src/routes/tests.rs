@@ -39,7 +39,7 @@ fn shown(rules: &[HttpRoute]) -> Vec<String> {
     let of = |rule: &HttpRoute| {
         let headers = rule.matches.first().map(|it| &it.headers);
         let matched =
-            headers.and_then(|it| it.get("cookie")).and_then(StringMatch::text).unwrap_or_default();
+            headers.and_then(|it| it.get("Cookie")).and_then(StringMatch::text).unwrap_or_default();
         let [primary, canary] = rule.route.as_slice() else { panic!("two destinations") };
         let sets = [cookie(&rule.headers), cookie(&primary.headers), cookie(&canary.headers)];
         format!("{matched} {}/{} {}", primary.weight, canary.weight, sets.join("|"))
@@ -78,7 +78,7 @@ fn weights_of_every_rule_sum_to_100() {
 #[test]
 fn cookies_of_others_do_not_match() {
     let rules = http_rules(&plan(json!({"analysis": affinity()})), &routes(20));
-    let pattern = rules[0].matches[0].headers["cookie"].text().unwrap();
+    let pattern = rules[0].matches[0].headers["Cookie"].text().unwrap();
     let regex = serin_re2::Regex::new(pattern).unwrap();
     for (cookie, expect) in [
         ("fc=abc", true),
@@ -124,7 +124,41 @@ fn conditions_of_a_b_testing_keep_all_they_say_and_the_cookies() {
     assert!(condition.headers.contains_key("x-a") && condition.query_params.contains_key("user"));
     assert!(condition.uri.is_some());
     assert_eq!((chosen.route[0].weight, chosen.route[1].weight), (0, 100));
-    assert_eq!((rules[3].route[0].weight, rules[3].route[1].weight), (100, 0));
+    assert_eq!((rules[3].route[0].weight, rules[3].route.len()), (100, 1));
+    let names: Vec<&str> = rules.iter().map(|rule| rule.name.as_str()).collect();
+    assert_eq!(names, ["sticky-route", "sticky-route", "", ""]);
+}
+
+#[test]
+fn weights_with_conditions_are_for_those_who_match() {
+    let analysis =
+        json!({"stepWeight": 10, "match": [{"headers": {"x-group": {"exact": "beta"}}}]});
+    let rules = http_rules(
+        &plan(json!({"analysis": analysis})),
+        &Routes { canary: 30, ..Routes::default() },
+    );
+    let [chosen, others] = rules.as_slice() else { panic!("{rules:?}") };
+    assert!(chosen.matches[0].headers.contains_key("x-group"));
+    assert_eq!((chosen.route[0].weight, chosen.route[1].weight), (70, 30));
+    assert!(others.matches.is_empty() && others.route.len() == 1, "{others:?}");
+}
+
+#[test]
+fn a_condition_of_the_users_own_on_cookies_stays_beside_that_of_affinity() {
+    let service = json!({"port": 80, "match": [{"headers": {"cookie": {"regex": ".*beta.*"}}}]});
+    let rules = http_rules(&plan(json!({"service": service, "analysis": affinity()})), &routes(20));
+    let names: Vec<&String> = rules[0].matches[0].headers.keys().collect();
+    assert_eq!(names, ["Cookie", "cookie"]);
+}
+
+#[test]
+fn all_requests_are_mirrored_where_no_share_is_said() {
+    let mirrored = |share| {
+        let rules =
+            http_rules(&plan(json!({})), &Routes { mirror: Some(share), ..Routes::default() });
+        rules[0].mirror_percentage.as_ref().map(|it| it.value)
+    };
+    assert_eq!((mirrored(100), mirrored(50)), (None, Some(50.0)));
 }
 
 #[test]

@@ -135,13 +135,26 @@ impl Run<'_> {
 /// What an event says of a metric that does not pass; `None` if it does.
 fn halt(plan: &crate::Plan, metric: &CanaryMetric, answer: &Answer) -> Option<String> {
     let name = plan.full_name();
+    let is_built_in = metric.template_ref.is_none() && metric.query.is_empty();
     let value = match answer {
         Answer::Value(value) if !value.is_nan() => *value,
+        Answer::Value(_) | Answer::NoValue | Answer::Yes if is_built_in => {
+            return Some(format!(
+                "Halt advancement no values found for {} metric {} probably {}.{} is not receiving traffic",
+                plan.router.provider(),
+                metric.name,
+                plan.target,
+                plan.namespace
+            ));
+        }
         Answer::Value(_) | Answer::NoValue | Answer::Yes => {
             return Some(format!(
-                "Halt advancement no values found for metric {} probably {name} is not receiving traffic",
+                "Halt advancement no values found for custom metric: {}",
                 metric.name
             ));
+        }
+        Answer::Failed(why) | Answer::No(why) if is_built_in => {
+            return Some(format!("Prometheus query failed: {why}"));
         }
         Answer::Failed(why) | Answer::No(why) => {
             return Some(format!("Metric query failed for {}: {why}", metric.name));
@@ -158,10 +171,22 @@ fn halt(plan: &crate::Plan, metric: &CanaryMetric, answer: &Answer) -> Option<St
         }
         // Milliseconds with their fraction: a limit of half a millisecond is one.
         "request-duration" => {
-            format!("Halt {name} advancement request duration {value}ms {sign} {limit}ms")
+            let (value, limit) = (duration(value), duration(limit));
+            format!("Halt {name} advancement request duration {value} {sign} {limit}")
         }
         other => format!("Halt {name} advancement {other} {value:.2} {sign} {limit}"),
     })
+}
+
+/// Milliseconds as Go writes them, to a thousandth: `512.5ms`, `1.5s`, `1m30s`.
+fn duration(milliseconds: f64) -> String {
+    let rounded = (milliseconds * 1000.0).round() / 1000.0;
+    if rounded.abs() < 1000.0 {
+        return format!("{rounded}ms");
+    }
+    let (minutes, rest) = ((rounded / 60_000.0).trunc(), rounded % 60_000.0);
+    let seconds = (rest * 1000.0).round() / 1_000_000.0;
+    if minutes == 0.0 { format!("{seconds}s") } else { format!("{minutes}m{}s", seconds.abs()) }
 }
 
 /// The least and the greatest value that pass.
@@ -170,5 +195,24 @@ fn limits(metric: &CanaryMetric) -> (Option<f64>, Option<f64>) {
         Some(range) => (range.min, range.max),
         None if metric.name == "request-success-rate" => (Some(metric.threshold), None),
         None => (None, Some(metric.threshold)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::duration;
+
+    #[test]
+    fn times_are_written_as_go_writes_them() {
+        for (milliseconds, expect) in [
+            (0.6, "0.6ms"),
+            (512.3456789, "512.346ms"),
+            (999.9999, "1s"),
+            (1500.0, "1.5s"),
+            (90_000.0, "1m30s"),
+            (60_250.0, "1m0.25s"),
+        ] {
+            assert_eq!(duration(milliseconds), expect);
+        }
     }
 }

@@ -4,7 +4,7 @@ use serin_api::delivery::HookType;
 
 use super::{DONE, Flow, GO_ON, Run};
 use crate::action::{Action, Severity, Side};
-use crate::observation::Readiness;
+use crate::observation::{About, Answer, Readiness};
 use crate::state::{Phase, Routes};
 use crate::statistics::Sequential;
 
@@ -34,6 +34,7 @@ impl Run<'_> {
                 return DONE;
             }
         }
+        self.try_metric_servers()?;
         let primary = self.seen.primary.as_ref().map(|it| it.revision.clone()).unwrap_or_default();
         self.state.last_applied = if versions { primary } else { target.revision };
         self.state.last_promoted = self.state.last_applied.clone();
@@ -49,6 +50,23 @@ impl Run<'_> {
             "the primary is ready and has all traffic",
         );
         self.alert(Severity::Info, format!("New {kind} detected, initialization completed."));
+        GO_ON
+    }
+
+    /// Finds out before the first release whether all who will be asked for metrics can be asked. Nothing else depends on it.
+    fn try_metric_servers(&mut self) -> Flow {
+        if self.plan.skips_analysis || self.plan.metrics.is_empty() {
+            return GO_ON;
+        }
+        match self.ask(About::MetricServers)? {
+            Answer::No(why) | Answer::Failed(why) => self.warn(
+                format!("Error checking metric providers: {why}"),
+                "a check whose metric cannot be asked for fails",
+            ),
+            Answer::Yes | Answer::Value(_) | Answer::NoValue => {
+                self.tell("all the metrics providers are available!", "each of them answered");
+            }
+        }
         GO_ON
     }
 

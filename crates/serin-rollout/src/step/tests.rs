@@ -77,6 +77,7 @@ impl Release {
         match question.about {
             About::Hook(index) => plan.webhooks[index].name.clone(),
             About::Metric(index) => plan.metrics[index].name.clone(),
+            About::MetricServers => "metric servers".to_owned(),
         }
     }
 
@@ -98,7 +99,7 @@ impl Release {
             let said =
                 answers.iter().find(|(known, _)| *known == name).map(|(_, answer)| answer.clone());
             said.unwrap_or(match question.about {
-                About::Hook(_) => Answer::Yes,
+                About::Hook(_) | About::MetricServers => Answer::Yes,
                 About::Metric(_) => Answer::Value(100.0),
             })
         });

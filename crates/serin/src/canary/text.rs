@@ -179,9 +179,10 @@ fn evidence(facts: &Facts, palette: Palette, out: &mut dyn Write) -> anyhow::Res
     )?;
     let canary = (evidence.canary.errors, evidence.canary.units);
     let primary = (evidence.primary.errors, evidence.primary.units);
+    let units = facts.unit.as_ref().map_or_else(String::new, |unit| format!(" {unit}s"));
     writeln!(
         out,
-        "  errors of this release: canary {} of {}, primary {} of {}",
+        "  errors of this release: canary {} of {}{units}, primary {} of {}{units}",
         canary.0, canary.1, primary.0, primary.1
     )?;
     for test in &evidence.tests {
@@ -259,7 +260,7 @@ mod tests {
                 "phase": "Progressing", "canaryWeight": 20, "failedChecks": 1, "iterations": 0,
                 "lastTransitionTime": "2026-11-21T10:00:00Z",
                 "release": {
-                    "step": 2, "verdict": "inconclusive", "waitsFor": null,
+                    "step": 2, "verdict": "inconclusive", "unit": "session", "waitsFor": null,
                     "next": {"what": "the new version gets 40 %", "at": "2026-11-21T10:02:30Z"},
                     "evidence": {
                         "verdict": "inconclusive", "logE": 0.42, "peakLogE": 0.9, "threshold": 4.605, "pValue": 0.4,
@@ -307,7 +308,7 @@ mod tests {
         canary               20.1        0.17 %  (0.00 to 0.77 %)    12.0 ms    80.5 ms
 
         evidence ████████░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░ 0.90 of 4.61 for an abort   verdict: inconclusive
-          errors of this release: canary 2 of 1204, primary 5 of 4816
+          errors of this release: canary 2 of 1204 sessions, primary 5 of 4816 sessions
           errors           +0.80
           latency          -0.20
           gate             +1.20 of 3.00 to rule out 2 times the errors

@@ -76,13 +76,22 @@ impl Shop {
         Some(Self::on(Cluster::start(&[])?, canary))
     }
 
+    /// The same with another workload of the same name.
+    pub(crate) fn open_with(workload: Value, canary: Value) -> Option<Self> {
+        Some(Self::with(Cluster::start(&[])?, workload, canary))
+    }
+
     /// On a cluster that may be special.
     pub(crate) fn on(cluster: Cluster, canary: Value) -> Self {
+        Self::with(cluster, workload(), canary)
+    }
+
+    fn with(cluster: Cluster, workload: Value, canary: Value) -> Self {
         cluster.kubectl(&["label", "namespace", "default", "istio-injection=enabled"]);
         let is_flaggers = canary["apiVersion"] == "flagger.app/v1beta1";
         let group = if is_flaggers { "flagger.app" } else { "serin.dev" };
         let shop = Self { cluster, group };
-        shop.apply(vec![gateway(), workload(), canary]);
+        shop.apply(vec![gateway(), workload, canary]);
         shop.until("Initialized");
         shop.cluster.wait_live("virtualservice/hello");
         shop
@@ -118,7 +127,13 @@ impl Shop {
         serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
     }
 
-    fn serin(&self, arguments: &[&str]) -> String {
+    /// `kubectl set env`: another version that is the same program.
+    pub(crate) fn set_variable(&self, name: &str, value: &str) {
+        let variable = format!("{name}={value}");
+        self.cluster.kubectl(&["set", "env", "deployment/hello", &variable]);
+    }
+
+    pub(crate) fn serin(&self, arguments: &[&str]) -> String {
         let mut command = Command::new(env!("CARGO_BIN_EXE_serin"));
         command.args(arguments).arg("--kubeconfig").arg(self.cluster.kubeconfig());
         String::from_utf8(command.output().unwrap().stdout).unwrap()

@@ -171,6 +171,6 @@ fn what_is_missing_or_not_asked_is_told() {
         why,
         "datadog is asked with datadog_application_key, which the Secret does not hold"
     );
-    let why = asked(MetricProviderType::Cloudwatch, "q", &[]).unwrap_err();
-    assert!(why.starts_with("metrics of cloudwatch cannot be asked for"), "{why}");
+    let why = asked(MetricProviderType::Cloudwatch, "[]", &[]).unwrap_err();
+    assert_eq!(why, "cloudwatch is asked in a region: set spec.provider.region");
 }

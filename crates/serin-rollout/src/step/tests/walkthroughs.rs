@@ -57,6 +57,29 @@ fn a_canary_is_advanced_promoted_and_scaled_down() {
 }
 
 #[test]
+fn who_is_asked_for_metrics_is_tried_before_the_first_release() {
+    let analysis = json!({
+        "interval": "1m", "threshold": 1, "stepWeight": 50, "metrics": [{"name": "request-success-rate"}],
+    });
+    let plan = flagger(analysis);
+    for (answer, expect) in [
+        (Answer::Yes, "all the metrics providers are available!"),
+        (Answer::Failed("gone".to_owned()), "Error checking metric providers: gone"),
+    ] {
+        let (mut world, mut state, mut asked) = (World::new("v1"), State::default(), 0);
+        for second in 0..4 {
+            state = world.turn(&plan, &state, Time(second * 1000), |question| {
+                asked += u32::from(question.about == About::MetricServers);
+                answer.clone()
+            });
+        }
+        assert_eq!((state.phase, asked), (Phase::Initialized, 1));
+        let events: Vec<&str> = state.history.iter().map(|it| it.event.as_str()).collect();
+        assert_eq!(events[events.len() - 2..], [expect, "Initialization done! podinfo.test"]);
+    }
+}
+
+#[test]
 fn checks_that_fail_bring_the_canary_back_at_the_threshold() {
     let mut release = Release::changed(flagger(json!({
         "interval": "1m", "threshold": 3, "maxWeight": 50, "stepWeight": 10,
