@@ -15,10 +15,8 @@ use crate::releases::{Shop, canary, decisions, workload};
 const TRIES: u64 = 10;
 /// One session of so many is broken.
 const BROKEN: u64 = 20;
-/// Users who come, one session after the other.
-const USERS: u64 = 8;
-/// What a user waits from one request to the next.
-const PAUSE: Duration = Duration::from_millis(20);
+/// Users who come, one session after the other. The workload takes its time for each answer.
+const USERS: u64 = 5;
 
 /// People with sessions of their own, whose cookie says which one it is.
 struct People {
@@ -40,7 +38,6 @@ impl People {
                     let path = if session % BROKEN == 7 { "/status/500" } else { "/" };
                     for _ in 0..TRIES {
                         requests += u64::from(ask(gateway, path, session).is_some());
-                        std::thread::sleep(PAUSE);
                     }
                 }
                 requests
