@@ -198,13 +198,12 @@ fn templates_and_alert_providers_are_complete() {
         json!({"provider": {"type": "cloudwatch"}, "query": "[]"}),
         &["error spec.provider.region"],
     );
-    let with_headers =
-        json!({"type": "newrelic", "headers": {"x-scope-orgid": ["a"], "a b": ["c"]}});
+    let with_headers = json!({"type": "newrelic", "headers": {"x-scope-orgid": ["a"]}});
     problems(
         FLAGGER,
         "MetricTemplate",
         json!({"provider": with_headers, "query": "q"}),
-        &["error spec.provider.headers.a b"],
+        &[],
     );
     problems(FLAGGER, "AlertProvider", json!({"type": "slack"}), &["error spec.address"]);
     problems(
