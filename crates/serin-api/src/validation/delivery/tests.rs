@@ -199,12 +199,7 @@ fn templates_and_alert_providers_are_complete() {
         &["error spec.provider.region"],
     );
     let with_headers = json!({"type": "newrelic", "headers": {"x-scope-orgid": ["a"]}});
-    problems(
-        FLAGGER,
-        "MetricTemplate",
-        json!({"provider": with_headers, "query": "q"}),
-        &[],
-    );
+    problems(FLAGGER, "MetricTemplate", json!({"provider": with_headers, "query": "q"}), &[]);
     problems(FLAGGER, "AlertProvider", json!({"type": "slack"}), &["error spec.address"]);
     problems(
         FLAGGER,
