@@ -154,7 +154,7 @@ pub(crate) fn rates(rates: &Rates) -> Markup {
     html! {
         td.number {
             (parts::rate(rates.rate))
-            @if rates.mirrored > 0.0 { br; span.quiet { (parts::rate(rates.mirrored)) " copies" } }
+            @if rates.mirrored > 0.0 { br; span.quiet { (parts::rate(Some(rates.mirrored))) " copies" } }
         }
         td.number { @if failing { span.shape.bad aria-hidden="true" { "■" } " " } (parts::share(rates.success)) }
         td.number { (parts::milliseconds(rates.p50)) }

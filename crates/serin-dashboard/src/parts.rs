@@ -68,7 +68,8 @@ pub(crate) fn percent(share: f64) -> String {
 }
 
 /// Requests a second.
-pub(crate) fn rate(value: f64) -> String {
+pub(crate) fn rate(value: Option<f64>) -> String {
+    let Some(value) = value else { return "–".to_owned() };
     match value {
         _ if value >= 100.0 => format!("{value:.0}/s"),
         _ if value >= 0.05 || value == 0.0 => format!("{value:.1}/s"),
@@ -149,8 +150,9 @@ mod tests {
         assert_eq!(percent(0.999_99), "99.99 %");
         assert_eq!(percent(0.9987), "99.9 %");
         assert_eq!(percent(0.05), "5.00 %");
-        assert_eq!(rate(0.0), "0.0/s");
-        assert_eq!(rate(1234.5), "1234/s");
+        assert_eq!(rate(None), "–");
+        assert_eq!(rate(Some(0.0)), "0.0/s");
+        assert_eq!(rate(Some(1234.5)), "1234/s");
         assert_eq!(milliseconds(Some(7.25)), "7.2 ms");
         assert_eq!(milliseconds(Some(130.4)), "130 ms");
         assert_eq!(milliseconds(None), "–");

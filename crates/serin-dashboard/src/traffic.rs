@@ -198,8 +198,8 @@ impl Looks {
 pub(crate) struct Rates {
     pub(crate) requests: u64,
     pub(crate) failures: u64,
-    /// Requests a second.
-    pub(crate) rate: f64,
+    /// Requests a second; `None` if nobody could tell.
+    pub(crate) rate: Option<f64>,
     /// Copies a second.
     pub(crate) mirrored: f64,
     /// The share that succeeded, from 0 to 1.
@@ -224,7 +224,7 @@ impl Window {
         Rates {
             requests: counts.requests,
             failures: counts.failures,
-            rate: counts.requests as f64 / seconds,
+            rate: (self.seconds > 0.0).then(|| counts.requests as f64 / seconds),
             mirrored: counts.mirrored as f64 / seconds,
             success: (counts.requests > 0).then_some(success),
             p50: counts.quantile(0.5),
@@ -255,7 +255,7 @@ mod tests {
         looks.add(start + Duration::from_secs(10), &[traffic(150, 5, 7)]);
         let window = looks.last(Duration::from_secs(30));
         let rates = window.rates(&window.sum(|_| true));
-        assert_eq!((rates.requests, rates.failures, rates.rate), (50, 5, 5.0));
+        assert_eq!((rates.requests, rates.failures, rates.rate), (50, 5, Some(5.0)));
         assert_eq!(rates.success, Some(0.9));
         assert_eq!(rates.p50, Some(7.5), "the middle of the bucket from 5 to 10");
     }

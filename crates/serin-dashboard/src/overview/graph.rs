@@ -57,7 +57,7 @@ fn edge(flow: &Flow, from: Place, to: Place) -> Markup {
     let reach = GAP_X * 2 / 3;
     let (cx1, cx2) = (x1 + reach, x2.saturating_sub(reach));
     let path = format!("M{x1},{y1} C{cx1},{y1} {cx2},{y2} {x2},{y2}");
-    let width = (flow.rates.rate + 1.0).log10().mul_add(1.6, 1.4);
+    let width = (flow.rates.rate.unwrap_or_default() + 1.0).log10().mul_add(1.6, 1.4);
     let (middle, height) = ((x1 + x2) / 2, (y1 + y2) / 2);
     let label = parts::rate(flow.rates.rate);
     html! {
