@@ -56,15 +56,16 @@ enum Refusal {
     Handshake(#[from] AcceptError),
 }
 
-/// Serves a connection until it ends.
+/// Serves a connection until it ends. `bound` is the address that its socket is bound to, if that is a single one.
 pub(crate) async fn serve(
     worker: Rc<Worker>,
     served: Rc<Served>,
     stream: TcpStream,
-    peer: SocketAddr,
+    (peer, bound): (SocketAddr, Option<SocketAddr>),
 ) {
     // A version of the model lives no longer than it takes to open connections by it.
-    let Some((listener, local)) = find_listener(&worker, &served, &stream) else { return };
+    let found = find_listener(&worker, &served, &stream, bound);
+    let Some((listener, local)) = found else { return };
     let opened = Box::pin(open(&worker, (served, &listener), stream, (peer, local))).await;
     match opened {
         Ok((chain, stream, ends)) => match &chain.filter {
@@ -84,11 +85,12 @@ fn find_listener(
     worker: &Worker,
     served: &Served,
     stream: &TcpStream,
+    bound: Option<SocketAddr>,
 ) -> Option<(Arc<Listener>, Option<SocketAddr>)> {
     let snapshot = worker.snapshot();
     let listener = snapshot.listener(&served.name)?;
     if listener.bind != Bind::Capture {
-        return Some((Arc::clone(listener), stream.local_addr().ok()));
+        return Some((Arc::clone(listener), bound.or_else(|| stream.local_addr().ok())));
     }
     let meant = meant_for(stream);
     let captured = meant.and_then(|meant| snapshot.compiled.captured(listener.direction, meant));

@@ -22,6 +22,7 @@ use tokio::time::{sleep, timeout};
 use crate::body::{Http2Out, Http2Source, Source};
 use crate::connection::Ends;
 use crate::exchange::{self, Ended, Exchange};
+use crate::io::{Cork, Corked};
 use crate::request::Request;
 use crate::response::{Length, Reply, Responder, Response};
 use crate::upstream::Version;
@@ -56,8 +57,10 @@ where
         .max_header_list_size(settings.header_list_size)
         .max_send_buffer_size(settings.send_buffer)
         .enable_connect_protocol();
+    let (cork, stream) = Cork::new(stream);
     let handshake = timeout(worker.settings.head_timeout, builder.handshake(stream));
     let Ok(Ok(connection)) = handshake.await else { return };
+    cork.hold();
     let shared = Rc::new(Connection {
         worker: Rc::clone(worker),
         http: http.clone(),
@@ -67,11 +70,14 @@ where
         premature: Cell::new(0),
         change: Notify::new(),
     });
-    accept(connection, &shared).await;
+    accept(connection, &cork, &shared).await;
 }
 
-async fn accept<S>(mut connection: server::Connection<S, Bytes>, shared: &Rc<Connection>)
-where
+async fn accept<S>(
+    mut connection: server::Connection<Corked<S>, Bytes>,
+    cork: &Cork<S>,
+    shared: &Rc<Connection>,
+) where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let mut is_closing = false;
@@ -82,6 +88,19 @@ where
     loop {
         tokio::select! {
             biased;
+            // First, for nothing else can have happened since the request before.
+            accepted = cork.drive(connection.accept()) => match accepted {
+                Some(Ok((request, respond))) => {
+                    let serving = serve_stream(Rc::clone(shared), request, respond, shared.opened());
+                    // It is large, and a task is moved several times while it begins and ends.
+                    spawn_local(Box::pin(serving));
+                }
+                Some(Err(error)) => {
+                    tracing::debug!(peer = %shared.ends.peer, %error, "an HTTP/2 connection failed");
+                    return;
+                }
+                None => return,
+            },
             () = &mut abused => {
                 connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
                 // The goodbye is written, then the connection ends whatever is under way.
@@ -96,18 +115,6 @@ where
                 is_closing = true;
                 connection.graceful_shutdown();
             }
-            accepted = connection.accept() => match accepted {
-                Some(Ok((request, respond))) => {
-                    let serving = serve_stream(Rc::clone(shared), request, respond, shared.opened());
-                    // It is large, and a task is moved several times while it begins and ends.
-                    spawn_local(Box::pin(serving));
-                }
-                Some(Err(error)) => {
-                    tracing::debug!(peer = %shared.ends.peer, %error, "an HTTP/2 connection failed");
-                    return;
-                }
-                None => return,
-            },
         }
     }
 }

@@ -2,9 +2,11 @@
 //! them.
 
 mod buffer;
+mod corked;
 mod rewound;
 mod stream;
 
 pub(crate) use buffer::{Buffer, BufferPool};
+pub(crate) use corked::{Cork, Corked};
 pub(crate) use rewound::Rewound;
 pub(crate) use stream::{Io, Stream, TlsStream};

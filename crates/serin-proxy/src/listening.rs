@@ -89,6 +89,9 @@ async fn accept(worker: Rc<Worker>, served: Rc<Served>, socket: std::net::TcpLis
             return tracing::error!(%listener, %error, "the listener's socket cannot be used");
         }
     };
+    // Clients of a socket that is bound to one address have reached that one; of others the system has to be asked for each.
+    let bound = socket.local_addr().ok().filter(|bound| !bound.ip().is_unspecified());
+    let serve = |stream, peer| serve(&worker, &served, stream, (peer, bound));
     while !served.draining.has_started() {
         let is_full = worker.is_full();
         let accepted = tokio::select! {
@@ -98,7 +101,7 @@ async fn accept(worker: Rc<Worker>, served: Rc<Served>, socket: std::net::TcpLis
             accepted = socket.accept(), if !is_full => accepted,
         };
         match accepted {
-            Ok((stream, peer)) => serve(&worker, &served, stream, peer),
+            Ok((stream, peer)) => serve(stream, peer),
             Err(error) => {
                 // Out of descriptors or a connection that is gone already: what is open goes on, and accepting is tried again.
                 tracing::warn!(%listener, %error, "a connection could not be accepted");
@@ -107,7 +110,7 @@ async fn accept(worker: Rc<Worker>, served: Rc<Served>, socket: std::net::TcpLis
         }
     }
     while let Some((stream, peer)) = accept_waiting(&socket).await {
-        serve(&worker, &served, stream, peer);
+        serve(stream, peer);
     }
 }
 
@@ -120,11 +123,16 @@ async fn accept_waiting(socket: &TcpListener) -> Option<(TcpStream, SocketAddr)>
     .await
 }
 
-fn serve(worker: &Rc<Worker>, served: &Rc<Served>, stream: TcpStream, peer: SocketAddr) {
+fn serve(
+    worker: &Rc<Worker>,
+    served: &Rc<Served>,
+    stream: TcpStream,
+    ends: (SocketAddr, Option<SocketAddr>),
+) {
     let open = worker.core().opened();
     let (worker, served) = (Rc::clone(worker), Rc::clone(served));
     spawn_local(async move {
-        connection::serve(worker, served, stream, peer).await;
+        connection::serve(worker, served, stream, ends).await;
         drop(open);
     });
 }

@@ -107,7 +107,9 @@ impl Headers {
                 Some(name) => Ok(name),
                 None => HeaderName::from_bytes(name),
             };
-            if let (Ok(name), Ok(value)) = (name, HeaderValue::from_bytes(value)) {
+            if let (Ok(name), Ok(mut value)) = (name, HeaderValue::from_bytes(value)) {
+                // No two are the same: in the table of compressed fields it would only take the place of others.
+                value.set_sensitive(known == FieldName::RequestId);
                 map.append(name, value);
             }
         }

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use rand_core::Rng;
 use serin_routing::decide::Decision;
-use serin_routing::model::{EndpointAddress, Origin};
+use serin_routing::model::{EndpointAddress, Origin, WorkloadIdentity};
 use serin_routing::time::Instant;
 use serin_telemetry::access_log::{AccessLog, Buffer};
 use serin_telemetry::customization::CustomId;
@@ -98,6 +98,8 @@ pub(crate) struct Detail {
     pub(crate) virtual_host: Option<Arc<str>>,
     pub(crate) cluster: Option<Arc<str>>,
     pub(crate) endpoint: Option<EndpointAddress>,
+    /// Whose the endpoint is.
+    pub(crate) upstream: Option<Arc<WorkloadIdentity>>,
     /// This side's address of the connection to the endpoint.
     pub(crate) upstream_local: Option<SocketAddr>,
     pub(crate) response: Headers,
@@ -217,7 +219,9 @@ impl Telemetry {
         }
         let Some(detail) = &record.detail else { return };
         if let Some(Log { settings, buffer }) = &mut *self.log.borrow_mut() {
-            let facts = LogFacts { request, record, detail, version, duration };
+            let (sender, is_received) = (&*self.workload.borrow(), false);
+            let facts =
+                LogFacts { request, record, detail, version, duration, sender, is_received };
             settings.log(record.status, &facts, buffer);
         }
         if let (Some(place), Some(tracing)) = (record.span, &*self.tracing.borrow()) {

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use serin_routing::balancer::{Active, Attempts, Choice, ClusterState, EndpointId, EndpointSet};
 use serin_routing::model::{
     Cluster, ClusterTls, Discovery, Endpoint, EndpointAddress, EndpointTls, Endpoints, Health,
-    UpstreamProtocol, UpstreamTlsMode,
+    UpstreamProtocol, UpstreamTlsMode, WorkloadIdentity,
 };
 use serin_routing::outlier::Outcome;
 use serin_routing::time::Instant;
@@ -74,6 +74,8 @@ impl EndpointPools {
 pub(crate) struct Target {
     /// `None` for the address that the client meant, which nobody keeps a list of.
     id: Option<EndpointId>,
+    /// Its place in the list as it was when it was chosen.
+    index: Option<usize>,
     pub(crate) address: EndpointAddress,
     /// Whether it takes mesh TLS.
     tls: EndpointTls,
@@ -324,6 +326,7 @@ impl Upstream {
                 attempts.record(id);
                 Target {
                     id: Some(id),
+                    index: Some(index),
                     address: endpoint.address.clone(),
                     tls: endpoint.tls,
                     is_here: visitor.is_some(),
@@ -344,12 +347,19 @@ impl Upstream {
         let address = EndpointAddress::Socket(meant.ip().to_canonical(), port);
         Target {
             id: None,
+            index: None,
             tls: EndpointTls::Plain,
             is_here: false,
             _visitor: self.labels.visit(&address),
             address,
             destination: self.labels.of_cluster(cluster),
         }
+    }
+
+    /// Whose an endpoint is that was chosen just now.
+    pub(crate) fn identity(&self, target: &Target) -> Option<Arc<WorkloadIdentity>> {
+        let state = self.state.borrow();
+        state.endpoints().endpoint(target.index?).map(|it| Arc::clone(&it.identity))
     }
 
     /// A try is under way at an endpoint while what this gives lives.

@@ -6,7 +6,9 @@
 mod operator;
 mod time;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 pub use operator::{Address, Property};
@@ -53,6 +55,38 @@ pub trait Facts {
         let _ = (property, out);
         false
     }
+
+    /// The workload at an end of the request, if the mesh knows it.
+    fn peer(&self, end: Peer) -> Option<PeerFacts> {
+        let _ = end;
+        None
+    }
+}
+
+/// An end of a request that is not the proxy's own workload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Peer {
+    /// The client.
+    Downstream,
+    /// The endpoint.
+    Upstream,
+}
+
+/// A workload as its peers know it. Empty texts are not known.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each is what labels of Istio's metrics call so")]
+pub struct PeerFacts {
+    pub workload: Arc<str>,
+    pub pod: Arc<str>,
+    pub namespace: Arc<str>,
+    pub cluster: Arc<str>,
+    pub service: Arc<str>,
+    pub revision: Arc<str>,
+    pub app: Arc<str>,
+    pub version: Arc<str>,
+    pub principal: Arc<str>,
+    pub service_account: Arc<str>,
+    pub labels: BTreeMap<Arc<str>, Arc<str>>,
 }
 
 impl Format {

@@ -165,6 +165,11 @@ impl Metrics {
         self.sources.intern(workload)
     }
 
+    /// The workload of a number.
+    pub fn source_of(&self, id: SourceId) -> Option<&Workload> {
+        self.sources.get(id)
+    }
+
     /// The number of a customization with the values that its expressions have; the same again for those that are known.
     pub fn customized(&mut self, rules: &Arc<Customization>, facts: &dyn Facts) -> CustomId {
         let customized = Customized::new(rules, facts);

@@ -1,27 +1,19 @@
 //! Traces: the context that requests carry, and spans on their way to a collector.
 //!
 //! Contexts are read and written in the forms of the W3C (`traceparent`) and of B3 (one header, or several). Spans leave as OTLP over HTTP
-//! with JSON bodies, in batches, from a thread of their own; what does not fit into its queue is dropped and counted.
+//! or HTTPS with JSON bodies, in batches, from a thread of their own; what does not fit into its queue is dropped and counted.
 
-use std::collections::BTreeMap;
-use std::io::{Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
+mod export;
+mod secure;
+
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
-/// Spans that may wait.
-const QUEUE: usize = 2048;
-/// Spans in one request to the collector.
-const BATCH: usize = 256;
-/// A span waits no longer for others.
-const WAIT: Duration = Duration::from_secs(1);
-/// Time for the collector to answer.
-const LIMIT: Duration = Duration::from_secs(5);
+pub use export::Connect;
+use export::Exporter;
+pub use secure::Trust;
 
 /// Where a request stands in its trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -152,50 +144,28 @@ pub struct Tracing {
     exporter: Arc<Exporter>,
 }
 
-#[derive(Debug)]
-struct Exporter {
-    queue: SyncSender<(Arc<str>, Span)>,
-    dropped: AtomicU64,
-}
-
-/// Connects to `host:port`; runs on the thread that sends spans.
-pub type Connect = Box<dyn Fn(&str) -> std::io::Result<TcpStream> + Send>;
-
-/// A collector: `http://host:port/path`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Collector {
-    authority: String,
-    path: String,
-}
-
 impl Tracing {
-    /// Reports spans of `service` to a collector, `http://host:port/v1/traces`.
+    /// Reports spans of `service` to a collector, `http://host:port/v1/traces` or the same with `https`, whose certificate the
+    /// system's authorities must have issued.
     ///
     /// # Errors
-    /// The URL is none of this form, or the thread cannot be made.
+    /// The URL is none of this form, there are no authorities, or the thread cannot be made.
     pub fn start(url: &str, service: &str, share: f64) -> std::io::Result<Self> {
-        Self::start_by(Box::new(connect), url, service, share)
+        Self::start_by(Box::new(export::connect), url, &Trust::default(), service, share)
     }
 
-    /// The same with connections of another kind.
+    /// The same with connections of another kind, and other authorities.
     ///
     /// # Errors
     /// As [`Self::start`].
     pub fn start_by(
         connect: Connect,
         url: &str,
+        trust: &Trust,
         service: &str,
         share: f64,
     ) -> std::io::Result<Self> {
-        let collector = Collector::parse(url).ok_or_else(|| {
-            let message = format!("{url}: write http://host:port/v1/traces");
-            std::io::Error::new(std::io::ErrorKind::InvalidInput, message)
-        })?;
-        let (queue, spans) = sync_channel(QUEUE);
-        thread::Builder::new().name("traces".into()).spawn(move || {
-            export(&collector, &connect, &spans);
-        })?;
-        let exporter = Arc::new(Exporter { queue, dropped: AtomicU64::new(0) });
+        let exporter = Arc::new(Exporter::start(connect, url, trust)?);
         Ok(Self { share, service: service.into(), exporter })
     }
 
@@ -213,80 +183,13 @@ impl Tracing {
 
     /// Reports a span.
     pub fn report(&self, span: Span) {
-        let span = (Arc::clone(&self.service), span);
-        if self.exporter.queue.try_send(span).is_err() {
-            self.exporter.dropped.fetch_add(1, Ordering::Relaxed);
-        }
+        self.exporter.send(Arc::clone(&self.service), span);
     }
 
     /// Spans that were dropped because the collector is too slow.
     pub fn dropped(&self) -> u64 {
-        self.exporter.dropped.load(Ordering::Relaxed)
+        self.exporter.dropped()
     }
-}
-
-impl Collector {
-    fn parse(url: &str) -> Option<Self> {
-        let rest = url.strip_prefix("http://")?;
-        let (authority, path) = rest.split_once('/').unwrap_or((rest, "v1/traces"));
-        let has_port =
-            authority.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
-        has_port.then(|| Self { authority: authority.to_owned(), path: format!("/{path}") })
-    }
-
-    /// Sends a body; what comes back does not matter.
-    fn post(&self, connect: &Connect, body: &str) -> std::io::Result<()> {
-        let mut stream = connect(&self.authority)?;
-        stream.set_read_timeout(Some(LIMIT))?;
-        stream.set_write_timeout(Some(LIMIT))?;
-        let (path, host, length) = (&self.path, &self.authority, body.len());
-        let head = format!(
-            "POST {path} HTTP/1.1\r\nhost: {host}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n"
-        );
-        stream.write_all(head.as_bytes())?;
-        stream.write_all(body.as_bytes())?;
-        // The collector may close the connection once it has answered.
-        let mut answer = [0; 1024];
-        stream.read(&mut answer).map(drop)
-    }
-}
-
-/// Connects as the system does.
-fn connect(authority: &str) -> std::io::Result<TcpStream> {
-    let unknown = || std::io::Error::new(std::io::ErrorKind::NotFound, "the name has no address");
-    let address = authority.to_socket_addrs()?.next().ok_or_else(unknown)?;
-    TcpStream::connect_timeout(&address, LIMIT)
-}
-
-fn export(collector: &Collector, connect: &Connect, spans: &Receiver<(Arc<str>, Span)>) {
-    loop {
-        let Ok(first) = spans.recv() else { return };
-        let mut batch = vec![first];
-        let due = Instant::now() + WAIT;
-        while batch.len() < BATCH {
-            match spans.recv_timeout(due.saturating_duration_since(Instant::now())) {
-                Ok(span) => batch.push(span),
-                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
-            }
-        }
-        // Traces of a collector that is gone are lost; requests are not its business.
-        let _ = collector.post(connect, &body(&batch).to_string());
-    }
-}
-
-/// `ExportTraceServiceRequest`: spans by the service whose they are.
-fn body(batch: &[(Arc<str>, Span)]) -> Value {
-    let mut by_service: BTreeMap<&str, Vec<Value>> = BTreeMap::new();
-    for (service, span) in batch {
-        by_service.entry(service).or_default().push(span.to_json());
-    }
-    let of_service = |(service, spans): (&str, Vec<Value>)| {
-        json!({
-            "resource": {"attributes": [attribute("service.name", service)]},
-            "scopeSpans": [{"scope": {"name": "serin"}, "spans": spans}],
-        })
-    };
-    json!({"resourceSpans": by_service.into_iter().map(of_service).collect::<Vec<_>>()})
 }
 
 #[cfg(test)]
@@ -334,18 +237,5 @@ mod tests {
         let context = Context { trace: 7, span: 9, sampled: Some(true) };
         assert_eq!(Context::from_w3c(&context.to_w3c()), Some(context));
         assert_eq!(Context::from_b3(&context.to_b3()), Some(context));
-    }
-
-    #[test]
-    fn a_collector_has_a_host_and_a_port() {
-        let check = |url: &str, expect: Option<(&str, &str)>| {
-            let found = Collector::parse(url);
-            let found = found.as_ref().map(|it| (it.authority.as_str(), it.path.as_str()));
-            assert_eq!(found, expect, "{url}");
-        };
-        check("http://otel:4318/v1/traces", Some(("otel:4318", "/v1/traces")));
-        check("http://otel:4318", Some(("otel:4318", "/v1/traces")));
-        check("https://otel:4318/v1/traces", None);
-        check("http://otel/v1/traces", None);
     }
 }

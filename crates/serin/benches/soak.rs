@@ -25,10 +25,11 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let run::Report { answered, failures, early, late, changes } = run::run(time);
+    let run::Report { answered, failures, early, late, changes, versions } = run::run(time);
     print("requests", "answered", "", answered as f64);
     print("requests", "failed", "", failures.len() as f64);
     print("configuration", "changes", "", changes as f64);
+    print("configuration", "versions in force", "", versions as f64);
     for (when, usage) in [("after a third", early), ("in the end", late)] {
         print(when, "memory", "MiB", usage.memory as f64 / f64::from(1 << 20));
         print(when, "descriptors", "", usage.descriptors as f64);

@@ -6,7 +6,7 @@
 
 pub(crate) mod access_log;
 mod admin;
-mod attributes;
+pub(crate) mod attributes;
 pub(crate) mod certificates;
 mod code;
 pub(crate) mod log;

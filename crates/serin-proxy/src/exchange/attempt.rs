@@ -84,6 +84,7 @@ pub(super) async fn attempt(
     responder.record.destination = target.destination;
     if let Some(detail) = &mut responder.record.detail {
         detail.endpoint = Some(target.address.clone());
+        detail.upstream = trip.upstream.identity(&target);
         detail.upstream_local = None;
     }
     if responder.record.attempts == 1 {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serin_routing::format::Facts;
 use serin_telemetry::customization::{CustomId, Customization};
-use serin_telemetry::{DestinationId, Workload};
+use serin_telemetry::{DestinationId, SourceId, Workload};
 
 use super::facts::LogFacts;
 use super::{Counters, Detail, Telemetry};
@@ -101,7 +101,8 @@ impl Telemetry {
         }
         let none = Detail::default();
         let detail = record.detail.as_deref().unwrap_or(&none);
-        let facts = LogFacts { request, record, detail, version, duration };
+        let (sender, is_received) = (&*self.workload.borrow(), false);
+        let facts = LogFacts { request, record, detail, version, duration, sender, is_received };
         self.custom.of(&self.counters, &facts)
     }
 }
@@ -109,14 +110,20 @@ impl Telemetry {
 /// What a request that came to a workload of this process counts as, as far as it is known yet.
 pub(super) fn custom_received(
     counters: &Rc<Counters>,
-    to: DestinationId,
+    (from, to): (SourceId, DestinationId),
     request: &Request,
     record: &Record,
 ) -> CustomId {
+    if !counters.received.is_used.get() {
+        return CustomId::default();
+    }
     let none = Detail::default();
     let detail = record.detail.as_deref().unwrap_or(&none);
     let (version, duration) = (Version::Http1, Duration::ZERO);
-    counters.custom_received(to, &LogFacts { request, record, detail, version, duration })
+    let sender = counters.metrics.borrow().source_of(from).cloned().unwrap_or_default();
+    let (sender, is_received) = (&sender, true);
+    let facts = LogFacts { request, record, detail, version, duration, sender, is_received };
+    counters.custom_received(to, &facts)
 }
 
 /// No facts at all.

@@ -2,11 +2,13 @@
 
 use std::io::Write;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use serin_routing::format::{Address, Facts, Property};
+use serin_routing::format::{Address, Facts, Peer, PeerFacts, Property};
 use serin_routing::model::EndpointAddress;
 use serin_routing::request::Request as _;
+use serin_telemetry::Workload;
 
 use super::Detail;
 use crate::record::Record;
@@ -20,6 +22,10 @@ pub(super) struct LogFacts<'l> {
     pub(super) detail: &'l Detail,
     pub(super) version: Version,
     pub(super) duration: Duration,
+    /// The workload that sent it.
+    pub(super) sender: &'l Workload,
+    /// It is told by the workload that it came to.
+    pub(super) is_received: bool,
 }
 
 impl Facts for LogFacts<'_> {
@@ -75,6 +81,43 @@ impl Facts for LogFacts<'_> {
             Property::GrpcStatus => record.grpc_status.is_some_and(|status| number(out, status)),
             _ => self.request.tls.as_ref().is_some_and(|tls| tls.append(property, out)),
         }
+    }
+
+    fn peer(&self, end: Peer) -> Option<PeerFacts> {
+        match (end, self.is_received) {
+            (Peer::Downstream, true) => {
+                Some(known(self.sender)).filter(|it| *it != PeerFacts::default())
+            }
+            (Peer::Upstream, false) => {
+                let identity = self.detail.upstream.as_deref()?;
+                let workload = Workload::new(identity, &self.sender.cluster);
+                Some(PeerFacts {
+                    pod: Arc::clone(&identity.pod),
+                    service_account: Arc::clone(&identity.service_account),
+                    labels: identity.labels.clone(),
+                    ..known(&workload)
+                })
+            }
+            _ => None,
+        }
+    }
+}
+
+/// What metrics know of a workload.
+fn known(workload: &Workload) -> PeerFacts {
+    let labels = [("app", &workload.app), ("version", &workload.version)];
+    let labels = labels.into_iter().filter(|(_, value)| !value.is_empty());
+    PeerFacts {
+        workload: Arc::clone(&workload.name),
+        namespace: Arc::clone(&workload.namespace),
+        cluster: Arc::clone(&workload.cluster),
+        service: Arc::clone(&workload.canonical_service),
+        revision: Arc::clone(&workload.canonical_revision),
+        app: Arc::clone(&workload.app),
+        version: Arc::clone(&workload.version),
+        principal: Arc::clone(&workload.principal),
+        labels: labels.map(|(name, value)| (name.into(), Arc::clone(value))).collect(),
+        ..PeerFacts::default()
     }
 }
 

@@ -50,7 +50,12 @@ impl Visit {
                 status: 0,
                 flags: Flags::NONE.with(Flag::DownstreamConnectionTermination),
                 is_mirror,
-                custom: custom_received(&telemetry.counters, target.destination, request, record),
+                custom: custom_received(
+                    &telemetry.counters,
+                    (telemetry.source.get(), target.destination),
+                    request,
+                    record,
+                ),
                 duration: Duration::ZERO,
                 request_bytes: 0,
                 response_bytes: 0,
@@ -88,8 +93,8 @@ impl Visit {
 
     /// The answer went on downstream as `record` tells, in whole or not.
     pub(crate) fn passed_on(&self, request: &Request, record: &Record, is_complete: bool) {
-        let destination = self.counted.get().destination;
-        let custom = custom_received(&self.counters, destination, request, record);
+        let Counted { source, destination, .. } = self.counted.get();
+        let custom = custom_received(&self.counters, (source, destination), request, record);
         self.change(|counted| {
             counted.custom = custom;
             counted.response_bytes = record.response_bytes;

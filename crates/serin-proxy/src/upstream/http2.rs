@@ -18,7 +18,7 @@ use tokio::time::{sleep, timeout};
 use super::UpstreamError;
 use super::pool::{Limits, Occupancy, Open};
 use crate::body::{Http2Out, Http2Sink};
-use crate::io::Stream;
+use crate::io::{Cork, Corked, Stream};
 use crate::request::{Request, Upgrade};
 use crate::settings::Http2Settings;
 
@@ -47,7 +47,7 @@ impl Http2Connection {
         stream: Stream,
         settings: &Http2Settings,
         now: Instant,
-    ) -> Result<(Rc<Self>, client::Connection<Stream, Bytes>), h2::Error> {
+    ) -> Result<(Rc<Self>, Driven), h2::Error> {
         let mut builder = client::Builder::new();
         builder
             .enable_push(false)
@@ -56,6 +56,8 @@ impl Http2Connection {
             .max_header_list_size(settings.header_list_size)
             .max_send_buffer_size(settings.send_buffer);
         let local = stream.local_addr();
+        let (cork, stream) = Cork::new(stream);
+        cork.hold();
         let (send, connection) = builder.handshake(stream).await?;
         let shared = Rc::new(Self {
             send,
@@ -68,7 +70,7 @@ impl Http2Connection {
             idle_since: Cell::new(now),
             local,
         });
-        Ok((shared, connection))
+        Ok((shared, Driven { connection, cork }))
     }
 
     /// A stream, if there is room for one.
@@ -128,9 +130,15 @@ impl Http2Connection {
     }
 }
 
+/// A connection's bytes, to be moved.
+pub(super) struct Driven {
+    connection: client::Connection<Corked<Stream>, Bytes>,
+    cork: Cork<Stream>,
+}
+
 /// Moves a connection's bytes until it ends. It ends by itself when nobody holds it any more and its streams are over.
 pub(super) async fn drive(
-    mut connection: client::Connection<Stream, Bytes>,
+    Driven { mut connection, cork }: Driven,
     shared: Weak<Http2Connection>,
     keep_alive: Option<Http2KeepAlive>,
     lifetime: Option<Duration>,
@@ -152,7 +160,8 @@ pub(super) async fn drive(
     let mut is_old = false;
     loop {
         tokio::select! {
-            ended = &mut connection => {
+            biased;
+            ended = cork.drive(&mut connection) => {
                 if let Err(error) = ended {
                     tracing::debug!(%error, "an HTTP/2 connection to an endpoint failed");
                 }

@@ -84,7 +84,7 @@ pub(crate) struct GatewayArgs {
     #[arg(long, value_enum, value_name = "ENCODING", requires = "access_log")]
     pub(crate) access_log_encoding: Option<LogEncoding>,
 
-    /// Report spans to this OpenTelemetry collector (OTLP over HTTP): http://localhost:4318/v1/traces
+    /// Report spans to this OpenTelemetry collector (OTLP over HTTP or HTTPS): http://localhost:4318/v1/traces
     #[arg(long, value_name = "URL")]
     pub(crate) traces: Option<String>,
 

@@ -9,7 +9,8 @@ use serin_api::telemetry::{AccessLogging, Telemetry, WorkloadMode};
 use serin_telemetry::access_log::{AccessLog, Filter, Layout, Target, Writer};
 use serin_translate::{Proxy, Snapshot};
 
-use super::{attributes, telemetries};
+use super::attributes::{self, Node};
+use super::telemetries;
 use crate::cli::{GatewayArgs, LogEncoding};
 
 /// The provider that mesh configurations have by default.
@@ -20,7 +21,14 @@ const DEFAULT_PROVIDER: &str = "envoy";
 pub(crate) struct Wanted {
     path: String,
     form: Form,
-    filter: Option<String>,
+    filter: Option<Condition>,
+}
+
+/// An expression, and the proxy that it is for.
+#[derive(Clone, Debug, PartialEq)]
+struct Condition {
+    expression: String,
+    node: Node,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -63,7 +71,7 @@ fn open(
     wanted: &Wanted,
     start: impl FnOnce(&str) -> io::Result<Writer>,
 ) -> Result<AccessLog, String> {
-    let filter = wanted.filter.as_deref().map(filter).transpose()?;
+    let filter = wanted.filter.as_ref().map(filter).transpose()?;
     let layout = match &wanted.form {
         Form::Text(format) => Layout::text(format),
         Form::Json(fields) => Layout::json(fields),
@@ -73,7 +81,12 @@ fn open(
 }
 
 /// What is asked for by the command line, or else by the mesh.
-pub(super) fn wanted(args: &GatewayArgs, snapshot: &Snapshot, proxy: &Proxy) -> Option<Wanted> {
+pub(super) fn wanted(
+    args: &GatewayArgs,
+    snapshot: &Snapshot,
+    proxy: &Proxy,
+    node: &Node,
+) -> Option<Wanted> {
     if let Some(path) = &args.access_log {
         let format = args.access_log_format.clone().unwrap_or_default();
         let form = match args.access_log_encoding.unwrap_or(LogEncoding::Text) {
@@ -82,18 +95,18 @@ pub(super) fn wanted(args: &GatewayArgs, snapshot: &Snapshot, proxy: &Proxy) -> 
         };
         return Some(Wanted { path: path.clone(), form, filter: None });
     }
-    wanted_by_mesh(snapshot, proxy)
+    wanted_by_mesh(snapshot, proxy, node)
 }
 
 /// What Telemetries and the mesh configuration ask for.
-pub(crate) fn wanted_by_mesh(snapshot: &Snapshot, proxy: &Proxy) -> Option<Wanted> {
+pub(crate) fn wanted_by_mesh(snapshot: &Snapshot, proxy: &Proxy, node: &Node) -> Option<Wanted> {
     let mesh = &snapshot.settings().mesh;
     let of_mesh = || {
         let path = Some(mesh.access_log_file.clone()).filter(|path| !path.is_empty())?;
         Some(Wanted { path, form: form_of_mesh(mesh), filter: None })
     };
     match settings(snapshot, proxy) {
-        Some(logging) => of_telemetry(logging, mesh),
+        Some(logging) => of_telemetry(logging, mesh, node),
         None => of_mesh(),
     }
 }
@@ -155,7 +168,7 @@ pub(crate) fn trace_provider<'s>(snapshot: &'s Snapshot, proxy: &Proxy) -> Optio
     named.or_else(|| mesh.default_providers.tracing.first().map(String::as_str))
 }
 
-fn of_telemetry(logging: &AccessLogging, mesh: &MeshConfig) -> Option<Wanted> {
+fn of_telemetry(logging: &AccessLogging, mesh: &MeshConfig, node: &Node) -> Option<Wanted> {
     if logging.disabled == Some(true) {
         return None;
     }
@@ -176,13 +189,15 @@ fn of_telemetry(logging: &AccessLogging, mesh: &MeshConfig) -> Option<Wanted> {
         }
         _ => form_of_mesh(mesh),
     };
-    let filter = logging.filter.as_ref().map(|it| it.expression.clone());
-    Some(Wanted { path: path.to_owned(), form, filter: filter.filter(|it| !it.is_empty()) })
+    let filter = logging.filter.as_ref().filter(|it| !it.expression.is_empty());
+    let filter =
+        filter.map(|it| Condition { expression: it.expression.clone(), node: node.clone() });
+    Some(Wanted { path: path.to_owned(), form, filter })
 }
 
 /// A filter by a CEL expression over attributes. One that cannot be evaluated takes nothing.
-fn filter(expression: &str) -> Result<Filter, String> {
-    let compiled = attributes::Expression::new(expression)
+fn filter(Condition { expression, node }: &Condition) -> Result<Filter, String> {
+    let compiled = attributes::Expression::new(expression, node)
         .map_err(|error| format!("the filter {expression:?} is no CEL expression: {error}"))?;
     Ok(Box::new(move |_, facts| compiled.evaluate(facts) == Some(Value::Bool(true))))
 }

@@ -1,4 +1,7 @@
-//! Expressions in CEL over Envoy's attributes of a request or a connection.
+//! Expressions in CEL over Envoy's attributes of a request or a connection, and what Istio adds: the proxy's node, and the workload at the
+//! other end.
+
+mod workloads;
 
 use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddr;
@@ -7,18 +10,26 @@ use std::sync::Arc;
 use cel::{Context, Program, Value};
 use serin_routing::format::{Address, Facts, Property};
 
+pub(crate) use workloads::Node;
+
 /// A compiled expression.
 pub(super) struct Expression {
     program: Program,
     /// Names in quotes: those headers that it can ask for.
     headers: Vec<String>,
+    /// The proxy's own workload, if the expression may ask for it.
+    node: Option<Value>,
+    /// Whether it may ask for the one at the other end.
+    asks_for_peers: bool,
 }
 
 impl Expression {
-    /// Compiles an expression; otherwise why it is none.
-    pub(super) fn new(text: &str) -> Result<Self, String> {
+    /// Compiles an expression for a proxy; otherwise why it is none.
+    pub(super) fn new(text: &str, node: &Node) -> Result<Self, String> {
         let program = Program::compile(text).map_err(|error| error.to_string())?;
-        Ok(Self { program, headers: header_names(text) })
+        let node = asks_for_node(text).then(|| node.value());
+        let asks_for_peers = text.contains("_peer");
+        Ok(Self { program, headers: header_names(text), node, asks_for_peers })
     }
 
     /// Its value; `None` if it has none, as when it asks for an attribute that is not there.
@@ -30,10 +41,16 @@ impl Expression {
             ("connection", connection(facts)),
             ("source", end(facts, Address::DownstreamRemote)),
             ("destination", end(facts, Address::DownstreamLocal)),
-            ("upstream", end(facts, Address::UpstreamRemote)),
-            ("xds", xds(facts)),
+            ("upstream", upstream(facts)),
+            ("xds", xds(facts, self.node.as_ref())),
         ] {
             context.add_variable_from_value(name, attributes.value());
+        }
+        if let Some(node) = &self.node {
+            context.add_variable_from_value("node", node.clone());
+        }
+        if self.asks_for_peers {
+            workloads::add_peers(facts, &mut context);
         }
         self.program.execute(&context).ok()
     }
@@ -71,7 +88,8 @@ impl Attributes {
 fn request(facts: &dyn Facts, headers: &[String]) -> Attributes {
     let header = |name: &str| facts.request_header(name).map(text);
     let path = facts.request_header(":path");
-    let url_path = path.map(|path| path.split(|&byte| byte == b'?').next().unwrap_or_default());
+    let mut parts = path.unwrap_or_default().splitn(2, |&byte| byte == b'?');
+    let (url_path, query) = (path.and(parts.next()), parts.next());
     let mut attributes = Attributes::default();
     attributes
         .add("method", header(":method"))
@@ -79,6 +97,7 @@ fn request(facts: &dyn Facts, headers: &[String]) -> Attributes {
         .add("scheme", header(":scheme"))
         .add("path", path.map(text))
         .add("url_path", url_path.map(text))
+        .add("query", path.map(|_| text(query.unwrap_or_default())))
         .add("useragent", header("user-agent"))
         .add("referer", header("referer"))
         .add("id", header("x-request-id"))
@@ -122,9 +141,20 @@ fn end(facts: &dyn Facts, address: Address) -> Attributes {
     attributes
 }
 
-fn xds(facts: &dyn Facts) -> Attributes {
+fn upstream(facts: &dyn Facts) -> Attributes {
+    let local = facts.address(Address::UpstreamLocal);
+    let mut attributes = end(facts, Address::UpstreamRemote);
+    attributes
+        .add("local_address", local.map(|address| text(address.to_string().as_bytes())))
+        .add("transport_failure_reason", property(facts, Property::UpstreamTransportFailureReason))
+        .add("request_attempt_count", number(facts, Property::UpstreamRequestAttemptCount));
+    attributes
+}
+
+fn xds(facts: &dyn Facts, node: Option<&Value>) -> Attributes {
     let mut attributes = Attributes::default();
     attributes
+        .add("node", node.cloned())
         .add("cluster_name", property(facts, Property::UpstreamCluster))
         .add("route_name", property(facts, Property::RouteName))
         .add("virtual_host_name", property(facts, Property::VirtualHostName));
@@ -155,6 +185,11 @@ fn number(facts: &dyn Facts, property: Property) -> Option<Value> {
 
 fn text(bytes: &[u8]) -> Value {
     Value::String(Arc::new(String::from_utf8_lossy(bytes).into_owned()))
+}
+
+/// Whether `node` may be meant, as a name of its own or in `xds.node`.
+pub(super) fn asks_for_node(expression: &str) -> bool {
+    expression.contains("node")
 }
 
 fn header_names(expression: &str) -> Vec<String> {

@@ -9,10 +9,11 @@ use serin_api::telemetry::{
 use serin_telemetry::customization::{Customization, Customizations, Expression, Metric};
 use serin_translate::{Proxy, Snapshot};
 
-use super::{attributes, telemetries};
+use super::attributes::{self, Node};
+use super::telemetries;
 
 /// Changes of all levels, one after the other: a later one has the last word, on each metric and label for itself.
-pub(crate) fn of(snapshot: &Snapshot, proxy: &Proxy) -> Customizations {
+pub(crate) fn of(snapshot: &Snapshot, proxy: &Proxy, node: &Node) -> Customizations {
     let (mut sent, mut received) = (Customization::default(), Customization::default());
     let mesh = &snapshot.settings().mesh;
     let levels = telemetries::all(snapshot, proxy, |telemetry| {
@@ -32,10 +33,10 @@ pub(crate) fn of(snapshot: &Snapshot, proxy: &Proxy) -> Customizations {
             let mode = selector.map_or(&WorkloadMode::ClientAndServer, |it| &it.mode);
             let (is_of_sent, is_of_received) = telemetries::sides(mode);
             if is_of_sent {
-                apply(change, &mut sent);
+                apply(change, node, &mut sent);
             }
             if is_of_received {
-                apply(change, &mut received);
+                apply(change, node, &mut received);
             }
         }
     }
@@ -51,7 +52,7 @@ fn is_for_prometheus(named: &[ProviderRef], mesh: &MeshConfig) -> bool {
     named.is_empty() || named.iter().any(is_prometheus)
 }
 
-fn apply(change: &MetricsOverrides, to: &mut Customization) {
+fn apply(change: &MetricsOverrides, node: &Node, to: &mut Customization) {
     let metrics = metrics(change.condition.as_ref());
     if let Some(is_disabled) = change.disabled {
         metrics.iter().for_each(|metric| to.disable(*metric, is_disabled));
@@ -59,16 +60,19 @@ fn apply(change: &MetricsOverrides, to: &mut Customization) {
     for (label, tag) in &change.tag_overrides {
         match tag.operation {
             TagOperation::Remove => to.remove(&metrics, label),
-            _ => to.upsert(&metrics, label, expression(&tag.value)),
+            _ => to.upsert(&metrics, label, expression(&tag.value, node)),
         }
     }
 }
 
 /// What cannot be compiled was refused with its Telemetry; it has no value.
-fn expression(text: &str) -> Expression {
-    let compiled = attributes::Expression::new(text).ok();
+fn expression(text: &str, node: &Node) -> Expression {
+    let compiled = attributes::Expression::new(text, node).ok();
     let evaluate = move |facts: &dyn serin_routing::format::Facts| compiled.as_ref()?.text(facts);
-    Expression::new(text.to_owned(), Box::new(evaluate))
+    // The same text is another expression for another node.
+    let asked = attributes::asks_for_node(text).then_some(node);
+    let key = asked.map_or_else(|| text.to_owned(), |node| format!("{text} {node:?}"));
+    Expression::new(key, Box::new(evaluate))
 }
 
 fn metrics(selector: Option<&MetricSelector>) -> Vec<Metric> {

@@ -24,6 +24,7 @@ use tokio::time::{Instant, interval, sleep_until, timeout};
 
 use super::access_log;
 use super::admin::{self, Order, Shared, Stage};
+use super::attributes::Node;
 use super::certificates;
 use super::code;
 use super::log::Level;
@@ -289,7 +290,8 @@ impl<'a> Gateway<'a> {
         let settings = world::settings(Arc::clone(self.manifests.mesh()), &world.cluster_domain);
         let snapshot = self.builder.build(objects.into_iter().collect(), settings);
         self.lookup.every = snapshot.settings().mesh.dns_refresh_rate.to_std();
-        let log = access_log::wanted(self.args, &snapshot, &self.identity);
+        let own = self.own(&snapshot);
+        let log = access_log::wanted(self.args, &snapshot, &self.identity, &own);
         self.proxy.set_access_log(self.access_log.follow(log, access_log::at_path).cloned());
         if let Some(tracing) = &self.tracing {
             let asked = self.args.trace_sampling;
@@ -297,8 +299,8 @@ impl<'a> Gateway<'a> {
             let share = percent.unwrap_or(TRACED).clamp(0.0, 100.0) / 100.0;
             self.proxy.set_tracing(Some(Arc::new(tracing.with_share(share))));
         }
-        self.proxy.customize_metrics(metric_changes::of(&snapshot, &self.identity));
-        self.proxy.set_workload(self.own(&snapshot));
+        self.proxy.customize_metrics(metric_changes::of(&snapshot, &self.identity, &own));
+        self.proxy.set_workload(Workload::new(&own.identity, &own.cluster));
         self.shared.tell(self.access_log.log());
         let translation = self.translator.translate(&snapshot);
         self.tell(&snapshot, &translation.findings);
@@ -306,7 +308,7 @@ impl<'a> Gateway<'a> {
     }
 
     /// The gateway as metrics call it: the workload that carries its labels, if there is one among the manifests.
-    fn own(&self, snapshot: &Snapshot) -> Workload {
+    fn own(&self, snapshot: &Snapshot) -> Node {
         let labels = &self.identity.labels;
         let carries = |own: &BTreeMap<String, String>| {
             !labels.is_empty() && labels.iter().all(|(key, value)| own.get(key) == Some(value))
@@ -323,7 +325,7 @@ impl<'a> Gateway<'a> {
                 .collect(),
             ..WorkloadIdentity::default()
         };
-        Workload::new(&identity, &settings(self.args).cluster_id)
+        Node { identity, cluster: settings(self.args).cluster_id }
     }
 
     /// Tells errors on standard error, unless they are known.

@@ -10,14 +10,17 @@ use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use serin_api::mesh_config::MeshConfig;
+use serin_api::Object;
+use serin_api::networking::{ClientTlsMode, DestinationRule, PortTrafficPolicy};
 use serin_control::{Role, Workload};
+use serin_routing::model::WorkloadIdentity;
 use serin_telemetry::access_log::{AccessLog, Target, Writer};
 use serin_telemetry::customization::Customizations;
-use serin_telemetry::trace::Tracing;
+use serin_telemetry::trace::{Tracing, Trust};
 use serin_translate::{Proxy, ProxyKind, Snapshot};
 
 use crate::gateway::access_log::{self, Current};
+use crate::gateway::attributes::Node;
 use crate::gateway::metric_changes;
 
 /// Share of requests that are traced where nothing is said, in percent (`PILOT_TRACE_SAMPLING`).
@@ -36,8 +39,8 @@ pub(super) struct Told {
     /// The thread that writes all logs, as soon as there is one.
     writer: Option<Writer>,
     logs: BTreeMap<String, Current>,
-    /// By the URL.
-    collectors: BTreeMap<String, Tracing>,
+    /// By the URL and whom to trust there.
+    collectors: BTreeMap<(String, Trust), Tracing>,
     /// Providers whose traces go nowhere, which is told once.
     refused: BTreeSet<String>,
 }
@@ -60,9 +63,16 @@ impl Told {
 
     /// Takes in what the mesh asks for. Whether it may be something else than before.
     pub(super) fn follow(&mut self, snapshot: &Arc<Snapshot>) -> bool {
+        let (mesh, objects) = (&snapshot.settings().mesh, snapshot.objects());
         let is_same = self.snapshot.as_ref().is_some_and(|last| {
-            Arc::ptr_eq(&last.settings().mesh, &snapshot.settings().mesh)
-                && last.objects().telemetries.is(&snapshot.objects().telemetries)
+            let before = last.objects();
+            // How collectors are spoken to is a DestinationRule's matter.
+            let is_said_how = before.destination_rules.is(&objects.destination_rules);
+            let has_collectors =
+                || mesh.extension_providers.iter().any(|it| it.opentelemetry.is_some());
+            Arc::ptr_eq(&last.settings().mesh, mesh)
+                && before.telemetries.is(&objects.telemetries)
+                && (is_said_how || !has_collectors())
         });
         self.snapshot = Some(Arc::clone(snapshot));
         !is_same
@@ -80,7 +90,7 @@ impl Told {
         let proxy = proxy(workload);
         let log = self.log(key, workload, &snapshot, &proxy);
         let tracing = self.tracing(workload, &snapshot, &proxy);
-        (log, tracing, metric_changes::of(&snapshot, &proxy))
+        (log, tracing, metric_changes::of(&snapshot, &proxy, &node(workload)))
     }
 
     /// A proxy is gone, and its log with it.
@@ -95,7 +105,7 @@ impl Told {
         snapshot: &Snapshot,
         proxy: &Proxy,
     ) -> Option<Arc<AccessLog>> {
-        let wanted = access_log::wanted_by_mesh(snapshot, proxy);
+        let wanted = access_log::wanted_by_mesh(snapshot, proxy, &node(workload));
         if wanted.is_none() && !self.logs.contains_key(key) {
             return None;
         }
@@ -120,8 +130,8 @@ impl Told {
         proxy: &Proxy,
     ) -> Option<Arc<Tracing>> {
         let provider = access_log::trace_provider(snapshot, proxy)?;
-        let url = match collector(&snapshot.settings().mesh, provider) {
-            Ok(url) => url,
+        let collector = match collector(snapshot, provider) {
+            Ok(collector) => collector,
             Err(reason) => {
                 if self.refused.insert(provider.to_owned()) {
                     tracing::warn!(provider, reason, "requests are not traced");
@@ -131,12 +141,13 @@ impl Told {
         };
         let percent = access_log::sampling(snapshot, proxy).unwrap_or(TRACED);
         let share = percent.clamp(0.0, 100.0) / 100.0;
-        let collector = match self.collectors.entry(url) {
+        let collector = match self.collectors.entry(collector) {
             std::collections::btree_map::Entry::Occupied(known) => known.into_mut(),
             std::collections::btree_map::Entry::Vacant(new) => {
                 let connect = Arc::clone(&self.connect);
                 let connect = Box::new(move |authority: &str| connect(authority));
-                let started = Tracing::start_by(connect, new.key(), "", share);
+                let (url, trust) = new.key();
+                let started = Tracing::start_by(connect, url, trust, "", share);
                 match started {
                     Ok(started) => new.insert(started),
                     Err(error) => {
@@ -161,6 +172,11 @@ fn proxy(workload: &Workload) -> Proxy {
     Proxy::new(kind, &identity.namespace, labels.collect())
 }
 
+fn node(workload: &Workload) -> Node {
+    let cluster = serin_proxy::Settings::default().cluster_id;
+    Node { identity: WorkloadIdentity::clone(&workload.identity), cluster }
+}
+
 /// The file of a proxy: `NAMESPACE/NAME.log` would need folders of its own, and neither name has an underscore.
 fn path(folder: &Path, workload: &Workload) -> PathBuf {
     let identity = &workload.identity;
@@ -174,9 +190,10 @@ fn service_name(workload: &Workload) -> String {
     format!("{}.{}", app.unwrap_or(&identity.workload), identity.namespace)
 }
 
-/// Where the spans of a provider go.
-fn collector(mesh: &MeshConfig, provider: &str) -> Result<String, &'static str> {
-    let found = mesh.extension_providers.iter().find(|it| it.name == provider);
+/// Where the spans of a provider go, and whom to trust there.
+fn collector(snapshot: &Snapshot, provider: &str) -> Result<(String, Trust), &'static str> {
+    let mut providers = snapshot.settings().mesh.extension_providers.iter();
+    let found = providers.find(|it| it.name == provider);
     let found = found.ok_or("the mesh configuration has no extensionProvider of this name")?;
     let collector = found.opentelemetry.as_ref();
     let collector =
@@ -185,7 +202,43 @@ fn collector(mesh: &MeshConfig, provider: &str) -> Result<String, &'static str> 
     let http = http.ok_or("spans are sent by HTTP only: set `opentelemetry.http`")?;
     let host = collector.service.rsplit('/').next().unwrap_or_default();
     let path = if http.path.is_empty() { PATH } else { &http.path };
-    Ok(format!("http://{host}:{}/{}", collector.port, path.trim_start_matches('/')))
+    let (scheme, trust) = match tls(snapshot, host, collector.port)? {
+        Some(trust) => ("https", trust),
+        None => ("http", Trust::default()),
+    };
+    let url = format!("{scheme}://{host}:{}/{}", collector.port, path.trim_start_matches('/'));
+    Ok((url, trust))
+}
+
+/// TLS towards a port of a host, if a DestinationRule originates it. The mesh's own needs none: the collector is reached from within.
+fn tls(snapshot: &Snapshot, host: &str, port: u32) -> Result<Option<Trust>, &'static str> {
+    let of_host = |rule: &&Arc<Object<DestinationRule>>| {
+        let named = rule.spec.host.as_str();
+        let of_namespace = format!("{named}.{}.svc.", rule.meta.namespace);
+        named == host || (!named.contains('.') && host.starts_with(&of_namespace))
+    };
+    let rule = snapshot.written_destination_rules().iter().find(of_host);
+    let Some(policy) = rule.and_then(|it| it.spec.traffic_policy.as_ref()) else { return Ok(None) };
+    let is_port = |it: &&PortTrafficPolicy| it.port.as_ref().is_some_and(|it| it.number == port);
+    let of_port = policy.port_level_settings.iter().find(is_port);
+    let Some(tls) = of_port.map_or(&policy.tls, |it| &it.tls) else { return Ok(None) };
+    let given = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    match tls.mode {
+        ClientTlsMode::Simple if tls.insecure_skip_verify == Some(true) => {
+            Err("collectors are spoken to by TLS only if their certificate is verified")
+        }
+        ClientTlsMode::Simple if !tls.credential_name.is_empty() => {
+            Err("authorities for a collector are read from a file: set `caCertificates`")
+        }
+        ClientTlsMode::Simple => Ok(Some(Trust {
+            authorities: given(&tls.ca_certificates).map(PathBuf::from),
+            server_name: given(&tls.sni),
+        })),
+        ClientTlsMode::Mutual => {
+            Err("collectors get no client certificate: use the TLS mode SIMPLE")
+        }
+        _ => Ok(None),
+    }
 }
 
 #[cfg(test)]

@@ -192,6 +192,7 @@ spec:
         destination_port: {value: string(destination.port)}
         class: {value: \"response.code >= 400 ? 'bad' : 'good'\"}
         team: {value: \"request.headers['x-team']\"}
+        way: {value: \"node.metadata.WORKLOAD_NAME + ' ' + filter_state.upstream_peer.labels['app']\"}
     - match: {metric: REQUEST_SIZE}
       disabled: true
 ";
@@ -204,8 +205,9 @@ spec:
     let requests = |labels: &[&str]| value(&text, "istio_requests_total", labels);
     let port = format!("destination_port=\"{}\"", gateway.address().port());
     let a = "request_host=\"a.example\"";
-    assert_eq!(requests(&[a, "class=\"good\"", "team=\"unknown\"", &port]), 1);
-    assert_eq!(requests(&[a, "class=\"bad\"", "response_code=\"418\""]), 1);
+    let way = "way=\"serin-gateway one\"";
+    assert_eq!(requests(&[a, "class=\"good\"", "team=\"unknown\"", way, &port]), 1);
+    assert_eq!(requests(&[a, "class=\"bad\"", "response_code=\"418\"", "way=\"unknown\""]), 1);
     assert_eq!(requests(&["request_host=\"b.example\""]), 1);
     let counts = text.lines().filter(|line| line.starts_with("istio_requests_total{"));
     assert!(counts.clone().all(|line| !line.contains("source_app=")), "{text}");

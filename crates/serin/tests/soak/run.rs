@@ -26,8 +26,10 @@ pub(crate) struct Report {
     /// What the gateway held after a third of the time, and in the end.
     pub(crate) early: Usage,
     pub(crate) late: Usage,
-    /// Versions of the configuration.
+    /// How often the configuration was changed.
     pub(crate) changes: u64,
+    /// Versions of it that were in force.
+    pub(crate) versions: u64,
 }
 
 /// Changes twenty times a second, under load, for so long.
@@ -43,15 +45,16 @@ pub(crate) fn run(time: Duration) -> Report {
         "127.0.0.1",
         "--port-map",
         "8080=0",
+        "--admin",
+        "127.0.0.1:0",
         "--log-level",
         "error",
     ]);
     let gateway = Process::start(command.arg("-f").arg(&manifests));
     let ready = gateway.wait_for(|line| line.starts_with("ready"));
-    let address: SocketAddr = ready
-        .split([' ', ',', ';'])
-        .find_map(|word| word.parse().ok())
-        .expect("the line names the address");
+    let addresses: Vec<SocketAddr> =
+        ready.split([' ', ',', ';']).filter_map(|word| word.parse().ok()).collect();
+    let [address, admin] = addresses[..] else { panic!("the line names two addresses: {ready}") };
 
     let (over, counts) = (AtomicBool::new(false), Counts::default());
     let mut changes = 0;
@@ -66,7 +69,6 @@ pub(crate) fn run(time: Duration) -> Report {
         for round in 1_u64.. {
             let next = begun + CHANGE * u32::try_from(round).expect("rounds are few");
             write(&manifests, &upstreams, round);
-            gateway.signal("HUP");
             changes = round;
             // The last of the upstreams goes away for five rounds of forty; the second one as often, at other times.
             match round % 40 {
@@ -89,7 +91,18 @@ pub(crate) fn run(time: Duration) -> Report {
     });
 
     let failures = counts.failures.into_inner().expect("no client panics");
-    Report { answered: counts.answered.into_inner(), failures, early, late, changes }
+    let versions = version(admin).expect("the admin interface tells the version");
+    Report { answered: counts.answered.into_inner(), failures, early, late, changes, versions }
+}
+
+/// The version of the configuration that is in force.
+fn version(admin: SocketAddr) -> Option<u64> {
+    let mut stream = TcpStream::connect(admin).ok()?;
+    let request = "GET /stats/prometheus HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+    stream.write_all(request.as_bytes()).ok()?;
+    let mut text = String::new();
+    stream.read_to_string(&mut text).ok()?;
+    text.lines().find_map(|line| line.strip_prefix("serin_config_version ")?.parse().ok())
 }
 
 /// The rules of a round: weights, a header, a direct answer and the number of rules change; who answers stays explained.

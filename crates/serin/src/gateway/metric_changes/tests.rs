@@ -17,7 +17,7 @@ fn changes(telemetries: &str) -> Customizations {
         Settings::default(),
     );
     let labels = BTreeMap::from([("app".to_owned(), "till".to_owned())]);
-    of(&snapshot, &Proxy::new(ProxyKind::Sidecar, "shop", labels))
+    of(&snapshot, &Proxy::new(ProxyKind::Sidecar, "shop", labels), &Node::default())
 }
 
 struct Nothing;

@@ -46,9 +46,8 @@ fn a_proxy_logs_to_a_file_of_its_own_as_long_as_the_mesh_asks_for_it() {
 #[test]
 fn traces_go_where_the_provider_says_and_only_in_the_form_that_is_spoken() {
     let check = |provider: &str, expect: Result<&str, &str>| {
-        let mesh = format!("extensionProviders: [{{name: mine, {provider}}}]");
-        let mesh = load::mesh("istio", &mesh).config.unwrap();
-        let found = collector(&mesh, "mine");
+        let mesh = snapshot(&format!("extensionProviders: [{{name: mine, {provider}}}]"));
+        let found = collector(&mesh, "mine").map(|(url, _)| url);
         assert_eq!(found.as_deref(), expect.as_ref().copied(), "{provider}");
     };
     let otel = "service: watch/otel.watch.svc.cluster.local, port: 4318";
@@ -77,4 +76,40 @@ fn a_proxy_is_traced_by_the_default_provider() {
     let traced = told.of("key", &workload(Role::Sidecar)).1.unwrap();
     assert!((traced.share - 0.01).abs() < 1e-9);
     assert!(told.of("key", &workload(Role::Plain)).1.is_none());
+}
+
+#[test]
+fn a_destination_rule_says_how_a_collector_is_spoken_to() {
+    let check = |tls: &str, expect: Result<(&str, Option<&str>), &str>| {
+        let mesh = "extensionProviders: [{name: mine, opentelemetry: {service: \
+                    otel.watch.svc.cluster.local, port: 4318, http: {path: /in}}}]";
+        let mesh = load::mesh("istio", mesh).config.unwrap();
+        let rule = format!(
+            "apiVersion: networking.istio.io/v1\nkind: DestinationRule\n\
+             metadata: {{name: otel, namespace: watch}}\n\
+             spec: {{host: otel, trafficPolicy: {{{tls}}}}}\n"
+        );
+        let loaded = load::load("rule.yaml", &rule, "default");
+        assert!(loaded.findings.is_empty(), "{tls}: {:?}", loaded.findings);
+        let settings = Settings { mesh: Arc::new(mesh), ..Settings::default() };
+        let objects = loaded.objects.into_iter().map(|it| it.object).collect();
+        let found = collector(&Snapshot::new(objects, settings), "mine");
+        let found = found.as_ref().map(|(url, trust)| {
+            (url.split("://").next().unwrap(), trust.authorities.as_deref().and_then(Path::to_str))
+        });
+        assert_eq!(found, expect.as_ref().copied(), "{tls}");
+    };
+    check("tls: {mode: SIMPLE}", Ok(("https", None)));
+    check("tls: {mode: SIMPLE, caCertificates: /ca.pem}", Ok(("https", Some("/ca.pem"))));
+    check("tls: {mode: DISABLE}", Ok(("http", None)));
+    check("tls: {mode: ISTIO_MUTUAL}", Ok(("http", None)));
+    check(
+        "tls: {mode: SIMPLE}, portLevelSettings: [{port: {number: 4318}, loadBalancer: {simple: RANDOM}}]",
+        Ok(("http", None)),
+    );
+    check("portLevelSettings: [{port: {number: 4318}, tls: {mode: SIMPLE}}]", Ok(("https", None)));
+    check(
+        "tls: {mode: SIMPLE, insecureSkipVerify: true}",
+        Err("collectors are spoken to by TLS only if their certificate is verified"),
+    );
 }
