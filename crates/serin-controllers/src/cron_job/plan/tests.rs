@@ -92,6 +92,17 @@ fn one_that_is_suspended_or_cannot_be_read_makes_nothing_but_forgets() {
     assert_eq!(names, ["tick-2", "tick-1", "bad-1"]);
     let wrong = cron_job(json!({"schedule": "often"}), json!({}));
     check(&wrong, &[], now, None, &["UnparseableSchedule"]);
-    let elsewhere = cron_job(json!({"timeZone": "Europe/Zurich"}), json!({}));
-    check(&elsewhere, &[], now, None, &["UnknownTimeZone"]);
+    let nowhere = cron_job(json!({"timeZone": "Europe/Nowhere"}), json!({}));
+    check(&nowhere, &[], now, None, &["UnknownTimeZone"]);
+}
+
+#[test]
+fn a_schedule_goes_by_the_clocks_of_its_time_zone() {
+    let of = |zone: &str| {
+        let spec = json!({"schedule": "0 9 * * *", "timeZone": zone});
+        cron_job(spec, json!({"lastScheduleTime": "2026-07-01T03:00:00Z"}))
+    };
+    let now = "2026-07-01T07:30:00Z";
+    check(&of("Europe/Zurich"), &[], now, Some("2026-07-01T07:00:00Z"), &[]);
+    check(&of("Etc/UTC"), &[], now, None, &[]);
 }
