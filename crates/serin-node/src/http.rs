@@ -1,13 +1,18 @@
-//! HTTP requests of probes and hooks, sent from inside of the pod.
+//! HTTP requests of probes and hooks, sent from inside of the pod; over TLS where they ask for it.
+
+mod tls;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Request};
 use http_body_util::{BodyExt as _, Empty, Limited};
+use hyper::client::conn::http1::SendRequest;
 use hyper_util::rt::TokioIo;
 use k8s_openapi::api::core::v1::{Container, HTTPGetAction};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::task::AbortHandle;
 
 use crate::sandbox::Sandbox;
 
@@ -17,6 +22,7 @@ const BODY: usize = 10 << 10;
 /// A request.
 #[derive(Clone, Debug)]
 pub(crate) struct Asked {
+    is_secure: bool,
     address: SocketAddr,
     host: String,
     path: String,
@@ -61,10 +67,7 @@ pub(crate) fn of_action(
     container: Option<&Container>,
     sandbox: &Sandbox,
 ) -> Result<Asked, String> {
-    if action.scheme.as_deref() == Some("HTTPS") {
-        return Err("probes and hooks with scheme HTTPS are not supported; use tcpSocket or exec"
-            .to_owned());
-    }
+    let is_secure = action.scheme.as_deref() == Some("HTTPS");
     let ip = address(action.host.as_deref(), sandbox)?;
     let address = SocketAddr::new(ip, port(&action.port, container)?);
     let path = action.path.as_deref().unwrap_or("/");
@@ -77,12 +80,13 @@ pub(crate) fn of_action(
     let given = headers.iter().position(|(name, _)| name.eq_ignore_ascii_case("host"));
     let host = given.map_or_else(|| address.to_string(), |at| headers.remove(at).1);
     let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
-    Ok(Asked { address, host, path, headers })
+    Ok(Asked { is_secure, address, host, path, headers })
 }
 
 /// Sends a request and reads the answer.
 pub(crate) async fn get(sandbox: &Sandbox, asked: &Asked) -> Result<Answer, String> {
-    let url = format!("http://{}{}", asked.address, asked.path);
+    let scheme = if asked.is_secure { "https" } else { "http" };
+    let url = format!("{scheme}://{}{}", asked.address, asked.path);
     let failed = |error: &dyn std::fmt::Display| format!("Get \"{url}\": {error}");
     let stream = sandbox.connect(asked.address).await.map_err(|error| {
         let text = if error.kind() == std::io::ErrorKind::ConnectionRefused {
@@ -92,9 +96,13 @@ pub(crate) async fn get(sandbox: &Sandbox, asked: &Asked) -> Result<Answer, Stri
         };
         failed(&format!("dial tcp {}: {text}", asked.address))
     })?;
-    let handshake = hyper::client::conn::http1::handshake(TokioIo::new(stream));
-    let (mut sender, connection) = handshake.await.map_err(|error| failed(&error))?;
-    let driver = tokio::spawn(connection);
+    let (mut sender, driver) = if asked.is_secure {
+        let stream = tls::connect(asked.address.ip(), stream).await;
+        begin(stream.map_err(|error| failed(&error))?).await
+    } else {
+        begin(stream).await
+    }
+    .map_err(|error| failed(&error))?;
     let mut request = Request::get(&asked.path).header(http::header::HOST, &asked.host);
     let has =
         |wanted: &str| asked.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(wanted));
@@ -117,4 +125,12 @@ pub(crate) async fn get(sandbox: &Sandbox, asked: &Asked) -> Result<Answer, Stri
     let _ = Limited::new(answer.into_body(), BODY).collect().await;
     driver.abort();
     Ok(Answer { status })
+}
+
+/// Begins HTTP on a connection: what sends requests, and the task that carries them.
+async fn begin(
+    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+) -> hyper::Result<(SendRequest<Empty<Bytes>>, AbortHandle)> {
+    let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    Ok((sender, tokio::spawn(connection).abort_handle()))
 }

@@ -14,6 +14,7 @@ mod images;
 pub mod init;
 mod kubelet;
 mod logs;
+mod moment;
 mod node;
 mod paths;
 mod pod;

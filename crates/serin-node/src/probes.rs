@@ -203,9 +203,9 @@ async fn health(place: &Place, action: &GRPCAction) -> Result<(), String> {
     let status = head.or_else(|| body.trailers()?.get("grpc-status").cloned());
     driver.abort();
     let code = status.and_then(|status| status.to_str().ok()?.parse::<u32>().ok());
-    match (code, serving(&body.to_bytes())) {
-        (Some(0), Some(1)) => Ok(()),
-        (Some(0), _) => Err("service unhealthy (responded with \"NOT_SERVING\")".to_owned()),
+    match (code, status_told(&body.to_bytes())) {
+        (Some(0), "SERVING") => Ok(()),
+        (Some(0), told) => Err(format!("service unhealthy (responded with \"{told}\")")),
         (Some(12), _) => {
             Err("this server does not implement the grpc health protocol (grpc.health.v1.Health)"
                 .to_owned())
@@ -214,13 +214,18 @@ async fn health(place: &Place, action: &GRPCAction) -> Result<(), String> {
     }
 }
 
-/// A `HealthCheckRequest` in its frame.
+/// A `HealthCheckRequest` in its frame: the service is its first field.
 fn question(service: &str) -> Bytes {
     let mut message = Vec::new();
     if !service.is_empty() {
-        let length = u8::try_from(service.len()).unwrap_or(127).min(127);
-        message.extend([0x0A, length]);
-        message.extend(service.bytes().take(usize::from(length)));
+        message.push(0x0A);
+        let mut length = service.len();
+        while length >= 0x80 {
+            message.extend(u8::try_from(length & 0x7F | 0x80));
+            length >>= 7;
+        }
+        message.extend(u8::try_from(length));
+        message.extend(service.bytes());
     }
     let mut frame = vec![0];
     frame.extend(u32::try_from(message.len()).unwrap_or(0).to_be_bytes());
@@ -228,10 +233,32 @@ fn question(service: &str) -> Bytes {
     Bytes::from(frame)
 }
 
-/// The status of a `HealthCheckResponse` in its frame.
-fn serving(frame: &[u8]) -> Option<u8> {
-    match frame.get(5..)? {
-        [0x08, status, ..] => Some(*status),
-        _ => None,
+/// The status of a `HealthCheckResponse` in its frame; left out, it is the first.
+fn status_told(frame: &[u8]) -> &'static str {
+    match frame.get(5..) {
+        Some([0x08, 1, ..]) => "SERVING",
+        Some([0x08, 2, ..]) => "NOT_SERVING",
+        Some([0x08, 3, ..]) => "SERVICE_UNKNOWN",
+        _ => "UNKNOWN",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_question_carries_the_name_of_the_service_whatever_its_length() {
+        assert_eq!(question(""), [0; 5][..]);
+        assert_eq!(question("a.B"), b"\0\0\0\0\x05\x0A\x03a.B"[..]);
+        let long = question(&"x".repeat(300));
+        assert_eq!(long[..8], [0, 0, 0, 1, 0x2F, 0x0A, 0xAC, 0x02]);
+        assert_eq!(long.len(), 5 + 3 + 300);
+    }
+
+    #[test]
+    fn a_status_that_is_left_out_is_unknown() {
+        assert_eq!(status_told(&[0; 5]), "UNKNOWN");
+        assert_eq!(status_told(&[0, 0, 0, 0, 2, 8, 1]), "SERVING");
     }
 }

@@ -54,19 +54,31 @@ pub(crate) async fn of_pod(
     let (mut found, mut missing) = (Vec::new(), Vec::new());
     for name in named.iter().map(|it| it.name.as_str()).filter(|name| !name.is_empty()) {
         match secrets.get_opt(name).await {
-            Ok(Some(secret)) => found.extend(fitting(&logins(&secret), &reference)),
+            Ok(Some(secret)) => match logins(&secret) {
+                Ok(logins) => found.extend(fitting(&logins, &reference)),
+                Err(reason) => missing.push(format!("{name}: {reason}")),
+            },
             _ => missing.push(name.to_owned()),
         }
     }
     (found, missing)
 }
 
-fn logins(secret: &Secret) -> Logins {
+/// What a Secret says; the error tells why it says nothing, and nothing of what stands in it.
+fn logins(secret: &Secret) -> Result<Logins, String> {
     let data = |key: &str| secret.data.as_ref().and_then(|data| Some(data.get(key)?.0.as_slice()));
-    if let Some(text) = data(".dockerconfigjson") {
-        return serde_json::from_slice::<File>(text).unwrap_or_default().auths;
+    let unreadable = |key: &str, error: &serde_json::Error| {
+        let (line, column) = (error.line(), error.column());
+        format!("{key} is not the JSON of logins (line {line}, column {column})")
+    };
+    let (new, old) = (".dockerconfigjson", ".dockercfg");
+    match (data(new), data(old)) {
+        (Some(text), _) => serde_json::from_slice(text)
+            .map(|file: File| file.auths)
+            .map_err(|error| unreadable(new, &error)),
+        (None, Some(text)) => serde_json::from_slice(text).map_err(|error| unreadable(old, &error)),
+        (None, None) => Err(format!("it has no {new}")),
     }
-    data(".dockercfg").and_then(|text| serde_json::from_slice(text).ok()).unwrap_or_default()
 }
 
 /// The logins for an image's registry, those for a longer part of its name first.
@@ -121,5 +133,22 @@ mod tests {
         let file: File = serde_json::from_str(text).unwrap();
         let found = fitting(&file.auths, &Reference::new("r.example/x"));
         assert_eq!(found, [Login { basic: "YTpi".to_owned() }]);
+    }
+
+    #[test]
+    fn a_secret_that_holds_no_logins_tells_why_and_nothing_of_what_it_holds() {
+        let check = |data: serde_json::Value, expect: Result<usize, &str>| {
+            let secret = serde_json::from_value(serde_json::json!({"data": data})).unwrap();
+            let found = logins(&secret).map(|it| it.len());
+            assert_eq!(found.as_ref().map_err(String::as_str), expect.as_ref().map_err(|it| *it));
+        };
+        let encoded = |text: &str| BASE64_STANDARD.encode(text);
+        let good = encoded(r#"{"auths": {"r.example": {"auth": "YTpi"}}}"#);
+        check(serde_json::json!({".dockerconfigjson": good}), Ok(1));
+        let wrong = ".dockerconfigjson is not the JSON of logins (line 1, column 1)";
+        check(serde_json::json!({".dockerconfigjson": encoded("secret")}), Err(wrong));
+        let wrong = ".dockercfg is not the JSON of logins (line 1, column 8)";
+        check(serde_json::json!({".dockercfg": encoded(r#""secret""#)}), Err(wrong));
+        check(serde_json::json!({"token": encoded("x")}), Err("it has no .dockerconfigjson"));
     }
 }

@@ -44,7 +44,7 @@ impl Puller {
     pub(super) fn new(store: Store) -> Self {
         // What an earlier node has begun is begun again.
         let _ = std::fs::remove_dir_all(store.downloads());
-        Self { store, http: Http::default(), turn: Arc::default(), failures: Arc::default() }
+        Self { store, http: Http::new(), turn: Arc::default(), failures: Arc::default() }
     }
 
     /// Brings an image here, unless what the registry has under its name is here.

@@ -5,6 +5,7 @@
 mod challenge;
 mod download;
 mod http;
+mod proxy;
 
 use std::time::Duration;
 

@@ -5,10 +5,11 @@
 
 use std::collections::BTreeMap;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::{Pod, ResourceRequirements};
 
 use super::{Role, added, containers, names, restart_policy};
+use crate::moment::Moment;
 
 /// The first delay of restarts, and what it grows to.
 const FIRST_DELAY: SignedDuration = SignedDuration::from_secs(10);
@@ -32,7 +33,7 @@ pub(crate) struct Seen {
     /// Why the pod has failed as a whole: reason and message.
     pub failed: Option<(String, String)>,
     /// When the node saw it first.
-    pub start_time: Option<Timestamp>,
+    pub start_time: Option<Moment>,
     /// Why the containers do not get what the pod asks for now: reason and message.
     pub pending: Option<(&'static str, String)>,
     /// The node ends: containers stop, and the object stays.
@@ -52,7 +53,7 @@ pub(crate) enum Ground {
     /// It could not be made; it is tried again.
     Failed {
         /// When.
-        retry: Timestamp,
+        retry: Moment,
     },
 }
 
@@ -117,16 +118,16 @@ pub(crate) struct Held {
     /// For people, later.
     pub later_message: String,
     /// When.
-    pub at: Timestamp,
+    pub at: Moment,
     /// When it is tried again.
-    pub retry: Timestamp,
+    pub retry: Moment,
 }
 
 /// A container that runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Running {
     /// Since when.
-    pub since: Timestamp,
+    pub since: Moment,
     /// Whether it has come up, as its startup probe sees it.
     pub started: bool,
     /// Whether it takes requests, as its readiness probe sees it.
@@ -145,9 +146,9 @@ pub(crate) struct Ended {
     /// The end of what it left in its termination log.
     pub message: Option<String>,
     /// Since when it ran.
-    pub started: Timestamp,
+    pub started: Moment,
     /// When it ended.
-    pub finished: Timestamp,
+    pub finished: Moment,
     /// The run's ID.
     pub id: String,
 }
@@ -158,7 +159,7 @@ pub(crate) struct Delay {
     /// How long after its end.
     pub length: SignedDuration,
     /// When it grew last.
-    pub grown: Timestamp,
+    pub grown: Moment,
 }
 
 /// Something to do.
@@ -189,11 +190,11 @@ pub(crate) struct Plan {
     /// In this order.
     pub actions: Vec<Action>,
     /// When.
-    pub wake: Option<Timestamp>,
+    pub wake: Option<Moment>,
 }
 
 impl Plan {
-    fn wake_at(&mut self, time: Timestamp) {
+    fn wake_at(&mut self, time: Moment) {
         self.wake = Some(self.wake.map_or(time, |wake| wake.min(time)));
     }
 }
@@ -217,20 +218,20 @@ impl Observed {
     /// How long after its end this container waits before it is started again.
     pub(crate) fn wait(&self, ended: &Ended) -> SignedDuration {
         match self.delay {
-            Some(delay) if ended.finished.duration_since(delay.grown) <= FORGIVEN => delay.length,
+            Some(delay) if ended.finished.since(delay.grown) <= FORGIVEN => delay.length,
             _ => SignedDuration::ZERO,
         }
     }
 
     /// When it may start again, if that is later than `now`.
-    pub(crate) fn held_until(&self, ended: &Ended, now: Timestamp) -> Option<Timestamp> {
+    pub(crate) fn held_until(&self, ended: &Ended, now: Moment) -> Option<Moment> {
         let wait = self.wait(ended);
-        let until = ended.finished.checked_add(wait).ok()?;
+        let until = ended.finished.after(wait);
         (!wait.is_zero() && until > now).then_some(until)
     }
 
     /// Notes that a start begins; after a run it is a restart.
-    pub(crate) fn begin(&mut self, now: Timestamp) {
+    pub(crate) fn begin(&mut self, now: Moment) {
         if let State::Ended(ended) = std::mem::replace(&mut self.state, State::Starting) {
             let length = match self.wait(&ended) {
                 SignedDuration::ZERO => FIRST_DELAY,
@@ -276,7 +277,7 @@ pub(crate) fn is_finished(pod: &Pod, seen: &Seen) -> bool {
 }
 
 /// What to do.
-pub(crate) fn decide(pod: &Pod, seen: &Seen, now: Timestamp) -> Plan {
+pub(crate) fn decide(pod: &Pod, seen: &Seen, now: Moment) -> Plan {
     let mut plan = Plan::default();
     if pod.metadata.deletion_timestamp.is_some() || seen.leaving {
         leave(pod, seen, &mut plan);
@@ -303,9 +304,9 @@ pub(crate) fn grace_of(pod: &Pod) -> i64 {
 }
 
 /// When the pod has run for as long as it may.
-pub(crate) fn deadline_of(pod: &Pod, seen: &Seen) -> Option<Timestamp> {
+pub(crate) fn deadline_of(pod: &Pod, seen: &Seen) -> Option<Moment> {
     let seconds = pod.spec.as_ref()?.active_deadline_seconds?;
-    seen.start_time?.checked_add(SignedDuration::from_secs(seconds)).ok()
+    Some(seen.start_time?.after(SignedDuration::from_secs(seconds)))
 }
 
 fn deadline(pod: &Pod, seen: &Seen, plan: &mut Plan) {
@@ -361,7 +362,7 @@ fn stop(seen: &Seen, name: &str, message: &str, grace: i64, plan: &mut Plan) {
 }
 
 /// The next steps of a pod that is to run.
-fn advance(pod: &Pod, seen: &Seen, now: Timestamp, plan: &mut Plan) {
+fn advance(pod: &Pod, seen: &Seen, now: Moment, plan: &mut Plan) {
     // Who looks into a pod may want to know why it does not come up.
     for container in added(pod) {
         match seen.state(&container.name) {
@@ -407,7 +408,7 @@ fn advance(pod: &Pod, seen: &Seen, now: Timestamp, plan: &mut Plan) {
 }
 
 /// A container that could not be started is tried again when it is time.
-fn hold(held: &Held, name: &str, now: Timestamp, plan: &mut Plan) {
+fn hold(held: &Held, name: &str, now: Moment, plan: &mut Plan) {
     if held.retry <= now {
         plan.actions.push(Action::Start(name.to_owned()));
     } else {
@@ -417,14 +418,14 @@ fn hold(held: &Held, name: &str, now: Timestamp, plan: &mut Plan) {
 }
 
 /// When a container that is held shows its later reason; it is past where it does already.
-fn shown_later(held: &Held, now: Timestamp) -> Timestamp {
+fn shown_later(held: &Held, now: Moment) -> Moment {
     let later = later_from(held);
     if later > now { later } else { held.retry }
 }
 
 /// From when a container that is held shows its later reason.
-pub(crate) fn later_from(held: &Held) -> Timestamp {
-    held.at.checked_add(SignedDuration::from_secs(2)).unwrap_or(held.retry)
+pub(crate) fn later_from(held: &Held) -> Moment {
+    held.at.after(SignedDuration::from_secs(2))
 }
 
 /// Stops a container that a probe condemned; the policy starts it again.

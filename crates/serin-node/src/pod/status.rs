@@ -1,6 +1,5 @@
 //! What the node tells of a pod: phase, conditions and containers, as a kubelet writes them.
 
-use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{
     ContainerState, ContainerStateRunning, ContainerStateTerminated, ContainerStateWaiting,
     ContainerStatus, HostIP, Pod, PodCondition, PodIP, PodStatus,
@@ -9,6 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::machine::{Ended, Ground, Observed, Seen, State, is_finished, later_from, restarts};
 use super::{Role, added, containers, full_name, plain, restart_policy};
+use crate::moment::Moment;
 
 /// Where the pod is.
 #[derive(Clone, Debug, Default)]
@@ -20,7 +20,7 @@ pub(crate) struct Whereabouts {
 }
 
 /// The status of a pod.
-pub(crate) fn status(pod: &Pod, seen: &Seen, place: &Whereabouts, now: Timestamp) -> PodStatus {
+pub(crate) fn status(pod: &Pod, seen: &Seen, place: &Whereabouts, now: Moment) -> PodStatus {
     let view = View { pod, seen, now };
     let old = pod.status.clone().unwrap_or_default();
     let of = |wanted: fn(Role) -> bool| {
@@ -47,7 +47,7 @@ pub(crate) fn status(pod: &Pod, seen: &Seen, place: &Whereabouts, now: Timestamp
         pod_ip: place.pod_ip.clone(),
         pod_ips: place.pod_ip.clone().map(|ip| vec![PodIP { ip }]),
         qos_class: Some(qos(pod).to_owned()),
-        start_time: seen.start_time.map(Time),
+        start_time: seen.start_time.map(told),
         reason,
         message,
         ephemeral_container_statuses: (!added.is_empty()).then_some(added),
@@ -61,7 +61,7 @@ pub(crate) fn status(pod: &Pod, seen: &Seen, place: &Whereabouts, now: Timestamp
 struct View<'a> {
     pod: &'a Pod,
     seen: &'a Seen,
-    now: Timestamp,
+    now: Moment,
 }
 
 impl View<'_> {
@@ -121,7 +121,7 @@ impl View<'_> {
                 (waiting(reason, Some(message.clone())), last)
             }
             State::Running(running) => {
-                let state = ContainerStateRunning { started_at: Some(Time(running.since)) };
+                let state = ContainerStateRunning { started_at: Some(told(running.since)) };
                 (ContainerState { running: Some(state), ..ContainerState::default() }, last)
             }
             State::Ended(ended) => {
@@ -294,7 +294,7 @@ impl View<'_> {
             status: status.to_owned(),
             reason: (!reason.is_empty()).then(|| reason.to_owned()),
             message,
-            last_transition_time: since.or(Some(Time(self.now))),
+            last_transition_time: since.or(Some(told(self.now))),
             last_probe_time: None,
             observed_generation: None,
         }
@@ -321,13 +321,17 @@ fn terminated(ended: &Ended) -> ContainerState {
     let state = ContainerStateTerminated {
         container_id: Some(ended.id.clone()),
         exit_code: ended.code,
-        finished_at: Some(Time(ended.finished)),
+        finished_at: Some(told(ended.finished)),
         message: ended.message.clone(),
         reason: Some(ended.reason.clone()),
         signal: None,
-        started_at: Some(Time(ended.started)),
+        started_at: Some(told(ended.started)),
     };
     ContainerState { terminated: Some(state), ..ContainerState::default() }
+}
+
+fn told(moment: Moment) -> Time {
+    Time(moment.shown())
 }
 
 /// Seconds as Go writes a duration.

@@ -28,6 +28,7 @@ use super::machine::{Action, Drain, Ended, Ground, Held, Observed, Running, Seen
 use super::status::{Whereabouts, status};
 use super::{Role, container, containers, identity, uses_host_network};
 use crate::events::Severity;
+use crate::moment::Moment;
 use crate::node::{Order, Shared};
 use crate::pod::machine::{deadline_of, is_finished};
 use crate::process::{Exit, Process};
@@ -89,7 +90,7 @@ struct Live {
     /// Its probes: they end with it.
     tasks: Vec<AbortHandle>,
     log: crate::logs::Log,
-    started: Timestamp,
+    started: Moment,
     id: String,
     termination_log: PathBuf,
     oom: crate::cgroups::Group,
@@ -100,7 +101,7 @@ impl Worker {
     pub(crate) fn new(shared: Arc<Shared>, pod: Arc<Pod>, orders: watch::Receiver<Order>) -> Self {
         let (tell, happenings) = mpsc::unbounded_channel();
         let reporter = Reporter::start(&shared, &pod);
-        let seen = recall::recall(&pod, Timestamp::now());
+        let seen = recall::recall(&pod, Moment::now());
         // Before any other pod may be given it: rules and clients go by the address that the object tells.
         let former = former_address(&pod);
         let address = former.and_then(|former| shared.take_former_address(former));
@@ -131,7 +132,7 @@ impl Worker {
             let sleep = async {
                 match wake {
                     Some(wake) => {
-                        let left = wake.duration_since(Timestamp::now());
+                        let left = wake.since(Moment::now());
                         tokio::time::sleep(left.try_into().unwrap_or_default()).await;
                     }
                     None => std::future::pending().await,
@@ -194,8 +195,8 @@ impl Worker {
     }
 
     /// Does what is next, tells the status, and says when to look again.
-    fn step(&mut self) -> Option<Timestamp> {
-        let now = Timestamp::now();
+    fn step(&mut self) -> Option<Moment> {
+        let now = Moment::now();
         self.seen.start_time.get_or_insert(now);
         self.check_deadline(now);
         self.check_initialized();
@@ -211,7 +212,7 @@ impl Worker {
                 Action::Remove => remove = true,
             }
         }
-        let told = status(&self.pod, &self.seen, &self.whereabouts(), Timestamp::now());
+        let told = status(&self.pod, &self.seen, &self.whereabouts(), Moment::now());
         self.reporter.tell(told);
         if remove && !self.seen.leaving {
             // Nobody finds what is about to go.
@@ -221,7 +222,7 @@ impl Worker {
         plan.wake
     }
 
-    fn check_deadline(&mut self, now: Timestamp) {
+    fn check_deadline(&mut self, now: Moment) {
         let over = deadline_of(&self.pod, &self.seen).is_some_and(|deadline| deadline <= now);
         if over && self.seen.failed.is_none() && !is_finished(&self.pod, &self.seen) {
             let message =
@@ -278,7 +279,7 @@ impl Worker {
         });
     }
 
-    fn start(&mut self, name: &str, now: Timestamp) {
+    fn start(&mut self, name: &str, now: Moment) {
         let Some(sandbox) = self.sandbox.clone() else { return };
         let observed = self.seen.containers.entry(name.to_owned()).or_default();
         if observed.delay.is_some() && matches!(observed.state, State::Ended(_)) {
@@ -337,7 +338,7 @@ impl Worker {
             Happening::NotRun(name, begun, message) => {
                 self.starts.remove(&name);
                 begun.log.close();
-                let now = Timestamp::now();
+                let now = Moment::now();
                 self.tell_back_off(&name);
                 let observed = self.seen.containers.entry(name).or_default();
                 observed.image = Some(begun.image);
@@ -345,7 +346,7 @@ impl Worker {
                     code: 128,
                     reason: "StartError".to_owned(),
                     message: Some(message),
-                    started: Timestamp::UNIX_EPOCH,
+                    started: Moment::shown_as(Timestamp::UNIX_EPOCH, now),
                     finished: now,
                     id: begun.id,
                 });
@@ -367,7 +368,7 @@ impl Worker {
             Err(error) => {
                 let (reason, message) = (error.reason, error.message);
                 self.shared.events.tell(&self.pod, None, Severity::Warning, reason, message);
-                let retry = Timestamp::now().checked_add(RETRY).unwrap_or(Timestamp::MAX);
+                let retry = Moment::now().after(RETRY);
                 self.seen.ground = Ground::Failed { retry };
             }
         }
@@ -383,7 +384,7 @@ impl Worker {
                 return;
             }
         };
-        let now = Timestamp::now();
+        let now = Moment::now();
         observed.image = Some(begun.image.clone());
         observed.id = Some(begun.id.clone());
         observed.resources = begun.resources.clone();
@@ -447,7 +448,7 @@ impl Worker {
             reason: reason.to_owned(),
             message,
             started: live.started,
-            finished: Timestamp::now(),
+            finished: Moment::now(),
             id: live.id,
         });
         self.tell_back_off(name);

@@ -3,6 +3,7 @@
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Api, PostParams};
 use serde_json::{Value, json};
+use serin_testkit::tools;
 
 use crate::world::{World, kubectl};
 
@@ -32,6 +33,90 @@ async fn probes_ask_by_http_and_tcp_and_a_startup_probe_holds_the_others_back() 
     let code =
         world.until("web", |pod| first(pod)["lastState"]["terminated"]["exitCode"].as_i64()).await;
     assert_ne!(code, 0);
+}
+
+/// A gRPC server whose health is a file.
+const GRPC: &str = r#"
+import grpc, os
+from concurrent import futures
+
+class Health(grpc.GenericRpcHandler):
+    def service(self, call):
+        if call.method != "/grpc.health.v1.Health/Check":
+            return None
+        def check(request, context):
+            if request[2:] != b"shop":
+                context.abort(grpc.StatusCode.NOT_FOUND, "unknown service")
+            return b"\x08\x01" if os.path.exists("/out/alive") else b"\x08\x02"
+        return grpc.unary_unary_rpc_method_handler(check)
+
+server = grpc.server(futures.ThreadPoolExecutor(2))
+server.add_generic_rpc_handlers((Health(),))
+server.add_insecure_port("0.0.0.0:7000")
+server.start()
+server.wait_for_termination()
+"#;
+
+#[tokio::test]
+async fn probes_ask_the_health_service_of_a_grpc_server() {
+    let Some(python) = tools::find("python") else { return };
+    let Some(world) = World::start().await else { return };
+    std::fs::write(world.folder.path().join("server.py"), GRPC).unwrap();
+    std::fs::write(world.folder.path().join("alive"), "").unwrap();
+    let probe = |service: &str| json!({"grpc": {"port": 7000, "service": service}, "periodSeconds": 1, "failureThreshold": 30});
+    let more = json!({
+        "startupProbe": probe("shop"),
+        "readinessProbe": probe("shop"),
+        "volumeMounts": [{"name": "out", "mountPath": "/out"}],
+        "spec": {"volumes": [{"name": "out", "hostPath": {"path": world.folder.path()}}]},
+    });
+    let script = format!("exec {} /out/server.py", python.display());
+    world.run("asked", &script, more.clone()).await;
+    world.ready("asked").await;
+    // What it tells is what counts, not that it answers.
+    std::fs::remove_file(world.folder.path().join("alive")).unwrap();
+    let text = "Readiness probe failed: service unhealthy (responded with \"NOT_SERVING\")";
+    world.event("asked", "Unhealthy", text).await;
+    // A service that it does not know is not well.
+    let mut other = more;
+    other["startupProbe"] = probe("cellar");
+    world.run("unknown", &script, other).await;
+    world.event("unknown", "Unhealthy", "Startup probe failed: rpc error: code = 5").await;
+}
+
+#[tokio::test]
+async fn probes_over_tls_take_any_certificate() {
+    let Some(world) = World::start().await else { return };
+    let made = rcgen::generate_simple_self_signed(["nobody.example".to_owned()]).unwrap();
+    let folder = world.folder.path();
+    std::fs::write(folder.join("cert.pem"), made.cert.pem()).unwrap();
+    std::fs::write(folder.join("key.pem"), made.signing_key.serialize_pem()).unwrap();
+    let probe = |path: &str| json!({"httpGet": {"scheme": "HTTPS", "path": path, "port": 7000}, "periodSeconds": 1, "failureThreshold": 30});
+    let more = json!({
+        "startupProbe": probe("/"),
+        "readinessProbe": probe("/cert.pem"),
+        "workingDir": "/tls",
+        "volumeMounts": [{"name": "tls", "mountPath": "/tls"}],
+        "spec": {"volumes": [{"name": "tls", "hostPath": {"path": folder}}]},
+    });
+    let script = "exec python3 -c \"import http.server as h, ssl
+server = h.HTTPServer(('0.0.0.0', 7000), h.SimpleHTTPRequestHandler)
+tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+tls.load_cert_chain('cert.pem', 'key.pem')
+server.socket = tls.wrap_socket(server.socket, server_side=True)
+server.serve_forever()\"";
+    world.run("secret", script, more.clone()).await;
+    world.ready("secret").await;
+    let mut other = more;
+    other["readinessProbe"] = probe("/nothing");
+    world.run("lost", script, other).await;
+    world
+        .event(
+            "lost",
+            "Unhealthy",
+            "Readiness probe failed: HTTP probe failed with statuscode: 404",
+        )
+        .await;
 }
 
 #[tokio::test]

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Event, Pod};
 use kube::Client;
-use kube::api::{Api, DeleteParams, PostParams};
+use kube::api::{Api, DeleteParams, ListParams, PostParams};
 use serde_json::{Value, json};
 use serin_apiserver::{ApiServer, Listener, User, write_kubeconfig};
 use serin_node::{Kubelet, Node, Settings};
@@ -149,6 +149,30 @@ impl World {
             matches!(phase, "Succeeded" | "Failed").then(|| phase.to_owned())
         })
         .await
+    }
+
+    /// Waits until an event of a pod says so.
+    pub(crate) async fn event(&self, name: &str, reason: &str, text: &str) {
+        let events: Api<Event> = Api::default_namespaced(self.client.clone());
+        let of_pod = ListParams::default().fields(&format!("involvedObject.name={name}"));
+        let mut told = Vec::new();
+        let search = async {
+            loop {
+                let all = events.list(&of_pod).await.unwrap().items;
+                told = all.into_iter().map(|it| (it.reason, it.message)).collect();
+                let is_it = |(one, message): &(Option<String>, Option<String>)| {
+                    let message = message.as_deref().unwrap_or_default();
+                    one.as_deref() == Some(reason) && message.contains(text)
+                };
+                if told.iter().any(is_it) {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        if tokio::time::timeout(PATIENCE, search).await.is_err() {
+            panic!("{name}: no event {reason} {text:?} in {told:#?}");
+        }
     }
 
     /// Waits until the object is gone.

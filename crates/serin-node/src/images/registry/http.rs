@@ -1,4 +1,5 @@
-//! Requests to registries: HTTP/1.1 over TLS, in the clear to this machine's own loopback only; redirects are followed.
+//! Requests to registries: HTTP/1.1 over TLS, in the clear to this machine's own loopback only, through a proxy where the environment names
+//! one; redirects are followed.
 
 use std::io;
 use std::net::IpAddr;
@@ -18,6 +19,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
+
+use super::proxy::Proxy;
 
 /// Time for a connection, TLS included.
 const CONNECT: Duration = Duration::from_secs(15);
@@ -62,12 +65,17 @@ pub(crate) enum HttpError {
 }
 
 /// What asks registries.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(crate) struct Http {
     tls: Arc<OnceLock<TlsConnector>>,
+    proxy: Proxy,
 }
 
 impl Http {
+    pub(crate) fn new() -> Self {
+        Self { tls: Arc::default(), proxy: Proxy::of_environment() }
+    }
+
     /// Asks, and follows where it is sent.
     pub(super) async fn get(
         &self,
@@ -104,10 +112,11 @@ impl Http {
         let bare = host.trim_start_matches('[').trim_end_matches(']');
         let failed = |source| HttpError::Connect { host: host.to_owned(), source };
         let connecting = async {
-            let stream = TcpStream::connect((bare, port)).await?;
             if is_plain {
+                let stream = TcpStream::connect((bare, port)).await?;
                 return Ok(Box::new(stream) as Box<dyn Both>);
             }
+            let stream = self.proxy.connect(bare, port).await?;
             let name = ServerName::try_from(bare.to_owned()).map_err(io::Error::other)?;
             Ok(Box::new(self.tls().connect(name, stream).await?) as Box<dyn Both>)
         };

@@ -2,8 +2,8 @@ use serde_json::json;
 
 use super::*;
 
-fn at(seconds: i64) -> Timestamp {
-    Timestamp::from_second(1_000_000 + seconds).unwrap()
+fn at(seconds: i64) -> Moment {
+    Moment::at(1_000_000 + seconds, 0)
 }
 
 /// A pod with containers `a` and `b`, after init containers.
@@ -54,8 +54,14 @@ fn seen(containers: &[(&str, State)]) -> Seen {
 }
 
 /// Actions in short: `+a` starts, `-a` stops.
+#[track_caller]
 fn check(pod: &Pod, seen: &Seen, now: i64, expect: &str) {
-    let plan = decide(pod, seen, at(now));
+    check_at(pod, seen, at(now), expect);
+}
+
+#[track_caller]
+fn check_at(pod: &Pod, seen: &Seen, now: Moment, expect: &str) {
+    let plan = decide(pod, seen, now);
     let short = |action: &Action| match action {
         Action::Prepare => "prepare".to_owned(),
         Action::Start(name) => format!("+{name}"),
@@ -65,7 +71,7 @@ fn check(pod: &Pod, seen: &Seen, now: i64, expect: &str) {
     };
     let mut text: Vec<_> = plan.actions.iter().map(short).collect();
     if let Some(wake) = plan.wake {
-        text.push(format!("@{}", wake.duration_since(at(0)).as_secs()));
+        text.push(format!("@{}", wake.since(at(0)).as_secs()));
     }
     assert_eq!(text.join(" "), expect);
 }
@@ -149,7 +155,7 @@ fn restarts_wait_10_seconds_and_twice_as_long_each_time_up_to_5_minutes() {
 fn a_deleted_pod_is_drained_then_stopped_then_removed() {
     let mut pod = pod("Always", &[("s", true), ("t", true)]);
     pod.metadata.deletion_timestamp =
-        Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(at(5)));
+        Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(at(5).shown()));
     pod.metadata.deletion_grace_period_seconds = Some(5);
     let mut state = seen(&[
         ("s", running(true)),
@@ -214,7 +220,36 @@ fn containers_that_are_added_run_once_whatever_the_others_do() {
     check(&pod, &seen(&[("look", ended(1, 0)), ("i", State::Starting)]), 100, "");
     // It ends with the pod, and the pod does not go before it has.
     pod.metadata.deletion_timestamp =
-        Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(at(0)));
+        Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(at(0).shown()));
     pod.metadata.deletion_grace_period_seconds = Some(0);
     check(&pod, &seen(&[("look", running(true)), ("a", ended(0, 0))]), 0, "-look/0");
+}
+
+#[test]
+fn nothing_that_waits_goes_by_a_clock_that_is_put() {
+    const YEAR: i64 = 31_536_000;
+    let mut pod = pod("Always", &[]);
+    pod.spec.as_mut().unwrap().active_deadline_seconds = Some(100);
+    let mut observed = Observed { state: ended(1, 50), ..Observed::default() };
+    observed.delay = Some(Delay { length: SignedDuration::from_secs(10), grown: at(40) });
+    let mut state = seen(&[("b", running(true))]);
+    state.containers.insert("a".to_owned(), observed);
+    state.start_time = Some(at(0));
+    for put in [YEAR, -YEAR, 0] {
+        let moment = |seconds: i64| Moment::at(1_000_000 + seconds, put);
+        check_at(&pod, &state, moment(55), "@60");
+        check_at(&pod, &state, moment(60), "+a @100");
+        let deadline = deadline_of(&pod, &state).unwrap();
+        assert!(deadline > moment(99) && deadline <= moment(100));
+        // What people are told is what the clock showed then.
+        assert_eq!(at(5).shown(), Moment::shown_as(at(5).shown(), moment(9)).shown());
+    }
+}
+
+#[test]
+fn what_only_the_clock_tells_of_a_time_before_this_node_counts_by_it() {
+    let now = Moment::at(1_000, 7_000);
+    let before = Moment::shown_as("1970-01-01T02:13:00Z".parse().unwrap(), now);
+    assert_eq!(now.since(before).as_secs(), 20);
+    assert_eq!(before.after(SignedDuration::from_secs(20)), now);
 }

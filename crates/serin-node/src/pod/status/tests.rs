@@ -3,8 +3,8 @@ use serde_json::json;
 use super::super::machine::{Delay, Held, Running};
 use super::*;
 
-fn at(seconds: i64) -> Timestamp {
-    Timestamp::from_second(seconds).unwrap()
+fn at(seconds: i64) -> Moment {
+    Moment::at(seconds, 0)
 }
 
 fn pod(spec: serde_json::Value) -> Pod {
@@ -198,8 +198,8 @@ fn conditions_keep_the_time_of_their_last_change_and_those_of_others_stay() {
     });
     pod.status = Some(first);
     let second = status(&pod, &ready, &place, at(9));
-    assert_eq!(find(&second, "Ready").last_transition_time, Some(Time(at(9))));
-    assert_eq!(find(&second, "Initialized").last_transition_time, Some(Time(at(1))));
+    assert_eq!(find(&second, "Ready").last_transition_time, Some(Time(at(9).shown())));
+    assert_eq!(find(&second, "Initialized").last_transition_time, Some(Time(at(1).shown())));
     assert_eq!(find(&second, "example.com/gate").status, "True");
 }
 

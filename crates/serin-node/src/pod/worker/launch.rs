@@ -6,8 +6,9 @@ use std::io;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::{Container, Pod, ResourceRequirements};
 use tokio::task::JoinHandle;
 
@@ -21,6 +22,7 @@ use crate::hooks;
 use crate::images::{Image, Pulled, logins_of};
 use crate::init::{Launch, Place, Root};
 use crate::logs::{self, Log, Stream};
+use crate::moment::Moment;
 use crate::node::Shared;
 use crate::process::{Exit, Output, Process, StartError};
 use crate::running::{LiveContainer, LivePod, Place as Live};
@@ -203,8 +205,8 @@ fn held(
     message: String,
     wait: SignedDuration,
 ) -> Held {
-    let at = Timestamp::now();
-    let retry = at.checked_add(wait).unwrap_or(Timestamp::MAX);
+    let at = Moment::now();
+    let retry = at.after(wait);
     Held { reason, later, later_message: message.clone(), message, at, retry }
 }
 
@@ -234,7 +236,7 @@ async fn find_image(job: &Job<'_>, role: Role, spec: &Container) -> Result<Image
 }
 
 async fn pull(job: &Job<'_>, role: Role, spec: &Container, name: &str) -> Result<Image, Held> {
-    let begun = Timestamp::now();
+    let begun = Instant::now();
     job.tell(role, spec, Severity::Normal, "Pulling", format!("Pulling image \"{name}\""));
     let (logins, missing) = logins_of(&job.shared.settings.client, job.pod, name).await;
     if !missing.is_empty() {
@@ -248,7 +250,7 @@ async fn pull(job: &Job<'_>, role: Role, spec: &Container, name: &str) -> Result
     match puller.pull(name, logins).await {
         Ok(Pulled { image, size, was_here }) => {
             puller.went_well(&pull_key(job, spec));
-            let took = Timestamp::now().duration_since(begun).as_millis();
+            let took = begun.elapsed().as_millis();
             let took = format!("{}.{:03}s", took / 1000, took % 1000);
             let message = if was_here {
                 format!("Container image \"{name}\" already present on machine")

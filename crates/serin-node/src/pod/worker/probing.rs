@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
 use tokio::task::AbortHandle;
 
 use super::super::machine::State;
 use super::super::{container, full_name, identity};
 use super::{Happening, Verdict, Worker, launch};
 use crate::events::Severity;
+use crate::moment::Moment;
 use crate::probes::{self, Probed};
 
 impl Worker {
@@ -50,7 +50,7 @@ impl Worker {
     pub(super) fn tell_back_off(&self, name: &str) {
         let Some(observed) = self.seen.containers.get(name) else { return };
         let State::Ended(ended) = &observed.state else { return };
-        let (Some((role, _)), now) = (container(&self.pod, name), Timestamp::now()) else { return };
+        let (Some((role, _)), now) = (container(&self.pod, name), Moment::now()) else { return };
         let again = super::super::machine::restarts(
             role,
             super::super::restart_policy(&self.pod),

@@ -2,16 +2,18 @@
 
 use std::net::Ipv4Addr;
 
-use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ContainerStateTerminated, Pod};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::super::machine::{Ended, Observed, Seen, State};
+use crate::moment::Moment;
 
 /// What the object tells of runs before this node was started.
-pub(super) fn recall(pod: &Pod, now: Timestamp) -> Seen {
+pub(super) fn recall(pod: &Pod, now: Moment) -> Seen {
     let mut seen = Seen::default();
     let Some(status) = &pod.status else { return seen };
-    seen.start_time = status.start_time.as_ref().map(|time| time.0);
+    let shown_as = |time: Option<&Time>| time.map(|time| Moment::shown_as(time.0, now));
+    seen.start_time = shown_as(status.start_time.as_ref());
     if status.phase.as_deref() == Some("Failed")
         && let Some(reason) = &status.reason
     {
@@ -32,8 +34,8 @@ pub(super) fn recall(pod: &Pod, now: Timestamp) -> Seen {
             code: it.exit_code,
             reason: it.reason.clone().unwrap_or_default(),
             message: it.message.clone(),
-            started: it.started_at.as_ref().map_or(now, |time| time.0),
-            finished: it.finished_at.as_ref().map_or(now, |time| time.0),
+            started: shown_as(it.started_at.as_ref()).unwrap_or(now),
+            finished: shown_as(it.finished_at.as_ref()).unwrap_or(now),
             id: it.container_id.clone().unwrap_or_default(),
         };
         observed.last = last.as_ref().map(ended);
@@ -44,7 +46,7 @@ pub(super) fn recall(pod: &Pod, now: Timestamp) -> Seen {
                 code: 255,
                 reason: "Unknown".to_owned(),
                 message: None,
-                started: running.started_at.as_ref().map_or(now, |time| time.0),
+                started: shown_as(running.started_at.as_ref()).unwrap_or(now),
                 finished: now,
                 id,
             });
