@@ -87,3 +87,43 @@ fn bookinfo_is_served_and_its_reviews_are_split() {
     let second = answers.lines().filter(|line| line.contains("reviews-v2-")).count();
     assert!(is_share(second, 200, 0.1), "v2 got {second} of 200, not about 20\n{answers}");
 }
+
+#[test]
+fn who_is_signed_in_as_the_tester_sees_the_new_versions_and_nobody_else_does() {
+    let Some(cluster) = Cluster::start(&[]) else { return };
+    cluster.kubectl(&["label", "namespace", "default", "istio-injection=enabled"]);
+    cluster.apply(&[
+        "samples/bookinfo/workloads.yaml",
+        "samples/shopfront/gateway.yaml",
+        "samples/versions/destination-rule.yaml",
+        "samples/versions/by-user",
+    ]);
+    cluster.wait_available();
+    cluster.wait_live("virtualservice/reviews");
+    let script = "for i in $(seq 200); do curl -s -H 'end-user: testuser' http://reviews:9080/reviews/0; echo; done";
+    let answers = cluster.exec("app=productpage", &["sh", "-c", script]);
+    let of = |version: &str| answers.lines().filter(|line| line.contains(version)).count();
+    let (first, second, third) = (of("reviews-v1-"), of("reviews-v2-"), of("reviews-v3-"));
+    assert_eq!((first, second + third), (0, 200), "{answers}");
+    assert!(is_share(second, 200, 0.1), "v2 got {second} of 200, not about 20");
+    // The page itself, by whoever is signed in.
+    let cookies = cluster.folder.path().join("cookies");
+    let cookies = cookies.to_str().unwrap();
+    let sign_in = |user: &str| {
+        let form = format!("username={user}");
+        let signed_in = cluster.get(&["-c", cookies, "-d", &form], "/login");
+        assert!(signed_in.starts_with("HTTP/1.1 30"), "{signed_in}");
+    };
+    let page = || cluster.get(&["-b", cookies], "/productpage");
+    cluster.get_until(&[], "/productpage", |answer| answer.contains("reviews-v1-"));
+    sign_in("testuser");
+    for _ in 0..20 {
+        let page = page();
+        assert!(page.contains("reviews-v2-") || page.contains("reviews-v3-"), "{page}");
+    }
+    sign_in("jason");
+    for _ in 0..20 {
+        let page = page();
+        assert!(page.contains("reviews-v1-"), "{page}");
+    }
+}
