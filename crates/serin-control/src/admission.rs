@@ -127,16 +127,6 @@ fn judge_alone(kind: &'static Kind, object: &Value, review: &mut Review) -> Opti
         }
         None => Vec::new(),
     };
-    if let Some(message) = kinds::without_effect(kind.kind) {
-        let field = FieldPath::root().key("kind");
-        review.warnings.push(Finding::new(
-            codes::DUBIOUS,
-            Severity::Warning,
-            &reference,
-            field,
-            message,
-        ));
-    }
     for problem in problems {
         let finding = problem.into_finding(&reference);
         match finding.severity {

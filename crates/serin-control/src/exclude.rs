@@ -81,6 +81,9 @@ impl Exclusions {
                 model.listeners.insert(Arc::clone(name), Arc::clone(listener));
                 for cluster in plain::clusters(listener) {
                     let found = (plain.clusters.get(cluster), plain.endpoints.get(cluster));
+                    if let Some(table) = plain.route_tables.get(cluster) {
+                        model.route_tables.insert(Arc::clone(cluster), Arc::clone(table));
+                    }
                     if let (Some(made), endpoints) = found {
                         model.clusters.insert(Arc::clone(cluster), Arc::clone(made));
                         if let Some(it) = endpoints {

@@ -9,11 +9,10 @@ use std::sync::Arc;
 
 use serin_api::networking::{HttpMatchRequest, VirtualService};
 use serin_routing::model::Locality;
-use serin_translate::registry::{self, pod_workloads};
+use serin_translate::registry::{self, is_gateway, is_injected, pod_workloads};
 use serin_translate::{Proxy, ProxyKind, Snapshot};
 
 use crate::exclude::Exclusions;
-use crate::injection::{is_gateway, is_injected};
 use crate::proxy::{ProxyId, Role, Workload};
 
 /// Proxies of pods that get the same model.

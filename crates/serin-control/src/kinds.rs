@@ -29,16 +29,6 @@ pub(crate) fn watched() -> impl Iterator<Item = &'static Kind> {
     })
 }
 
-/// Why objects of a kind have no effect, if they have none: nobody shall believe that they protect anything.
-pub(crate) fn without_effect(kind: &str) -> Option<&'static str> {
-    match kind {
-        "RequestAuthentication" => Some(
-            "Serin's proxies do not check tokens: every request is let through as if there were no RequestAuthentication",
-        ),
-        _ => None,
-    }
-}
-
 /// Leaves out of an object what is not read, and gives the status of a custom kind.
 pub(crate) fn prune(kind: &Kind, object: &mut Value) -> Value {
     let Some(fields) = object.as_object_mut() else { return Value::Null };

@@ -15,7 +15,6 @@ mod exclude;
 mod fleet;
 mod gateway;
 mod host;
-mod injection;
 mod kinds;
 mod made;
 mod models;

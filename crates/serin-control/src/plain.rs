@@ -3,6 +3,8 @@
 //! Each port of each Service has a listener at each of its addresses; a connection goes to one of the Service's ready endpoints, at
 //! random, or with `sessionAffinity: ClientIP` to the same one as long as the endpoints stay the same. What is for no Service is passed
 //! on as it is. Traffic policies are of no matter: there is one machine.
+//!
+//! Where an endpoint is in the mesh and takes requests by what they ask for, requests are read as its own proxy would read them.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -11,15 +13,16 @@ use std::time::Duration;
 use serin_api::Object;
 use serin_api::core::{self, ServiceStatus};
 use serin_routing::Model;
+use serin_routing::authorization::Inbounds;
 use serin_routing::balancer::Policy;
 use serin_routing::model::{
     BLACK_HOLE_CLUSTER, Bind, ByName, Cluster, Destination, Destinations, Direction, Discovery,
-    Endpoint, Endpoints, FilterChain, FilterChainMatch, Health, Inspect, Listener,
-    LocalityEndpoints, NetworkFilter, PASSTHROUGH_CLUSTER, TcpProxy, UpstreamProtocol,
+    Endpoint, EndpointAddress, Endpoints, FilterChain, FilterChainMatch, Health, Inspect, Listener,
+    LocalityEndpoints, NetworkFilter, PASSTHROUGH_CLUSTER, RouteTable, TcpProxy, UpstreamProtocol,
 };
-use serin_translate::Snapshot;
 use serin_translate::host::Host;
 use serin_translate::registry::{Registry, Service, ServicePort};
+use serin_translate::{Snapshot, received};
 
 /// Time that a connection may be idle: as long as the kernel's connection tracking keeps one (`nf_conntrack_tcp_timeout_established`).
 const IDLE: Duration = Duration::from_secs(86_400);
@@ -67,6 +70,8 @@ pub(crate) struct Port<'s> {
     registry: &'s Registry,
     /// Whether clients stay with an endpoint.
     is_sticky: bool,
+    /// Whether requests are read.
+    is_read: bool,
 }
 
 /// The ports of a Service that connections are balanced for.
@@ -88,10 +93,31 @@ pub(crate) fn ports<'s>(
                 .iter()
                 .find(|it| i32::from(it.number) == written.port && *it.name == *written.name)?;
             let node_port = u16::try_from(written.node_port).unwrap_or(0);
-            Some(Port { port, node_port, service, registry, is_sticky })
+            let is_read = is_read(snapshot.inbounds(), registry, service, port);
+            Some(Port { port, node_port, service, registry, is_sticky, is_read })
         })
     };
     service.into_iter().flat_map(of_port)
+}
+
+/// Whether an endpoint takes requests by what they ask for. Where a connection is not taken at all, nobody asks.
+fn is_read(
+    inbounds: &Inbounds,
+    registry: &Registry,
+    service: &Service,
+    port: &ServicePort,
+) -> bool {
+    let looks = |address: &EndpointAddress| {
+        let EndpointAddress::Socket(ip, port) = address else { return false };
+        let Some(inbound) = inbounds.get(ip).filter(|it| !it.is_strict(*port)) else {
+            return false;
+        };
+        inbound.authorization.as_ref().is_some_and(|it| it.looks_at_requests())
+    };
+    let may_be_http = port.protocol.is_http() || port.protocol.is_sniffed();
+    may_be_http
+        && !inbounds.is_empty()
+        && registry.endpoints_of_port(service, port).any(|it| looks(&it.address))
 }
 
 /// The addresses inside of the cluster at which a Service is reached. Addresses of this machine alone are none: in a pod they are the
@@ -118,6 +144,7 @@ pub(crate) fn balanced_at(service: &Object<core::Service>) -> Vec<IpAddr> {
 #[derive(Default)]
 pub(crate) struct Made {
     listeners: ByName<Listener>,
+    route_tables: ByName<RouteTable>,
     clusters: ByName<Cluster>,
     endpoints: ByName<Endpoints>,
 }
@@ -131,6 +158,10 @@ impl Made {
 
     pub(crate) fn add_cluster(&mut self, port: &Port<'_>) {
         let name = port.cluster_name();
+        if port.is_read {
+            let (_, _, table) = port.received(&name);
+            self.route_tables.insert(Arc::clone(&name), Arc::new(table));
+        }
         self.endpoints.insert(Arc::clone(&name), Arc::new(port.endpoints()));
         self.clusters.insert(Arc::clone(&name), Arc::new(port.cluster(name)));
     }
@@ -138,12 +169,13 @@ impl Made {
     /// The model, with what is equal to `last` taken from there.
     pub(crate) fn model(mut self, snapshot: &Snapshot, last: &Model) -> Model {
         share(&mut self.listeners, &last.listeners);
+        share(&mut self.route_tables, &last.route_tables);
         share(&mut self.clusters, &last.clusters);
         share(&mut self.endpoints, &last.endpoints);
-        let Self { listeners, clusters, endpoints } = self;
+        let Self { listeners, route_tables, clusters, endpoints } = self;
         Model {
             listeners,
-            route_tables: last.route_tables.clone(),
+            route_tables,
             clusters,
             endpoints,
             inbounds: Arc::clone(snapshot.inbounds()),
@@ -182,13 +214,33 @@ impl Port<'_> {
             service_host: self.service.host.shared(),
             service_namespace: Arc::clone(&self.service.namespace),
             port: self.port.number,
-            protocol: UpstreamProtocol::Tcp,
+            protocol: match self.is_read {
+                true => UpstreamProtocol::SameAsDownstream,
+                false => UpstreamProtocol::Tcp,
+            },
             balancer,
             ..Cluster::new(name, Discovery::Listed)
         };
         // An endpoint that is not ready gets no connections, however few are.
         cluster.locality.panic_threshold_percent = 0.0;
         cluster
+    }
+
+    /// How requests are read.
+    fn received(&self, name: &Arc<str>) -> (Vec<FilterChain>, Inspect, RouteTable) {
+        received(name, self.port.number, self.port.protocol)
+    }
+
+    /// How connections are read, and what of their first bytes tells.
+    fn chains(&self) -> (Vec<FilterChain>, Inspect) {
+        let name = self.cluster_name();
+        if self.is_read {
+            let (chains, inspect, _) = self.received(&name);
+            return (chains, inspect);
+        }
+        let filter = NetworkFilter::Tcp(tcp_to(Arc::clone(&name), self.is_sticky));
+        let chain = FilterChain { name, criteria: FilterChainMatch::default(), tls: None, filter };
+        (vec![chain], Inspect::default())
     }
 
     /// The ready endpoints; where there are none those that are being stopped, which may still answer.
@@ -216,9 +268,7 @@ impl Port<'_> {
 
 /// The listener for a Service's port at an address.
 pub(crate) fn listener(address: IpAddr, number: u16, bind: Bind, port: &Port<'_>) -> Listener {
-    let name = port.cluster_name();
-    let filter = NetworkFilter::Tcp(tcp_to(Arc::clone(&name), port.is_sticky));
-    let chain = FilterChain { name, criteria: FilterChainMatch::default(), tls: None, filter };
+    let (filter_chains, inspect) = port.chains();
     let direction = if bind == Bind::Socket { Direction::Gateway } else { Direction::Outbound };
     Listener {
         name: Arc::from(format!("{address}_{number}")),
@@ -226,8 +276,8 @@ pub(crate) fn listener(address: IpAddr, number: u16, bind: Bind, port: &Port<'_>
         port: number,
         bind,
         direction,
-        inspect: Inspect::default(),
-        filter_chains: vec![chain],
+        inspect,
+        filter_chains,
         default_filter_chain: None,
     }
 }
@@ -269,14 +319,13 @@ pub(crate) fn tcp_to(cluster: Arc<str>, hash_source_address: bool) -> TcpProxy {
     TcpProxy { destinations, idle_timeout, max_duration: None, hash_source_address, tunnel: None }
 }
 
-/// The clusters that a listener's connections go to.
+/// The clusters that a listener's connections go to. A route table here has the name of its only cluster.
 pub(crate) fn clusters(listener: &Listener) -> impl Iterator<Item = &Arc<str>> {
     let chains = listener.filter_chains.iter().chain(&listener.default_filter_chain);
-    let proxies = chains.filter_map(|chain| match &chain.filter {
-        NetworkFilter::Tcp(tcp) => Some(&tcp.destinations),
-        NetworkFilter::Http(_) => None,
-    });
-    proxies.flat_map(|it| it.list().iter().map(|it| &it.cluster))
+    chains.flat_map(|chain| match &chain.filter {
+        NetworkFilter::Tcp(tcp) => tcp.destinations.list().iter().map(|it| &it.cluster).collect(),
+        NetworkFilter::Http(http) => vec![&http.routes],
+    })
 }
 
 #[cfg(test)]

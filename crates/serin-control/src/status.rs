@@ -24,9 +24,9 @@ use tokio::time::Instant;
 use crate::api::{self, WriteError};
 use crate::cache::{Key, Written};
 use crate::control::Shared;
+use crate::gateway;
 use crate::models::Push;
 use crate::settings::Settings;
-use crate::{gateway, kinds};
 use desired::Known;
 use queue::{For, Queue};
 
@@ -57,10 +57,9 @@ pub(crate) fn is_written_for(key: &Key) -> bool {
 fn is_of_istio(key: &Key) -> bool {
     let kinds =
         ["VirtualService", "DestinationRule", "Gateway", "ServiceEntry", "Sidecar", "EnvoyFilter"];
-    let security = ["AuthorizationPolicy", "PeerAuthentication"];
+    let security = ["AuthorizationPolicy", "PeerAuthentication", "RequestAuthentication"];
     (key.group == NETWORKING && kinds.contains(&key.kind))
         || (key.group == SECURITY && security.contains(&key.kind))
-        || kinds::without_effect(key.kind).is_some()
 }
 
 /// Whether an object of the Gateway API decides about requests.
@@ -123,7 +122,11 @@ pub(crate) async fn run(client: kube::Client, settings: Arc<Settings>, shared: A
 
 async fn finished<T>(task: &mut Option<JoinHandle<T>>) -> Option<T> {
     match task {
-        Some(task) => task.await.ok(),
+        Some(task) => match task.await {
+            // The process ends.
+            Err(error) if error.is_cancelled() => std::future::pending().await,
+            done => done.ok(),
+        },
         None => std::future::pending().await,
     }
 }
@@ -339,10 +342,9 @@ impl Statuses {
         let live = self.shared.live(key);
         let none = Vec::new();
         let found = is_analysed.then(|| self.found.1.get(key).unwrap_or(&none).as_slice());
-        let without_effect = kinds::without_effect(key.kind);
         let unserved = self.unserved.get(key).map(String::as_str);
         let live = live.as_ref();
-        let known = Known { written, found, live, is_overdue, unserved, without_effect };
+        let known = Known { written, found, live, is_overdue, unserved };
         let ours = match is_of_istio(key) {
             true => desired::status(&known),
             false => self.of_gateway_api(key, &known),

@@ -133,6 +133,20 @@ fn escaped(text: &str) -> String {
     escaped
 }
 
+/// Fetches a document; what went wrong in plain words.
+///
+/// # Errors
+/// It is not there, too large, or took too long.
+pub async fn fetch(
+    dial: Arc<dyn Dial>,
+    trust: Trust,
+    url: &str,
+    limit: Duration,
+) -> Result<Bytes, String> {
+    let answered = Caller::new(dial, trust).call(&Call::get(url.to_owned(), limit)).await?;
+    if answered.status == 200 { Ok(answered.body) } else { Err(answered.refusal()) }
+}
+
 /// Makes calls.
 #[derive(Clone)]
 pub(crate) struct Caller {

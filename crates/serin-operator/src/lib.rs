@@ -25,7 +25,7 @@ mod traffic;
 mod workload;
 
 pub use cluster::{ApiError, Cluster, MANAGER};
-pub use http::{Dial, Stream, System, Trust};
+pub use http::{Dial, Stream, System, Trust, fetch};
 pub use kind::Kind;
 pub use metrics::Prometheus;
 pub use objects::Obstacle;

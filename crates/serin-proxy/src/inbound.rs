@@ -5,8 +5,10 @@
 //! gateway's own listeners before a request is looked at.
 
 use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
 
-use serin_routing::authorization::{Caller, Inbound, Verdict};
+use serin_routing::authentication::Checked;
+use serin_routing::authorization::{Authorization, Caller, Inbound, Verdict};
 use serin_routing::model::EndpointAddress;
 use serin_routing::response::Failure;
 
@@ -14,14 +16,17 @@ use crate::connection::Ends;
 use crate::request::Request;
 use crate::snapshot::Snapshot;
 use crate::upstream::{Target, Upstream};
+use crate::worker::Worker;
 
-/// Whether a request's try comes in at the workload that it goes to; what it meets there otherwise.
+/// What a try comes in as at the workload that it goes to: with other headers, where the workload's own proxy would change them, or as
+/// it is. The error is what it meets there otherwise.
 pub(crate) fn of_request(
+    worker: &Worker,
     snapshot: &Snapshot,
     (upstream, target): (&Upstream, &Target),
     request: &Request,
-) -> Result<(), Failure> {
-    let Some((inbound, destination)) = inbound(snapshot, target) else { return Ok(()) };
+) -> Result<Option<Box<Request>>, Failure> {
+    let Some((inbound, destination)) = inbound(snapshot, target) else { return Ok(None) };
     let downstream = &request.downstream;
     let source = source(snapshot, downstream.direct_remote, downstream.local);
     let caller = Caller {
@@ -29,13 +34,35 @@ pub(crate) fn of_request(
         source,
         remote: forwarded_for(request).or(source),
         destination: Some(destination),
-        server_name: None,
+        ..Caller::default()
     };
-    match inbound.admits(&caller, Some(request)) {
-        Verdict::Allowed => Ok(()),
+    if !inbound.connects(&caller) {
+        return Err(Failure::ConnectionTermination);
+    }
+    let checked = checked(worker, inbound.authorization.as_deref(), request)?;
+    let changed = (!checked.changes_nothing()).then(|| {
+        let mut changed = Box::new(request.copy_head());
+        changed.change(&checked);
+        changed
+    });
+    let caller = Caller { token: checked.token.as_ref(), ..caller };
+    match inbound.admits(&caller, Some(changed.as_deref().unwrap_or(request))) {
+        Verdict::Allowed => Ok(changed),
         Verdict::Denied(_) => Err(Failure::AccessDenied),
         Verdict::NotMutual => Err(Failure::ConnectionTermination),
     }
+}
+
+/// What becomes of the tokens of a request.
+fn checked(
+    worker: &Worker,
+    policies: Option<&Authorization>,
+    request: &Request,
+) -> Result<Checked, Failure> {
+    let Some(tokens) = policies.and_then(|it| it.tokens.as_deref()) else {
+        return Ok(Checked::default());
+    };
+    tokens.check(request, &worker.settings.keys).map_err(Failure::Unauthenticated)
 }
 
 /// Whether a connection comes in at the workload that it goes to.
@@ -52,15 +79,25 @@ pub(crate) fn of_connection(
         remote: source,
         destination: Some(destination),
         server_name: ends.server_name.as_deref(),
+        token: None,
     };
     inbound.admits_bytes(&caller) == Verdict::Allowed
 }
 
-/// Whether a request comes in at the listener of a gateway.
-pub(crate) fn at_gateway(snapshot: &Snapshot, request: &Request) -> bool {
+/// Lets a request in at the listener of a gateway, with other headers where its policies change them.
+pub(crate) fn at_gateway(
+    worker: &Worker,
+    snapshot: &Snapshot,
+    request: &mut Request,
+) -> Result<(), Failure> {
+    let model = snapshot.compiled.model();
+    let Some(own) = model.authorization.get(&request.downstream.listener_port) else {
+        return Ok(());
+    };
+    let checked = checked(worker, Some(own), request)?;
+    request.change(&checked);
+    request.token = checked.token.map(Rc::new);
     let downstream = &request.downstream;
-    let own = snapshot.compiled.model().authorization.get(&downstream.listener_port);
-    let Some(own) = own else { return true };
     let tls = request.tls.as_deref();
     let caller = Caller {
         principal: None,
@@ -68,8 +105,12 @@ pub(crate) fn at_gateway(snapshot: &Snapshot, request: &Request) -> bool {
         remote: downstream.remote.or(downstream.direct_remote).map(ip),
         destination: downstream.local.map(|it| SocketAddr::new(ip(it), downstream.listener_port)),
         server_name: tls.map(|it| &*it.server_name).filter(|it| !it.is_empty()),
+        token: request.token.as_deref(),
     };
-    own.judge(&caller, Some(request)) == Verdict::Allowed
+    match own.judge(&caller, Some(&*request)) {
+        Verdict::Allowed => Ok(()),
+        _ => Err(Failure::AccessDenied),
+    }
 }
 
 /// The same for a connection that is no HTTP.
@@ -83,6 +124,7 @@ pub(crate) fn connection_at_gateway(snapshot: &Snapshot, ends: &Ends) -> bool {
         remote: Some(ip(ends.peer)),
         destination: ends.local.map(|it| SocketAddr::new(ip(it), ends.listener_port)),
         server_name: tls.filter(|it| !it.is_empty()).or(ends.server_name.as_deref()),
+        token: None,
     };
     own.judge_bytes(&caller) == Verdict::Allowed
 }

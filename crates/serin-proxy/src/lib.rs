@@ -27,6 +27,7 @@ mod http1;
 mod http2;
 mod inbound;
 mod io;
+mod keys;
 mod listening;
 mod memory;
 mod message;
@@ -49,6 +50,7 @@ mod upstream;
 mod websocket;
 mod worker;
 
+pub use keys::KeyStore;
 #[cfg(target_os = "linux")]
 pub use network::Namespace;
 pub use network::{Network, Networks};

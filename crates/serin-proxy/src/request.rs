@@ -3,8 +3,10 @@
 mod http2;
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use serin_http1::{FieldName, FieldNames, Head, Target, Version, is_authority, normalize};
+use serin_routing::authentication::{Checked, Token};
 use serin_routing::model::Tunnel;
 use serin_routing::request::{Downstream, Request as RoutedRequest};
 
@@ -38,6 +40,8 @@ pub(crate) struct Request {
     pub(crate) secure: bool,
     /// What TLS told of the connection.
     pub(crate) tls: Option<Rc<TlsFacts>>,
+    /// The token that the gateway has found good.
+    pub(crate) token: Option<Rc<Token>>,
 }
 
 impl Request {
@@ -45,6 +49,7 @@ impl Request {
     pub(crate) fn clear(&mut self) {
         self.headers.clear();
         self.upgrade = Upgrade::None;
+        self.token = None;
     }
 
     /// Takes over what is known of the connection.
@@ -158,8 +163,15 @@ impl Request {
             headers: self.headers.clone(),
             downstream: self.downstream.clone(),
             tls: self.tls.clone(),
+            token: self.token.clone(),
             ..*self
         }
+    }
+
+    /// Takes over what the checking of its tokens has changed.
+    pub(crate) fn change(&mut self, checked: &Checked) {
+        checked.removed.iter().for_each(|name| self.headers.remove(name.as_bytes()));
+        checked.added.iter().for_each(|(name, value)| self.headers.append(name.as_bytes(), value));
     }
 
     pub(crate) fn is_connect(&self) -> bool {
@@ -233,5 +245,9 @@ impl RoutedRequest for Request {
 
     fn downstream(&self) -> &Downstream {
         &self.downstream
+    }
+
+    fn any_claim(&self, path: &[Arc<str>], accept: &mut dyn FnMut(&[u8]) -> bool) -> bool {
+        self.token.as_ref().is_some_and(|token| token.any_claim(path, accept))
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serin_http1::Limits;
 
+use crate::keys::KeyStore;
 use crate::network::Networks;
 
 /// Settings of a proxy.
@@ -47,6 +48,8 @@ pub struct Settings {
     /// The networks of pods on this machine. Connections to their addresses are made there, and without the mesh's TLS: who
     /// is at either end is known by construction. `None` where all there is is the host's network.
     pub networks: Option<Arc<dyn Networks>>,
+    /// The keys of issuers of tokens that publish them elsewhere.
+    pub keys: KeyStore,
 }
 
 impl Settings {
@@ -76,6 +79,7 @@ impl Default for Settings {
             sample_every: Duration::from_millis(10),
             connections_per_worker: 100_000,
             networks: None,
+            keys: KeyStore::default(),
         }
     }
 }

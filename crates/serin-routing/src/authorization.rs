@@ -13,6 +13,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 use serde::Serialize;
 
+use crate::authentication::{Authentication, Token};
 use crate::request::{Request, RequestParts, View};
 
 pub use path::PathTemplate;
@@ -37,10 +38,15 @@ impl Inbound {
         self.strict_ports.get(&port).copied().unwrap_or(self.strict)
     }
 
+    /// Whether the connection of a try is taken at all.
+    pub fn connects(&self, caller: &Caller<'_>) -> bool {
+        let port = caller.destination.map_or(0, |it| it.port());
+        caller.principal.is_some() || !self.is_strict(port)
+    }
+
     /// Whether a try is let in; `request` is what it asks for, where it is HTTP.
     pub fn admits<R: Request>(&self, caller: &Caller<'_>, request: Option<&R>) -> Verdict<'_> {
-        let port = caller.destination.map_or(0, |it| it.port());
-        if caller.principal.is_none() && self.is_strict(port) {
+        if !self.connects(caller) {
             return Verdict::NotMutual;
         }
         let authorization = self.authorization.as_deref();
@@ -56,6 +62,8 @@ impl Inbound {
 /// The policies of a workload.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Authorization {
+    /// Which tokens are taken, before anything else is asked; `None` if no policy says.
+    pub tokens: Option<Arc<Authentication>>,
     /// What is denied; asked first.
     pub deny: Vec<Rule>,
     /// What is allowed, if anything says so: then all else is denied.
@@ -115,8 +123,10 @@ pub enum Attribute {
     Path,
     /// A header of the request, by its name in lower case.
     Header(Arc<str>),
-    /// Something of a token. Nobody checks tokens here: no request has one.
-    Token,
+    /// Issuer and subject of the request's token: `issuer/subject`.
+    TokenPrincipal,
+    /// A claim of the request's token, by its path; of a list any element.
+    Claim(Vec<Arc<str>>),
     /// What no proxy here knows.
     Unknown,
 }
@@ -126,7 +136,13 @@ impl Attribute {
     const fn is_of_requests(&self) -> bool {
         matches!(
             self,
-            Self::Method | Self::Host | Self::Path | Self::Header(_) | Self::Token | Self::Unknown
+            Self::Method
+                | Self::Host
+                | Self::Path
+                | Self::Header(_)
+                | Self::TokenPrincipal
+                | Self::Claim(_)
+                | Self::Unknown
         )
     }
 }
@@ -204,6 +220,8 @@ pub struct Caller<'c> {
     pub destination: Option<SocketAddr>,
     /// The server name that the connection asked for.
     pub server_name: Option<&'c str>,
+    /// The request's token, where it has one that is good.
+    pub token: Option<&'c Token>,
 }
 
 /// What becomes of a try.
@@ -218,6 +236,13 @@ pub enum Verdict<'r> {
 }
 
 impl Authorization {
+    /// Whether anything is asked that only requests tell.
+    pub fn looks_at_requests(&self) -> bool {
+        let mut rules = self.deny.iter().chain(self.allow.iter().flatten());
+        let looks = |rule: &Rule| rule.conditions().any(|it| it.attribute.is_of_requests());
+        self.tokens.is_some() || rules.any(looks)
+    }
+
     /// What becomes of a try.
     pub fn judge<R: Request>(&self, caller: &Caller<'_>, request: Option<&R>) -> Verdict<'_> {
         let mut arrival = Try { caller, request: request.map(View::new), buffer: Vec::new() };
@@ -298,7 +323,11 @@ impl<R: Request> Try<'_, R> {
                 port.is_some_and(|port| values.contains(&port))
             }
             Attribute::ServerName => text(caller.server_name),
-            Attribute::Token | Attribute::Unknown => false,
+            Attribute::TokenPrincipal => text(caller.token.and_then(Token::principal)),
+            Attribute::Claim(path) => caller.token.is_some_and(|token| {
+                token.any_claim(path, &mut |text| values.iter().any(|it| it.fits(text)))
+            }),
+            Attribute::Unknown => false,
             Attribute::Method | Attribute::Host | Attribute::Path | Attribute::Header(_) => {
                 self.is_any_of_request(attribute, values)
             }

@@ -7,6 +7,7 @@
 //! Everything here is a pure function or a state machine: no I/O, no clock (`now` is an argument), no ambient
 //! randomness (a random number generator is an argument).
 
+pub mod authentication;
 pub mod authorization;
 pub mod balancer;
 pub mod breaker;

@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use crate::authentication::Refusal;
+
 /// Why a request was not answered by an upstream, or how it went wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Flag {
@@ -184,6 +186,8 @@ pub enum Failure {
     RateLimited,
     /// An authorization policy denied it.
     AccessDenied,
+    /// Its token is refused.
+    Unauthenticated(Refusal),
     /// An upgrade that the rule does not pass on.
     UpgradeFailed,
     /// `CONNECT` where no rule is for tunnels.
@@ -297,6 +301,9 @@ impl Failure {
             }
             Self::RateLimited => (429, Some(Flag::RateLimited), "request_rate_limited", ""),
             Self::AccessDenied => (403, None, "rbac_access_denied", "RBAC: access denied"),
+            Self::Unauthenticated(refusal) => {
+                (refusal.status(), None, refusal.details(), refusal.text())
+            }
             Self::UpgradeFailed => (403, None, "upgrade_failed", ""),
             Self::NoTunnel => (404, Some(Flag::NoRouteFound), "route_not_found", ""),
             Self::HeadersTooLarge => {

@@ -1,23 +1,28 @@
-//! Who may do what at which workload: AuthorizationPolicies and PeerAuthentications become what their proxies keep.
+//! Who may do what at which workload: AuthorizationPolicies, RequestAuthentications and PeerAuthentications become what their proxies
+//! keep.
 //!
 //! Which policies are a workload's is Istio's (`GetAuthorizationPolicies`): those of its namespace and of the root namespace, without
-//! a selector or with one that fits. What `CUSTOM` policies would have somebody else decide is denied, as Istio does where the provider
+//! a selector or with one that fits; and at the ports of a Gateway of the Gateway API those that are attached to it. What `CUSTOM` policies would have somebody else decide is denied, as Istio does where the provider
 //! is not known: what was to be asked about is not let through unasked.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use ipnet::IpNet;
-use serin_api::Object;
+use serin_api::networking::Gateway;
 use serin_api::security::{
     AuthorizationAction, AuthorizationPolicy, AuthorizationRule, Condition as Written, Operation,
-    Source,
+    RequestAuthentication, Source,
 };
+use serin_api::values::{PolicySelector, TargetRef};
+use serin_api::{Object, ObjectRef};
 use serin_routing::authorization::{
     Attribute, Authorization, Condition, Inbound, Inbounds, PathTemplate, Rule, Value,
 };
 use serin_routing::model::{ByName, EndpointTls, Listener};
 
+use crate::authentication::authentication;
+use crate::gateway::served_at;
 use crate::mesh::{Mode, Modes};
 use crate::proxy::{Proxy, ProxyKind};
 use crate::registry::pod_workloads;
@@ -25,6 +30,8 @@ use crate::snapshot::{Objects, Settings, Snapshot, same};
 
 /// Says that a policy only pretends to be in force.
 const DRY_RUN: &str = "istio.io/dry-run";
+/// The group of Gateways that policies are attached to.
+const GATEWAY_API: &str = "gateway.networking.k8s.io";
 /// The trust domain that stands for the mesh's own.
 const LOCAL: &str = "cluster.local";
 
@@ -34,13 +41,17 @@ pub(crate) fn inbounds(
     settings: &Settings,
     last: Option<&Snapshot>,
 ) -> Arc<Inbounds> {
-    if objects.authorization_policies.is_empty() && objects.peer_authentications.is_empty() {
+    let is_without = objects.authorization_policies.is_empty()
+        && objects.request_authentications.is_empty()
+        && objects.peer_authentications.is_empty();
+    if is_without {
         let before = last.map(Snapshot::inbounds).filter(|it| it.is_empty());
         return before.map(Arc::clone).unwrap_or_default();
     }
     let is_same = |before: &&Snapshot| {
         let last = before.objects();
         same(&last.authorization_policies, &objects.authorization_policies)
+            && same(&last.request_authentications, &objects.request_authentications)
             && same(&last.peer_authentications, &objects.peer_authentications)
             && same(&last.pods, &objects.pods)
             && same(&last.namespaces, &objects.namespaces)
@@ -49,7 +60,7 @@ pub(crate) fn inbounds(
     if let Some(before) = last.filter(is_same) {
         return Arc::clone(before.inbounds());
     }
-    let mut policies = Policies::new(&objects.authorization_policies, settings);
+    let mut policies = Policies::new(objects, settings);
     let mut inbounds = Inbounds::new();
     for (pod, workload) in pod_workloads(objects, settings) {
         if pod.spec.host_network || workload.tls != EndpointTls::Mesh {
@@ -57,7 +68,7 @@ pub(crate) fn inbounds(
         }
         let namespace = &*workload.identity.namespace;
         let has_labels = |labels: &BTreeMap<_, _>| workload.has_labels(labels);
-        let authorization = policies.of(namespace, has_labels);
+        let authorization = policies.of(namespace, has_labels, &[]);
         let root = &settings.mesh.root_namespace;
         let modes = Modes::of(namespace, has_labels, &objects.peer_authentications, root);
         let is_strict = |mode| mode == Mode::Strict;
@@ -84,58 +95,126 @@ pub(crate) fn of_gateway(
     proxy: &Proxy,
     listeners: &ByName<Listener>,
 ) -> BTreeMap<u16, Arc<Authorization>> {
-    let policies = &snapshot.objects().authorization_policies;
-    if policies.is_empty() || proxy.kind == ProxyKind::Sidecar {
+    if proxy.kind == ProxyKind::Sidecar {
         return BTreeMap::new();
     }
-    let mut policies = Policies::new(policies, snapshot.settings());
-    let has_labels = |labels: &BTreeMap<_, _>| proxy.has_labels(labels);
-    let own = policies.of(&proxy.namespace, has_labels);
-    let ports = listeners.values().map(|it| it.port);
-    own.map(|own| ports.map(|port| (port, Arc::clone(&own))).collect()).unwrap_or_default()
+    let mut policies = Policies::new(snapshot.objects(), snapshot.settings());
+    // One that stands for every gateway is also the one that these labels are for.
+    let gateways = &snapshot.objects().gateways;
+    let is_chosen = |labels: &BTreeMap<_, _>| {
+        let asks = |gateway: &Object<Gateway>| {
+            labels.iter().all(|(key, value)| gateway.spec.selector.get(key) == Some(value))
+        };
+        proxy.serves_every_gateway && gateways.iter().any(|it| asks(it))
+    };
+    let has_labels = |labels: &BTreeMap<_, _>| proxy.has_labels(labels) || is_chosen(labels);
+    if policies.are_none() {
+        return BTreeMap::new();
+    }
+    let ports: BTreeSet<u16> = listeners.values().map(|it| it.port).collect();
+    let own = ports.into_iter().filter_map(|port| {
+        let gateways = served_at(snapshot, proxy, port);
+        Some((port, policies.of(&proxy.namespace, has_labels, &gateways)?))
+    });
+    own.collect()
 }
 
 /// Policies, each made at most once, and what those that select the same workloads are together.
 struct Policies<'p> {
     written: &'p [Arc<Object<AuthorizationPolicy>>],
+    of_tokens: &'p [Arc<Object<RequestAuthentication>>],
     settings: &'p Settings,
-    /// By the places of the policies that make them.
-    made: BTreeMap<Vec<usize>, Arc<Authorization>>,
+    /// By the places of the policies that make them, those of tokens last.
+    made: BTreeMap<(Vec<usize>, Vec<usize>), Arc<Authorization>>,
 }
 
 impl<'p> Policies<'p> {
-    fn new(written: &'p [Arc<Object<AuthorizationPolicy>>], settings: &'p Settings) -> Self {
-        Self { written, settings, made: BTreeMap::new() }
+    fn new(objects: &'p Objects, settings: &'p Settings) -> Self {
+        let written = &*objects.authorization_policies;
+        let of_tokens = &*objects.request_authentications;
+        Self { written, of_tokens, settings, made: BTreeMap::new() }
     }
 
-    /// The policies of a workload of `namespace` whose labels answer `has_labels`.
+    const fn are_none(&self) -> bool {
+        self.written.is_empty() && self.of_tokens.is_empty()
+    }
+
+    /// The policies of a workload of `namespace` whose labels answer `has_labels`, and those that are attached to `gateways`.
     fn of(
         &mut self,
         namespace: &str,
         has_labels: impl Fn(&BTreeMap<String, String>) -> bool,
+        gateways: &[ObjectRef],
     ) -> Option<Arc<Authorization>> {
         let root = &self.settings.mesh.root_namespace;
-        let is_for = |policy: &Object<AuthorizationPolicy>| {
-            let (home, spec) = (&policy.meta.namespace, &policy.spec);
-            let selected = spec.selector.as_ref().is_none_or(|it| has_labels(&it.match_labels));
-            let is_attached = spec.target_ref.is_some() || !spec.target_refs.is_empty();
-            (home == namespace || home == root) && selected && !is_attached && is_in_force(policy)
+        let is_for = |home: &str, selector: Option<&PolicySelector>, targets: Targets<'_>| {
+            if !targets.are_none() {
+                return gateways.iter().any(|it| it.namespace == home && targets.name(it));
+            }
+            let is_selected = selector.is_none_or(|it| has_labels(&it.match_labels));
+            (home == namespace || home == root) && is_selected
         };
-        let all = self.written.iter().enumerate();
-        let places: Vec<usize> = all.filter(|(_, it)| is_for(it)).map(|(place, _)| place).collect();
-        if places.is_empty() {
+        let places = places(self.written, |it| {
+            let (home, spec) = (&it.meta.namespace, &it.spec);
+            let targets = Targets(spec.target_ref.as_ref(), &spec.target_refs);
+            is_for(home, spec.selector.as_ref(), targets) && is_in_force(it)
+        });
+        let of_tokens = self::places(self.of_tokens, |it| {
+            let (home, spec) = (&it.meta.namespace, &it.spec);
+            let targets = Targets(spec.target_ref.as_ref(), &spec.target_refs);
+            is_for(home, spec.selector.as_ref(), targets)
+        });
+        if places.is_empty() && of_tokens.is_empty() {
             return None;
         }
         let (written, mesh) = (self.written, &self.settings.mesh);
         let domains = mesh.trust_domain_aliases.iter().map(String::as_str);
         let domains: Vec<&str> =
             std::iter::once(mesh.trust_domain.as_str()).chain(domains).collect();
-        let made = self.made.entry(places).or_insert_with_key(|places| {
-            let policies = places.iter().filter_map(|place| written.get(*place));
-            Arc::new(authorization(policies.map(|it| &**it), &domains))
-        });
+        let tokens = self.of_tokens;
+        let made =
+            self.made.entry((places, of_tokens)).or_insert_with_key(|(places, of_tokens)| {
+                let policies = places.iter().filter_map(|place| written.get(*place));
+                let tokens = of_tokens.iter().filter_map(|place| tokens.get(*place));
+                let tokens = authentication(tokens.map(|it| &**it));
+                Arc::new(Authorization {
+                    tokens,
+                    ..authorization(policies.map(|it| &**it), &domains)
+                })
+            });
         Some(Arc::clone(made))
     }
+}
+/// The objects that a policy is attached to, in the old field or the new one.
+#[derive(Clone, Copy)]
+pub(crate) struct Targets<'p>(pub(crate) Option<&'p TargetRef>, pub(crate) &'p [TargetRef]);
+
+impl Targets<'_> {
+    /// Whether the policy goes by its selector.
+    pub(crate) const fn are_none(self) -> bool {
+        self.0.is_none() && self.1.is_empty()
+    }
+
+    /// Whether any of them is a Gateway of the Gateway API.
+    pub(crate) fn are_gateways(self) -> bool {
+        self.0.into_iter().chain(self.1).any(is_gateway)
+    }
+
+    fn name(self, object: &ObjectRef) -> bool {
+        let is_same_kind = object.kind == "Gateway" && object.api_version.starts_with(GATEWAY_API);
+        let mut targets = self.0.into_iter().chain(self.1);
+        is_same_kind && targets.any(|it| is_gateway(it) && it.name == object.name)
+    }
+}
+
+fn is_gateway(target: &TargetRef) -> bool {
+    target.group == GATEWAY_API && target.kind == "Gateway"
+}
+
+/// The places of those that are meant.
+fn places<T>(all: &[Arc<T>], is_meant: impl Fn(&T) -> bool) -> Vec<usize> {
+    let all = all.iter().enumerate();
+    all.filter(|(_, it)| is_meant(it)).map(|(place, _)| place).collect()
 }
 
 /// Whether a policy decides anything: not one that is for auditing, or that is only tried.
@@ -197,7 +276,7 @@ impl Reader<'_> {
     fn source(&self, source: &Source) -> Vec<Condition> {
         let fields = [
             (Attribute::Principal, &source.principals, &source.not_principals),
-            (Attribute::Token, &source.request_principals, &source.not_request_principals),
+            (Attribute::TokenPrincipal, &source.request_principals, &source.not_request_principals),
             (Attribute::Namespace, &source.namespaces, &source.not_namespaces),
             (Attribute::ServiceAccount, &source.service_accounts, &source.not_service_accounts),
             (Attribute::TrustDomain, &source.trust_domains, &source.not_trust_domains),
@@ -237,11 +316,17 @@ impl Reader<'_> {
             "destination.ip" => Attribute::DestinationAddress,
             "destination.port" => Attribute::DestinationPort,
             "connection.sni" => Attribute::ServerName,
-            _ if key.starts_with("request.auth.") => Attribute::Token,
-            _ => match key.strip_prefix("request.headers[").and_then(|it| it.strip_suffix(']')) {
-                Some(name) => Attribute::Header(name.to_ascii_lowercase().into()),
-                None => Attribute::Unknown,
-            },
+            "request.auth.principal" => Attribute::TokenPrincipal,
+            "request.auth.audiences" => Attribute::Claim(vec!["aud".into()]),
+            "request.auth.presenter" => Attribute::Claim(vec!["azp".into()]),
+            _ => {
+                match (in_brackets(key, "request.headers"), in_brackets(key, "request.auth.claims"))
+                {
+                    (Some(name), _) => Attribute::Header(name.to_ascii_lowercase().into()),
+                    (_, Some(path)) => Attribute::Claim(path.split("][").map(Arc::from).collect()),
+                    _ => Attribute::Unknown,
+                }
+            }
         };
         self.condition(attribute, &written.values, &written.not_values)
     }
@@ -287,6 +372,11 @@ impl Reader<'_> {
             _ => vec![Value::text(written)],
         }
     }
+}
+
+/// What stands in the brackets of a key, from the first to the last: `name[…]`.
+fn in_brackets<'k>(key: &'k str, name: &str) -> Option<&'k str> {
+    key.strip_prefix(name)?.strip_prefix('[')?.strip_suffix(']').filter(|it| !it.is_empty())
 }
 
 /// An address or a network.

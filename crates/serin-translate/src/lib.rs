@@ -10,6 +10,7 @@
 //! their own semantics first (`gateway_api`), as istiod does it. `analysis` judges a snapshot as a whole, for people.
 
 pub mod analysis;
+mod authentication;
 mod authorization;
 mod cluster;
 pub mod codes;
@@ -31,8 +32,10 @@ pub mod visibility;
 #[cfg(test)]
 mod testing;
 
+pub use authentication::key_sources;
 pub use gateway::served_at;
 pub use left_out::tell_left_out;
+pub use mesh::received;
 pub use proxy::{Proxy, ProxyKind};
 pub use snapshot::{Kind, List, Objects, Settings, Snapshot, SnapshotBuilder};
 pub use translation::{Translation, Translator, translate};

@@ -32,6 +32,7 @@ use crate::virtual_service::GatewayName;
 pub(crate) use chains::{IDLE_TIMEOUT, criteria, tcp, texts};
 pub(crate) use connections::{routed, with_policy};
 pub(crate) use domains::host_of_address;
+pub use inbound::received;
 pub(crate) use inbound::{inbound_cluster_name, mesh_tls, wildcard};
 pub(crate) use outbound::{Outbound, single};
 pub(crate) use peer_authentication::{Mode, Modes};

@@ -23,6 +23,7 @@ use serin_api::Object;
 use serin_api::networking::ServiceEntry;
 
 pub use endpoint::{EndpointSource, ServiceEndpoint, Workload};
+pub use injection::{is_gateway, is_injected};
 pub use serin_api::values::Protocol;
 pub use service::{
     Alias, Resolution, Service, ServicePort, ServiceRegistry, TargetPort, TrafficDistribution,

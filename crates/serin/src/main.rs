@@ -17,6 +17,7 @@ mod gateway;
 mod help;
 mod input;
 mod install;
+mod keys;
 mod kubeconfig;
 mod load;
 mod metrics;

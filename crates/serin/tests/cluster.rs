@@ -21,6 +21,8 @@ mod faults;
 mod installed;
 #[path = "cluster/life.rs"]
 mod life;
+#[path = "cluster/load.rs"]
+mod load;
 #[path = "cluster/machine.rs"]
 mod machine;
 #[path = "cluster/mesh.rs"]
@@ -37,5 +39,7 @@ mod scraped;
 mod sessions;
 #[path = "cluster/shifts.rs"]
 mod shifts;
+#[path = "cluster/tokens.rs"]
+mod tokens;
 #[path = "cluster/units.rs"]
 mod units;

@@ -89,11 +89,3 @@ fn what_was_wrong_before_does_not_hold_up_other_changes() {
     assert!(review(&labelled, Some(&bad), Operation::Update, None).refused.is_empty());
     assert!(review(&bad, Some(&bad), Operation::Delete, None).refused.is_empty());
 }
-
-#[test]
-fn a_policy_that_nobody_enforces_is_taken_with_a_warning() {
-    let policy = "{apiVersion: security.istio.io/v1, kind: RequestAuthentication, metadata: {name: p, namespace: default}, spec: {}}";
-    let review = review(&value(policy), None, Operation::Create, None);
-    assert!(review.refused.is_empty());
-    assert!(review.warning_texts()[0].contains("do not check tokens"), "{review:?}");
-}

@@ -22,7 +22,7 @@ fn check(objects: &str, to: (&str, u16), expect: Option<&[&str]>) -> Arc<Cluster
     let found = model.endpoints.get(name).map(|it| {
         let all = it.localities.iter().flat_map(|it| &it.endpoints);
         all.map(|it| match &it.address {
-            serin_routing::model::EndpointAddress::Socket(ip, port) => format!("{ip}:{port}"),
+            EndpointAddress::Socket(ip, port) => format!("{ip}:{port}"),
             other => format!("{other:?}"),
         })
         .collect::<Vec<_>>()
@@ -86,4 +86,30 @@ fn what_has_not_changed_is_the_same_by_address() {
     assert!(first.listeners.is(&second.listeners) && first.endpoints.is(&second.endpoints));
     let third = model(&snapshot(&service("a", PORTS, &["10.244.0.2"])), None, &second);
     assert!(second.clusters.is(&third.clusters) && !second.endpoints.is(&third.endpoints));
+}
+
+#[test]
+fn requests_are_read_where_an_endpoint_in_the_mesh_takes_them_by_what_they_ask_for() {
+    let policy = |what: &str| {
+        format!(
+            "\n---\n{{apiVersion: security.istio.io/v1, kind: AuthorizationPolicy, metadata: {{name: p, namespace: default}}, spec: {{rules: [{what}]}}}}\n\
+             ---\n{{apiVersion: v1, kind: Pod, metadata: {{name: one, namespace: default, labels: {{security.istio.io/tlsMode: istio}}}}, spec: {{containers: []}}, status: {{phase: Running, podIP: 10.244.0.1}}}}\n"
+        )
+    };
+    let reads = |what: &str, protocol: &str| {
+        let port = format!("name: http, port: 80, appProtocol: {protocol}");
+        let ports = format!("clusterIP: 10.96.0.1, ports: [{{{port}}}]");
+        let objects = service("a", &ports, &["10.244.0.1"]) + &policy(what);
+        let model = model(&snapshot(&objects), None, &Model::default());
+        let chains = &model.listeners["10.96.0.1_80"].filter_chains;
+        let read = chains.iter().find_map(|it| match &it.filter {
+            NetworkFilter::Http(http) => Some(Arc::clone(&http.routes)),
+            NetworkFilter::Tcp(_) => None,
+        });
+        assert_eq!(read.is_some(), model.route_tables.len() == 1);
+        read.is_some_and(|it| model.route_tables.contains_key(&it))
+    };
+    let by_path = "{to: [{operation: {paths: [/a]}}]}";
+    assert!(reads(by_path, "http") && !reads(by_path, "tcp"));
+    assert!(!reads("{from: [{source: {namespaces: [a]}}]}", "http"));
 }

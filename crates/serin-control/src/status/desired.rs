@@ -32,8 +32,6 @@ pub(crate) struct Known<'k> {
     pub(crate) is_overdue: bool,
     /// Why some of its ports are not served, if it is a Gateway with such.
     pub(crate) unserved: Option<&'k str>,
-    /// Why objects of its kind have no effect, if they have none.
-    pub(crate) without_effect: Option<&'static str>,
 }
 
 /// Our part of the status; conditions that cannot be told yet are left out.
@@ -95,9 +93,6 @@ fn errors(findings: &[Finding]) -> Vec<&Finding> {
 }
 
 fn accepted(known: &Known<'_>) -> Condition {
-    if let Some(why) = known.without_effect {
-        return Condition::new("Accepted", false, "NotEnforced", why.to_owned());
-    }
     let errors = errors(&known.written.findings);
     if errors.is_empty() {
         return Condition::new("Accepted", true, "Accepted", "the object is valid".to_owned());
@@ -124,9 +119,6 @@ fn resolved(found: &[Finding]) -> Condition {
 }
 
 fn live(known: &Known<'_>) -> Option<Condition> {
-    if known.without_effect.is_some() {
-        return None;
-    }
     let generation = known.written.generation;
     let is_refused = !errors(&known.written.findings).is_empty();
     let Some(live) = known.live else {

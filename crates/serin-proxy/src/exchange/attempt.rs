@@ -92,9 +92,11 @@ pub(super) async fn attempt(
     }
     let _active = trip.upstream.begin(&target);
     let progress = outgoing.progress();
-    let mut round = Round { trip, request, target: &target, visit: None, progress, retries };
     let ends = (trip.upstream, &target);
-    if let Err(failure) = inbound::of_request(trip.exchange.snapshot, ends, request) {
+    let inbound = inbound::of_request(worker, trip.exchange.snapshot, ends, request);
+    let request = inbound.as_ref().map_or(None, |it| it.as_deref()).unwrap_or(request);
+    let mut round = Round { trip, request, target: &target, visit: None, progress, retries };
+    if let Err(failure) = inbound {
         let begun = (request, &responder.record);
         round.visit = Visit::begin(&worker.telemetry, worker.clock, &target, begun, false);
         return round.refused(failure);
@@ -139,7 +141,7 @@ impl Round<'_> {
     /// After a try that the workload's own rules do not let in. Where they answer, that is the answer; where they close the
     /// connection, the try has broken off.
     fn refused(&mut self, failure: Failure) -> Tried {
-        if failure == Failure::AccessDenied {
+        if failure != Failure::ConnectionTermination {
             if let Some(visit) = &self.visit {
                 visit.failed(failure);
             }

@@ -104,17 +104,24 @@ impl Mirror {
         self.exchange(source, record).await.unwrap_or(Copied::Over)
     }
 
-    /// Whether the workload's own rules let it in; `None` if not, which counts there.
-    fn come_in(&self, upstream: &Upstream, target: &Target, record: &Record) -> Option<()> {
+    /// What it comes in as by the workload's own rules; `None` if it does not, which counts there.
+    fn come_in(
+        &self,
+        upstream: &Upstream,
+        target: &Target,
+        record: &Record,
+    ) -> Option<Option<Box<Request>>> {
         let worker = &self.worker;
         let ends = (upstream, target);
-        let Err(refused) = inbound::of_request(&worker.snapshot(), ends, &self.request) else {
-            return Some(());
-        };
-        let begun = (&self.request, record);
-        let visit = Visit::begin(&worker.telemetry, worker.clock, target, begun, true);
-        visit.iter().for_each(|it| it.failed(refused));
-        None
+        match inbound::of_request(worker, &worker.snapshot(), ends, &self.request) {
+            Ok(changed) => Some(changed),
+            Err(refused) => {
+                let begun = (&self.request, record);
+                let visit = Visit::begin(&worker.telemetry, worker.clock, target, begun, true);
+                visit.iter().for_each(|it| it.failed(refused));
+                None
+            }
+        }
     }
 
     /// `None` if it did not come as far as an answer.
@@ -130,20 +137,19 @@ impl Mirror {
         record.destination = target.destination;
         let _active = upstream.begin(&target);
         let report = |outcome| upstream.report(&target, outcome);
-        self.come_in(&upstream, &target, record)?;
-        let Ok(mut connection) =
-            open(worker, &upstream, &target, &self.request, self.version).await
+        let changed = self.come_in(&upstream, &target, record)?;
+        let request = changed.as_deref().unwrap_or(&self.request);
+        let Ok(mut connection) = open(worker, &upstream, &target, request, self.version).await
         else {
             report(Outcome::Failed);
             return None;
         };
-        let begun = (&self.request, &*record);
+        let begun = (request, &*record);
         let visit = Visit::begin(&worker.telemetry, worker.clock, &target, begun, true);
         let progress = Progress::new(None);
         let mut outgoing = Outgoing::new(Source::Copy(source), 0, &progress);
         let is_reusable = {
-            let (mut sink, mut answer) =
-                connection.call(&self.request, outgoing.is_empty()).ok()?;
+            let (mut sink, mut answer) = connection.call(request, outgoing.is_empty()).ok()?;
             let mut sending = std::pin::pin!(outgoing.send(&mut sink));
             let mut is_sending = true;
             let (status, grpc_status) = loop {

@@ -26,12 +26,24 @@ pub(super) async fn fail(
         responder.reply.close();
     }
     let reply = failure.reply();
-    let answer = Answer {
-        response: Response::new(reply.status),
-        body: reply.body.as_bytes(),
-        grpc_status: Some(reply.grpc_status),
-    };
+    let mut response = Response::new(reply.status);
+    if matches!(failure, Failure::Unauthenticated(_)) {
+        response.headers.append(b"www-authenticate", &challenge(request));
+    }
+    let answer =
+        Answer { response, body: reply.body.as_bytes(), grpc_status: Some(reply.grpc_status) };
     own(exchange, request, decision, answer, responder).await
+}
+
+/// Says that a token is no good, and for what: the address that was asked for, of which 256 bytes are shown (Envoy's filter).
+fn challenge(request: &Request) -> Vec<u8> {
+    const SHOWN: usize = 256;
+    let scheme = if request.secure { "https" } else { "http" };
+    let mut text = format!("Bearer realm=\"{scheme}://").into_bytes();
+    text.extend_from_slice(request.authority_text());
+    text.extend(request.target_text().iter().filter(|byte| **byte != b'"').take(SHOWN));
+    text.extend_from_slice(b"\", error=\"invalid_token\"");
+    text
 }
 
 /// An answer of the proxy's own.

@@ -51,7 +51,7 @@ impl Way<'_> {
                 detail.endpoint = Some(target.address.clone());
             }
             let snapshot = worker.snapshot();
-            if inbound::of_request(&snapshot, (upstream, &target), &request).is_err() {
+            if inbound::of_request(worker, &snapshot, (upstream, &target), &request).is_err() {
                 record.destination = target.destination;
                 return Flags::NONE.with(Flag::UpstreamConnectionTermination);
             }

@@ -22,11 +22,11 @@ fn rule(from: Vec<Vec<Condition>>, to: Vec<Vec<Condition>>, when: Vec<Condition>
 }
 
 fn allow(rules: Vec<Rule>) -> Authorization {
-    Authorization { deny: Vec::new(), allow: Some(rules) }
+    Authorization { allow: Some(rules), ..Authorization::default() }
 }
 
 fn deny(rules: Vec<Rule>) -> Authorization {
-    Authorization { deny: rules, allow: None }
+    Authorization { deny: rules, ..Authorization::default() }
 }
 
 const CALLER: Caller<'_> = Caller {
@@ -35,6 +35,7 @@ const CALLER: Caller<'_> = Caller {
     remote: Some(IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1))),
     destination: None,
     server_name: None,
+    token: None,
 };
 
 fn request() -> RequestParts {
@@ -64,7 +65,7 @@ fn without_rules_that_allow_everything_is_and_with_none_that_fits_nothing() {
 #[test]
 fn what_is_denied_is_not_allowed_by_another_rule() {
     let any = || rule(vec![], vec![], vec![]);
-    let both = Authorization { deny: vec![any()], allow: Some(vec![any()]) };
+    let both = Authorization { deny: vec![any()], allow: Some(vec![any()]), tokens: None };
     assert_eq!(both.judge(&CALLER, Some(&request())), Verdict::Denied(both.deny.first()));
     let none: Authorization = allow(vec![]);
     assert_eq!(none.judge(&CALLER, Some(&request())), Verdict::Denied(None));
@@ -113,13 +114,13 @@ fn each_attribute_is_compared_as_istio_does() {
     differs(Attribute::Method, &["get"]);
     fits(Attribute::Header("x-user".into()), &["*"]);
     differs(Attribute::Header("x-other".into()), &["*"]);
-    differs(Attribute::Token, &["*"]);
+    differs(Attribute::TokenPrincipal, &["*"]);
 }
 
 #[test]
 fn what_is_not_there_is_none_of_the_values_that_may_not_be() {
     let without = |attribute| condition(attribute, &[], &["*"]);
-    check(&deny(vec![rule(vec![vec![without(Attribute::Token)]], vec![], vec![])]), false);
+    check(&deny(vec![rule(vec![vec![without(Attribute::TokenPrincipal)]], vec![], vec![])]), false);
     check(&deny(vec![rule(vec![vec![without(Attribute::Principal)]], vec![], vec![])]), true);
     let not_get = condition(Attribute::Method, &[], &["GET"]);
     check(&deny(vec![rule(vec![], vec![vec![not_get]], vec![])]), true);

@@ -23,6 +23,93 @@ fn policy(namespace: &str, name: &str, spec: &Json) -> Json {
     json!({"metadata": {"name": name, "namespace": namespace}, "spec": spec})
 }
 
+#[test]
+fn tokens_are_those_of_the_request_authentications_that_select_the_workload() {
+    let keys = r#"{"keys": [{"kty": "oct", "k": "AQAB"}]}"#;
+    let issuers = |policies: &[(&str, Json)]| {
+        let mut objects = Objects::default();
+        objects.pods.push(Arc::new(pod()));
+        for (namespace, spec) in policies {
+            let object = policy(namespace, "p", spec);
+            objects.request_authentications.push(Arc::new(Object::from_value(&object).unwrap()));
+        }
+        let inbound = inbound(&Snapshot::new(objects, Settings::default()));
+        let tokens = inbound.and_then(|it| it.authorization.as_ref()?.tokens.clone());
+        let names: Option<Vec<String>> =
+            tokens.map(|it| it.issuers.iter().map(|it| it.name.to_string()).collect());
+        names.unwrap_or_default()
+    };
+    let rule = |issuer: &str, app: &str| {
+        let rules = json!([{"issuer": issuer, "jwks": keys}]);
+        json!({"selector": {"matchLabels": {"app": app}}, "jwtRules": rules})
+    };
+    let all = [
+        ("shop", rule("b", "reviews")),
+        ("istio-system", rule("a", "reviews")),
+        ("shop", rule("c", "ratings")),
+        ("other", rule("d", "reviews")),
+    ];
+    assert_eq!(issuers(&all), ["a", "b"]);
+    assert_eq!(issuers(&all[2..]), Vec::<String>::new());
+}
+
+#[test]
+fn a_policy_that_is_attached_to_a_gateway_is_asked_at_its_ports_and_by_no_pod() {
+    let gateway = |name: &str, port: u16| {
+        json!({
+            "apiVersion": "gateway.networking.k8s.io/v1", "kind": "Gateway",
+            "metadata": {"name": name, "namespace": "shop"},
+            "spec": {"gatewayClassName": "istio", "listeners": [{"name": "http", "port": port, "protocol": "HTTP"}]},
+        })
+    };
+    let mut objects = Objects::default();
+    objects.pods.push(Arc::new(pod()));
+    for (name, port) in [("one", 81), ("two", 82)] {
+        objects
+            .kubernetes_gateways
+            .push(Arc::new(Object::from_value(&gateway(name, port)).unwrap()));
+    }
+    let target = json!({"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": "one"});
+    for (name, spec) in
+        [("new", json!({"targetRefs": [target]})), ("old", json!({"targetRef": target}))]
+    {
+        let object = policy("shop", name, &spec);
+        objects.authorization_policies.push(Arc::new(Object::from_value(&object).unwrap()));
+    }
+    let snapshot = Snapshot::new(objects, Settings::default());
+    assert_eq!(inbound(&snapshot), None);
+    let mut proxy = Proxy::new(ProxyKind::Gateway, "istio-system", BTreeMap::new());
+    proxy.serves_every_gateway = true;
+    let model = crate::translate(&snapshot, &proxy).model;
+    assert_eq!(
+        model.authorization.keys().collect::<Vec<_>>(),
+        [&81],
+        "{:?}",
+        model.listeners.keys().collect::<Vec<_>>()
+    );
+}
+
+#[test]
+fn a_gateway_without_labels_of_its_own_keeps_the_policies_for_the_gateways_that_it_serves() {
+    let asked = |label: &str| {
+        let gateway = json!({
+            "metadata": {"name": "edge", "namespace": "shop"},
+            "spec": {"selector": {"istio": "ingressgateway"}, "servers": [
+                {"port": {"number": 80, "name": "http", "protocol": "HTTP"}, "hosts": ["*"]}]},
+        });
+        let mut objects = Objects::default();
+        objects.gateways.push(Arc::new(Object::from_value(&gateway).unwrap()));
+        let spec = json!({"selector": {"matchLabels": {"istio": label}}});
+        let object = policy("istio-system", "p", &spec);
+        objects.authorization_policies.push(Arc::new(Object::from_value(&object).unwrap()));
+        let mut proxy = Proxy::new(ProxyKind::Gateway, "default", BTreeMap::new());
+        proxy.serves_every_gateway = true;
+        let snapshot = Snapshot::new(objects, Settings::default());
+        !crate::translate(&snapshot, &proxy).model.authorization.is_empty()
+    };
+    assert!(asked("ingressgateway") && !asked("egressgateway"));
+}
+
 fn snapshot(authorization: &[Json], peers: &[Json], settings: Settings) -> Snapshot {
     let mut objects = Objects::default();
     objects.pods.push(Arc::new(pod()));

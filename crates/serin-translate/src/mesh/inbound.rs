@@ -242,15 +242,8 @@ fn listener(
     filter_chains: Vec<FilterChain>,
     timeout: Duration,
 ) -> Listener {
-    let has = |test: &dyn Fn(&FilterChainMatch) -> bool| {
-        filter_chains.iter().any(|it| test(&it.criteria))
-    };
-    let inspect = Inspect {
-        tls: has(&|it| it.transport_protocol == Some(TransportProtocol::Tls)),
-        http: has(&|it| it.application_protocols.iter().any(|it| PLAIN_HTTP.contains(&&**it))),
-        proxy_protocol: false,
-        timeout: (!timeout.is_zero()).then_some(timeout),
-    };
+    let timeout = (!timeout.is_zero()).then_some(timeout);
+    let inspect = Inspect { timeout, ..inspection(&filter_chains) };
     let direction = Direction::Inbound;
     Listener {
         name,
@@ -262,6 +255,33 @@ fn listener(
         filter_chains,
         default_filter_chain: None,
     }
+}
+
+/// What of a connection's first bytes the choice of a chain asks for.
+fn inspection(filter_chains: &[FilterChain]) -> Inspect {
+    let has = |test: &dyn Fn(&FilterChainMatch) -> bool| {
+        filter_chains.iter().any(|it| test(&it.criteria))
+    };
+    Inspect {
+        tls: has(&|it| it.transport_protocol == Some(TransportProtocol::Tls)),
+        http: has(&|it| it.application_protocols.iter().any(|it| PLAIN_HTTP.contains(&&**it))),
+        proxy_protocol: false,
+        timeout: None,
+    }
+}
+
+/// How connections to a port of workloads are read where these have no proxies of their own that would: requests, by the route table of
+/// the cluster's name, and bytes go to `cluster`.
+pub fn received(
+    cluster: &Arc<str>,
+    port: u16,
+    protocol: Protocol,
+) -> (Vec<FilterChain>, Inspect, RouteTable) {
+    let ways = ways(Mode::Disable, protocol);
+    let chains: Vec<_> =
+        ways.iter().map(|way| way.chain(Arc::clone(cluster), None, cluster)).collect();
+    let inspect = inspection(&chains);
+    (chains, inspect, table(Arc::clone(cluster), port))
 }
 
 /// Every request goes to the workload.

@@ -11,12 +11,13 @@ use std::time::Duration;
 
 use anyhow::Context;
 use serin_api::Finding;
+use serin_operator::System;
 use serin_proxy::{Proxy, Published, Settings, TlsProblem};
 use serin_routing::Model;
 use serin_routing::model::WorkloadIdentity;
 use serin_telemetry::Workload;
 use serin_telemetry::trace::Tracing;
-use serin_translate::{ProxyKind, Snapshot, SnapshotBuilder, Translator};
+use serin_translate::{ProxyKind, Snapshot, SnapshotBuilder, Translator, key_sources};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -36,6 +37,7 @@ use super::watch::Watch;
 use crate::check::text;
 use crate::cli::GatewayArgs;
 use crate::explain::labels;
+use crate::keys::Fetcher;
 use crate::terminal::{self, Palette};
 use crate::world;
 
@@ -179,6 +181,7 @@ struct Gateway<'a> {
     names: Names,
     lookup: Lookup,
     proxy: Proxy,
+    keys: Fetcher,
     /// What the admin interface shows.
     shared: Arc<Shared>,
     access_log: access_log::Current,
@@ -199,7 +202,9 @@ impl<'a> Gateway<'a> {
         manifests.read_first()?;
         let labels = args.labels.as_deref().map(labels).transpose().context("--labels")?;
         let identity = serin_translate::Proxy::new(ProxyKind::Gateway, "", BTreeMap::new());
-        let proxy = Proxy::start(settings(args)).context("cannot start the proxy's threads")?;
+        let settings = settings(args);
+        let keys = Fetcher::new(settings.keys.clone(), Arc::new(System));
+        let proxy = Proxy::start(settings).context("cannot start the proxy's threads")?;
         let traces = args.traces.as_deref();
         let tracing = traces.map(|url| Tracing::start(url, OWN_NAME, 0.0)).transpose();
         let tracing = tracing.context("--traces")?;
@@ -214,6 +219,7 @@ impl<'a> Gateway<'a> {
             names: Names::default(),
             lookup: Lookup::new(),
             proxy,
+            keys,
             shared: Shared::new(),
             access_log: access_log::Current::default(),
             tracing,
@@ -289,6 +295,7 @@ impl<'a> Gateway<'a> {
         self.proxy.certificates().set_objects(certificates::of_objects(&objects));
         let settings = world::settings(Arc::clone(self.manifests.mesh()), &world.cluster_domain);
         let snapshot = self.builder.build(objects.into_iter().collect(), settings);
+        self.keys.follow(key_sources(snapshot.objects()));
         self.lookup.every = snapshot.settings().mesh.dns_refresh_rate.to_std();
         let own = self.own(&snapshot);
         let log = access_log::wanted(self.args, &snapshot, &self.identity, &own);

@@ -30,6 +30,7 @@ use super::told::Told;
 use super::traffic::Counted;
 use super::{apply, dashboard, images, kubeconfig, privileges};
 use crate::cli::UpArgs;
+use crate::keys::Fetcher;
 
 /// The name of the one node.
 const NODE: &str = "serin";
@@ -143,11 +144,13 @@ impl Cluster {
     ) -> anyhow::Result<Self> {
         let client = kube::Client::new(api.server.client(User::administrator()), "default");
         let networks = Arc::new(PodNetworks::new(privileges::are_of_the_host())?);
-        let proxy = Proxy::start(proxy_settings(args, &networks))
-            .context("cannot start the proxy's threads")?;
+        let settings = proxy_settings(args, &networks);
+        let keys = settings.keys.clone();
+        let proxy = Proxy::start(settings).context("cannot start the proxy's threads")?;
         let inside = Arc::new(Inside::new(client.clone(), Arc::clone(&networks) as _));
         let told = Told::new(place.join("access-logs"), inside.for_threads());
-        let fleet = Fleet::new(proxy, Arc::clone(&networks), ports(args), told);
+        let keys = Fetcher::new(keys, Arc::clone(&inside) as _);
+        let fleet = Fleet::new(proxy, Arc::clone(&networks), ports(args), (told, keys));
         let settings = control_settings(args, api);
         serin_control::bootstrap(&client, &settings).await?;
         let observer = fleet.observer();

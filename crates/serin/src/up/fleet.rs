@@ -10,11 +10,12 @@ use serin_proxy::{Observer, Proxy, Publication, Published};
 use serin_routing::Model;
 use serin_routing::model::Listener;
 use serin_telemetry::Workload as Named;
-use serin_translate::Snapshot;
+use serin_translate::{Snapshot, key_sources};
 
 use super::networks::PodNetworks;
 use super::told::Told;
 use crate::gateway::certificates;
+use crate::keys::Fetcher;
 
 /// What metrics call the cluster of this machine (Istio's default).
 const CLUSTER: &str = "Kubernetes";
@@ -29,6 +30,7 @@ pub(super) struct Fleet {
     networks: Arc<PodNetworks>,
     trust_domain: Arc<Mutex<Arc<str>>>,
     told: Arc<Mutex<Told>>,
+    keys: Arc<Fetcher>,
     /// What each proxy of the mesh was given last.
     given: Arc<Mutex<Given>>,
     /// Ports below 1024 that cannot be had, and those in their place.
@@ -40,13 +42,14 @@ impl Fleet {
         proxy: Proxy,
         networks: Arc<PodNetworks>,
         ports: BTreeMap<u16, u16>,
-        told: Told,
+        (told, keys): (Told, Fetcher),
     ) -> Self {
         Self {
             proxy: Arc::new(Mutex::new(proxy)),
             networks,
             trust_domain: Arc::new(Mutex::new("cluster.local".into())),
             told: Arc::new(Mutex::new(told)),
+            keys: Arc::new(keys),
             given: Arc::default(),
             ports: Arc::new(ports),
         }
@@ -160,6 +163,7 @@ impl Publisher for Fleet {
     fn prepare(&self, snapshot: &Arc<Snapshot>) {
         let held = certificates::of_snapshot(snapshot.objects());
         self.lock().certificates().set_objects(held);
+        self.keys.follow(key_sources(snapshot.objects()));
         let domain = snapshot.settings().mesh.trust_domain.as_str().into();
         *self.trust_domain.lock().unwrap_or_else(PoisonError::into_inner) = domain;
         let is_told_otherwise =

@@ -22,7 +22,6 @@ fn until(cluster: &Cluster, arguments: &[&str], is_it: impl Fn(&str) -> bool) ->
             return text;
         }
         assert!(begin.elapsed() < SLOW, "kubectl {arguments:?} says {text}\n{output:?}");
-        std::thread::sleep(Duration::from_millis(500));
     }
 }
 

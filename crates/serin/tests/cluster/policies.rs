@@ -12,10 +12,6 @@ fn shop() -> Option<Cluster> {
     cluster.kubectl(&["create", "namespace", "legacy"]);
     cluster.kubectl(&["run", "outside", "-n", "legacy", "--image=sleep:1"]);
     cluster.apply(&["samples/bookinfo/workloads.yaml"]);
-    cluster.kubectl(&["create", "serviceaccount", "bookinfo-productpage"]);
-    let page = "deployment/productpage-v1";
-    cluster.kubectl(&["set", "serviceaccount", page, "bookinfo-productpage"]);
-    cluster.kubectl(&["rollout", "status", page, "--timeout=60s"]);
     cluster.wait_available();
     let ready = ["wait", "pod/outside", "-n", "legacy", "--for=condition=Ready"];
     cluster.kubectl(&ready);

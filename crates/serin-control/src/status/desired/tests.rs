@@ -56,7 +56,6 @@ fn an_object_that_every_proxy_decides_by_is_live() {
         live: Some(&live),
         is_overdue: false,
         unserved: None,
-        without_effect: None,
     };
     check(
         &known,
@@ -78,7 +77,6 @@ fn what_is_not_known_yet_is_not_told_until_it_takes_too_long() {
         live: Some(&live),
         is_overdue: false,
         unserved: None,
-        without_effect: None,
     };
     check(&known, &[VALID]);
     known.is_overdue = true;
@@ -103,7 +101,6 @@ fn a_refused_generation_is_not_live_but_the_one_before_may_be() {
         live: Some(&live),
         is_overdue: false,
         unserved: None,
-        without_effect: None,
     };
     let refused = "generation 3 is refused; live on 5 of 5 proxies at generation 2";
     check(
@@ -137,7 +134,6 @@ fn errors_unresolve_and_warnings_are_only_told() {
         live: Some(&live),
         is_overdue: false,
         unserved: None,
-        without_effect: None,
     };
     check(
         &known(&found),
@@ -163,21 +159,6 @@ fn errors_unresolve_and_warnings_are_only_told() {
 }
 
 #[test]
-fn an_object_without_effect_is_not_accepted_and_says_nothing_about_where_it_decides() {
-    let (written, live) = (written(1, Vec::new()), live(1, &[]));
-    let without_effect = Some("nobody enforces it");
-    let known = Known {
-        written: &written,
-        found: None,
-        live: Some(&live),
-        is_overdue: false,
-        unserved: None,
-        without_effect,
-    };
-    check(&known, &["Accepted False NotEnforced: nobody enforces it"]);
-}
-
-#[test]
 fn a_gateway_with_a_port_that_cannot_be_had_is_not_live() {
     let (written, live) = (written(2, Vec::new()), live(2, &[]));
     let why = Some("cannot listen on 127.0.0.1:80");
@@ -187,7 +168,6 @@ fn a_gateway_with_a_port_that_cannot_be_had_is_not_live() {
         live: Some(&live),
         is_overdue: false,
         unserved: why,
-        without_effect: None,
     };
     let not_live = "Live False PortUnavailable: cannot listen on 127.0.0.1:80";
     check(&known, &[VALID, THERE, &not_live.replace("Live", "Reconciled"), not_live]);

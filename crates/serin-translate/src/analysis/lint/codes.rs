@@ -33,5 +33,5 @@ codes! {
     BROKEN_LANE = "SRN0406" Warning "LaneBreaks" "A version of a caller has no rule in a chain where other versions have one.";
     LONE_WEIGHT = "SRN0407" Info "WeightOfLoneDestination" "A weight has no effect because there is no other destination.";
     LOST_HEADER = "SRN0408" Warning "HeaderNeverArrives" "A rule looks at a header that never reaches it.";
-    NOT_ENFORCED = "SRN0409" Warning "PolicyNotEnforced" "A policy asks for what is not carried out: tokens are not checked, and external authorizers not asked.";
+    NOT_ENFORCED = "SRN0409" Warning "PolicyNotEnforced" "A policy asks for what is not carried out: external authorizers are not asked, and policies that are attached to anything but Gateways decide nothing.";
 }
