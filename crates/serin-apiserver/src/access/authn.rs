@@ -15,6 +15,8 @@ use crate::store::Store;
 
 /// How many tokens are remembered whose signatures were found right.
 const REMEMBERED: usize = 1024;
+/// Seconds by which the clock of whoever made a token may be off, or this one may have been put since (Kubernetes has a minute, too).
+const LEEWAY: i64 = 60;
 
 type Sum = [u8; 32];
 
@@ -94,8 +96,7 @@ impl Authenticator {
     /// A token that was requested: bound to a time, an audience and perhaps a pod.
     fn of_request(&self, claims: &Value, wanted: &[String]) -> Option<Proven> {
         let now = jiff::Timestamp::now().as_second();
-        let second = |name: &str| claims.get(name).and_then(Value::as_i64);
-        if claims.get("iss")?.as_str()? != ISSUER || second("exp")? <= now || second("nbf")? > now {
+        if claims.get("iss")?.as_str()? != ISSUER || !is_of_now(claims, now) {
             return None;
         }
         let meant = claims.get("aud")?.as_array()?.iter().filter_map(Value::as_str);
@@ -153,9 +154,17 @@ impl Authenticator {
 #[derive(Debug)]
 pub(crate) struct InvalidToken;
 
+/// Whether a token's time has come and is not over, in seconds since the Unix epoch.
+fn is_of_now(claims: &Value, now: i64) -> bool {
+    let second = |name: &str| claims.get(name).and_then(Value::as_i64);
+    second("exp").is_some_and(|end| now < end.saturating_add(LEEWAY))
+        && second("nbf").is_some_and(|begin| begin.saturating_sub(LEEWAY) <= now)
+}
+
 #[cfg(test)]
 mod tests {
     use http::HeaderValue;
+    use serde_json::json;
 
     use super::*;
 
@@ -179,5 +188,19 @@ mod tests {
         check("Bearer secrets", None);
         check("Bearer a.b.c", None);
         check("Basic c2VjcmV0", Some(None));
+    }
+
+    #[test]
+    fn a_clock_that_was_put_a_little_leaves_tokens_good() {
+        let check = |claims: Value, expect: bool| {
+            assert_eq!(is_of_now(&claims, 10_000), expect, "{claims}");
+        };
+        check(json!({"nbf": 10_000, "exp": 10_600}), true);
+        check(json!({"nbf": 10_060, "exp": 10_660}), true);
+        check(json!({"nbf": 10_061, "exp": 10_661}), false);
+        check(json!({"nbf": 9_000, "exp": 9_941}), true);
+        check(json!({"nbf": 9_000, "exp": 9_940}), false);
+        check(json!({"nbf": 9_000}), false);
+        check(json!({"exp": 20_000}), false);
     }
 }
