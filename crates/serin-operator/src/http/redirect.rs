@@ -87,13 +87,19 @@ mod tests {
         let mut call = Call::post("http://a/x".to_owned(), &json!(1), Duration::ZERO);
         call.headers.push(("dd-api-key".to_owned(), "s".to_owned()));
         let followed = |status, location| next(&call, status, Some(location)).unwrap().unwrap();
-        assert_eq!(next(308, "/y").headers.len(), 2);
-        assert_eq!((next(308, "/y").method, next(308, "/y").body), (Method::POST, "1".into()));
-        let elsewhere = next(307, "http://b/y");
+        assert_eq!(followed(308, "/y").headers.len(), 2);
+        assert_eq!(
+            (followed(308, "/y").method, followed(308, "/y").body),
+            (Method::POST, "1".into())
+        );
+        let elsewhere = followed(307, "http://b/y");
         assert_eq!(elsewhere.headers, [("content-type".to_owned(), "application/json".to_owned())]);
-        assert_eq!((next(302, "/y").method, next(302, "/y").body), (Method::GET, Bytes::new()));
-        assert!(super::next(&call, 200, Some("/y")).unwrap().is_none());
-        assert!(super::next(&call, 304, Some("/y")).unwrap().is_none());
-        assert!(super::next(&call, 302, None).unwrap().is_none());
+        assert_eq!(
+            (followed(302, "/y").method, followed(302, "/y").body),
+            (Method::GET, Bytes::new())
+        );
+        assert!(next(&call, 200, Some("/y")).unwrap().is_none());
+        assert!(next(&call, 304, Some("/y")).unwrap().is_none());
+        assert!(next(&call, 302, None).unwrap().is_none());
     }
 }
