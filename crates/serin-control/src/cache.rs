@@ -94,6 +94,16 @@ pub(crate) struct Written {
     pub(crate) findings: Vec<Finding>,
 }
 
+impl Written {
+    /// A status was written where `before` was the version. If another has come since, it may be newer than what was written, and
+    /// others may have written over it: what the watch tells is what is there.
+    pub(crate) fn wrote(&mut self, before: &str, status: Value, version: String) {
+        if self.version == before {
+            (self.status, self.version) = (Arc::new(status), version);
+        }
+    }
+}
+
 /// What has changed in the cache.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Changes {

@@ -69,8 +69,8 @@ fn is_route(key: &Key) -> bool {
 }
 
 type Found = BTreeMap<Key, Vec<Finding>>;
-/// A status that was written, or not.
-type Wrote = (Key, Result<(Value, String), WriteError>);
+/// A status that was written, or not, and the version before.
+type Wrote = (Key, String, Result<(Value, String), WriteError>);
 
 /// What the loop knows.
 struct Statuses {
@@ -300,17 +300,17 @@ impl Statuses {
             let merge =
                 |present: &Value| merge::merged(present, &ours, &Timestamp::now().to_string());
             let result = api::replace_status(&client, &key, &version, merge, status).await;
-            (key, result)
+            (key, version, result)
         }));
     }
 
     fn wrote(&mut self, done: Option<Wrote>) {
-        let Some((key, result)) = done else { return };
+        let Some((key, before, result)) = done else { return };
         self.busy.remove(&key);
         match result {
             Ok((status, version)) => {
                 if let Some(written) = self.objects.get_mut(&key) {
-                    (written.status, written.version) = (Arc::new(status), version);
+                    written.wrote(&before, status, version);
                 }
             }
             Err(error) if error.is_missing() => {

@@ -161,7 +161,8 @@ impl Caller {
 
     /// Makes a call; what went wrong in plain words.
     pub(crate) async fn call(&self, call: &Call) -> Result<Answered, String> {
-        match tokio::time::timeout(call.timeout, self.follow(call)).await {
+        // On the heap: it is part of everything that makes calls, and large.
+        match tokio::time::timeout(call.timeout, Box::pin(self.follow(call))).await {
             Ok(answer) => answer,
             Err(_) => Err(format!("no answer within {} ms", call.timeout.as_millis())),
         }

@@ -107,3 +107,20 @@ fn the_mesh_configuration_is_followed_and_a_bad_one_is_not() {
     take(&mut cache, "ConfigMap", map("proxyListenPort: [1]"));
     assert_eq!(cache.mesh().proxy_listen_port, 15111);
 }
+
+#[test]
+fn what_others_wrote_meanwhile_is_not_forgotten() {
+    let (ours, theirs) = (json!({"conditions": ["ours"]}), json!({"conditions": ["theirs"]}));
+    let check = |version: &str, expect: (&Value, &str)| {
+        let mut written = Written {
+            generation: 1,
+            status: Arc::new(theirs.clone()),
+            version: version.to_owned(),
+            findings: Vec::new(),
+        };
+        written.wrote("1", ours.clone(), "2".to_owned());
+        assert_eq!((&*written.status, &*written.version), expect);
+    };
+    check("1", (&ours, "2"));
+    check("3", (&theirs, "3"));
+}

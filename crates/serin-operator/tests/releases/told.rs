@@ -1,5 +1,6 @@
 //! Those who are asked and those who are told: hooks, event hooks and alerts, and what they are sent.
 
+use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 
 use crate::receiver::Received;
@@ -121,29 +122,32 @@ async fn hooks_are_tried_again_and_event_hooks_hear_every_event() {
 }
 
 /// An AlertProvider of a type with a Secret, and an alert of a severity that names it.
-async fn alerted(kind: &str, severity: &str) -> (World, Vec<Received>) {
-    let alerts = json!([{"name": "a", "severity": severity, "providerRef": {"name": "who"}}]);
-    let mut world = World::flagger(analysis(json!({"alerts": alerts, "threshold": 1}))).await;
-    let address = format!("{}/told", world.receiver.address);
-    world
-        .create(json!({
-            "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "who"},
-            "stringData": {"address": address, "token": "s3cret"},
-        }))
-        .await;
-    world
+fn alerted<'a>(kind: &'a str, severity: &'a str) -> BoxFuture<'a, (World, Vec<Received>)> {
+    // On the heap: one after the other would be too much for a stack.
+    Box::pin(async move {
+        let alerts = json!([{"name": "a", "severity": severity, "providerRef": {"name": "who"}}]);
+        let mut world = World::flagger(analysis(json!({"alerts": alerts, "threshold": 1}))).await;
+        let address = format!("{}/told", world.receiver.address);
+        world
+            .create(json!({
+                "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "who"},
+                "stringData": {"address": address, "token": "s3cret"},
+            }))
+            .await;
+        world
         .create(json!({
             "apiVersion": "flagger.app/v1beta1", "kind": "AlertProvider", "metadata": {"name": "who"},
             "spec": {"type": kind, "channel": "releases", "username": "bird", "secretRef": {"name": "who"}},
         }))
         .await;
-    world.receiver.take();
-    world.set_image("podinfo:2").await;
-    world.tick().await;
-    world.command("abort").await;
-    world.turn().await;
-    let received = world.receiver.take();
-    (world, received)
+        world.receiver.take();
+        world.set_image("podinfo:2").await;
+        world.tick().await;
+        world.command("abort").await;
+        world.turn().await;
+        let received = world.receiver.take();
+        (world, received)
+    })
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
+use serin_routing::balancer::Policy;
 use serin_routing::breaker::Limits;
 use serin_routing::model::*;
 
@@ -120,7 +121,11 @@ fn connections_are_shared_by_weight() {
 #[test]
 fn another_endpoint_is_tried_when_one_refuses() {
     let gone = refusing();
-    let running = start(gone, |setup| setup.clusters[0].1.push(server_first()));
+    let running = start(gone, |setup| {
+        setup.clusters[0].1.push(server_first());
+        // At random, the same one might be asked ten times.
+        setup.cluster().balancer = Policy::RoundRobin;
+    });
     for _ in 0..8 {
         let mut client = connect(running.address);
         read_until(&mut client, "hello\n");
