@@ -16,6 +16,8 @@ use tokio::task::JoinHandle;
 const EVERY: Duration = Duration::from_secs(5);
 /// The stretches that rates are of: the second one for those who scrape but once a minute.
 const STRETCHES: [&str; 2] = ["1m", "5m"];
+/// Of more pairs of ends those that nothing flows between are forgotten: workloads come and go for as long as this runs.
+const PAIRS: usize = 4096;
 /// The labels of both ends.
 const ENDS: &str = "source_workload, source_workload_namespace, source_version, destination_workload, \
     destination_workload_namespace, destination_version, destination_service_name, destination_service_namespace";
@@ -96,7 +98,12 @@ impl State {
 
     fn take(&mut self, answered: Result<Flows, String>) {
         match answered {
-            Ok(rates) => (self.rates, self.trouble) = (rates, None),
+            Ok(rates) => {
+                if self.sums.len() > PAIRS {
+                    self.sums.retain(|ends, _| rates.contains_key(ends));
+                }
+                (self.rates, self.trouble) = (rates, None);
+            }
             Err(why) => (self.rates, self.trouble) = (Flows::new(), Some(why)),
         }
     }
@@ -300,6 +307,17 @@ mod tests {
         state.add_up(start + Duration::from_secs(61));
         assert_eq!(state.sums.first_key_value().unwrap().1.requests, 100.0);
         assert_eq!(state.trouble, None);
+    }
+
+    #[test]
+    fn workloads_that_are_gone_are_forgotten_when_there_are_too_many() {
+        let mut state = State::default();
+        for number in 0..=PAIRS {
+            let source = Workload { name: number.to_string().into(), ..Workload::default() };
+            state.sums.insert((source, Destination::default()), Flow::default());
+        }
+        state.take(Ok(flow()));
+        assert!(state.sums.is_empty());
     }
 
     #[test]
