@@ -23,6 +23,9 @@ const FILE: &str = "benches/instructions.toml";
 /// how often it asks for the time, depends on the machine.
 const TOLERANCES: [(&str, f64); 2] = [("instructions", 0.03), ("system calls", 0.25)];
 
+/// How often is counted before a difference is believed. On a busy machine a proxy wakes up for less at a time, which only ever adds.
+const ATTEMPTS: usize = 4;
+
 /// Counts by metric and case.
 type Counts = BTreeMap<String, BTreeMap<String, f64>>;
 
@@ -35,13 +38,24 @@ pub(crate) fn check(workspace: &Workspace) -> anyhow::Result<Outcome> {
         return Ok(Outcome::Skipped("valgrind is not installed".to_owned()));
     }
     let kept: Counts = toml::from_str(&workspace.read(FILE)?).context(FILE)?;
-    let counted = by_metric(&bench::measure(workspace, BENCH, false)?);
-    Ok(differences(&kept, &counted).into())
+    let mut counted = Counts::new();
+    let mut problems = Vec::new();
+    for _ in 0..ATTEMPTS {
+        lower(&mut counted, by_metric(&bench::measure(workspace, BENCH, false)?));
+        problems = differences(&kept, &counted);
+        if problems.is_empty() {
+            break;
+        }
+    }
+    Ok(problems.into())
 }
 
 /// Counts, and keeps it.
 pub(crate) fn accept(workspace: &Workspace) -> anyhow::Result<()> {
-    let counted = by_metric(&bench::measure(workspace, BENCH, false)?);
+    let mut counted = Counts::new();
+    for _ in 0..ATTEMPTS {
+        lower(&mut counted, by_metric(&bench::measure(workspace, BENCH, false)?));
+    }
     let path = workspace.root.join(FILE);
     std::fs::write(&path, text(&counted)).with_context(|| format!("cannot write {FILE}"))
 }
@@ -53,6 +67,16 @@ fn by_metric(rows: &[Row]) -> Counts {
         cases.insert(row.of.case.clone(), row.median);
     }
     counts
+}
+
+/// Of each case the smaller count.
+fn lower(counts: &mut Counts, others: Counts) {
+    for (metric, cases) in others {
+        let known = counts.entry(metric).or_default();
+        for (case, count) in cases {
+            known.entry(case).and_modify(|it| *it = it.min(count)).or_insert(count);
+        }
+    }
 }
 
 /// One sentence for each case that is not as it is kept.
@@ -104,6 +128,15 @@ mod tests {
     fn counts_are_kept_as_they_were_written() {
         let read: Counts = toml::from_str(&text(&counts(1234.5))).unwrap();
         assert_eq!(read, counts(1234.5));
+    }
+
+    #[test]
+    fn the_smallest_of_several_counts_is_taken() {
+        let mut smallest = Counts::new();
+        for count in [1010.0, 1000.0, 1040.0] {
+            lower(&mut smallest, counts(count));
+        }
+        assert_eq!(smallest, counts(1000.0));
     }
 
     #[test]

@@ -10,6 +10,7 @@
 
 mod bench;
 mod ci;
+mod dist;
 mod generate;
 mod instructions;
 mod licences;
@@ -55,6 +56,8 @@ enum Task {
         #[arg(long)]
         check: bool,
     },
+    /// Builds the binary as it is given away, laid out by what a build of itself did under load.
+    Dist,
     /// Measures; the names are listed when NAME is unknown.
     Bench {
         /// What to measure.
@@ -98,6 +101,10 @@ fn run(task: Task) -> anyhow::Result<bool> {
         Task::Tidy => ci::tidy(&workspace, &mut steps),
         Task::Generate { check } => {
             steps.run("generate", || generate::run(&workspace, check));
+        }
+        Task::Dist => {
+            println!("{}", dist::run(&workspace)?.display());
+            return Ok(true);
         }
         Task::Bench { name, accept: true, .. } if name == instructions::BENCH => {
             return instructions::accept(&workspace).map(|()| true);

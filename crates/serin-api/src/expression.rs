@@ -3,6 +3,7 @@
 
 pub(crate) mod authorizer;
 mod reads;
+mod types;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use crate::schema::rules::{Complexity, FUNCTIONS, STACK, compile, execution_erro
 
 pub use self::authorizer::{Asked, Decide};
 pub use self::reads::{Read, reads};
+pub use self::types::{Names, Typed};
 
 /// A compiled expression.
 #[derive(Debug)]

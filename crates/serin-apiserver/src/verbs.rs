@@ -3,8 +3,10 @@
 //! [`carry_out`] chooses by verb and subresource. Reading is in `read` and `follow`, all writing goes through `write`, the
 //! end of objects through `remove` and `collect`; `answer` gives objects the form that the client takes.
 
+pub(crate) mod addresses;
 mod answer;
 mod certificates;
+mod claims;
 pub(crate) mod collect;
 mod components;
 mod connect;
@@ -21,6 +23,8 @@ mod proxy;
 mod read;
 mod remove;
 mod reviews;
+mod runtimes;
+mod security;
 mod select;
 pub(crate) mod services;
 mod shares;
@@ -40,6 +44,10 @@ use crate::server::request::Call;
 /// Does what a request asks for.
 pub(crate) async fn carry_out(server: &ApiServer, call: &Call) -> Result<Response<Body>, Status> {
     let resource = &call.resource;
+    if matches!(call.verb, "create" | "update" | "patch" | "delete" | "deletecollection") {
+        let applies = call.verb == "patch" && input::media_type(call) == patch::APPLY;
+        options::of_write(call.verb, &call.query, applies)?;
+    }
     match call.subresource.as_deref() {
         None if !resource.has_verb(call.verb) => {
             return Err(Status::method_not_allowed(resource, call.verb));

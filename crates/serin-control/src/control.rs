@@ -1,12 +1,13 @@
 //! The control plane as the rest of the process sees it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serin_api::ObjectRef;
+use serin_routing::model::{EndpointAddress, Health};
 use serin_translate::Snapshot;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -34,6 +35,8 @@ pub(crate) struct Shared {
     state: Mutex<State>,
     /// Changes whenever the state does.
     moved: watch::Sender<u64>,
+    /// Whether what comes from outside is let in, where that is held.
+    open: watch::Sender<bool>,
 }
 
 #[derive(Debug, Default)]
@@ -102,7 +105,11 @@ impl Control {
     /// Starts a control plane on the present tokio runtime.
     pub fn start<P: Publisher>(client: kube::Client, publisher: P, settings: Settings) -> Self {
         let settings = Arc::new(settings);
-        let shared = Arc::new(Shared { state: Mutex::default(), moved: watch::Sender::new(0) });
+        let shared = Arc::new(Shared {
+            state: Mutex::default(),
+            moved: watch::Sender::new(0),
+            open: watch::Sender::new(false),
+        });
         let mut tasks = JoinSet::new();
         if settings.writes_status {
             let parts = || (client.clone(), Arc::clone(&settings), Arc::clone(&shared));
@@ -178,6 +185,37 @@ impl Control {
             senders => Err(NotRemoved { senders }),
         };
         self.until(limit, is_removed).await
+    }
+
+    /// Waits until no endpoint at these addresses is passed over for not being ready, by what was pushed last.
+    ///
+    /// # Errors
+    /// It takes longer than `limit`: the addresses that are.
+    pub async fn await_healthy(
+        &self,
+        addresses: &BTreeSet<IpAddr>,
+        limit: Duration,
+    ) -> Result<(), BTreeSet<IpAddr>> {
+        let are_healthy = || {
+            let Some(snapshot) = self.snapshot() else { return Err(addresses.clone()) };
+            let registry = snapshot.registry();
+            let endpoints = registry.services().iter().flat_map(|it| registry.endpoints(it));
+            let unhealthy = endpoints.filter(|it| it.health == Health::Unhealthy);
+            let left: BTreeSet<IpAddr> = unhealthy
+                .filter_map(|it| match it.address {
+                    EndpointAddress::Socket(address, _) => Some(address),
+                    EndpointAddress::Name(..) | EndpointAddress::Unix(_) => None,
+                })
+                .filter(|it| addresses.contains(it))
+                .collect();
+            if left.is_empty() { Ok(()) } else { Err(left) }
+        };
+        self.until(limit, are_healthy).await
+    }
+
+    /// Lets in what comes from outside, where [`Settings::holds`] it back.
+    pub fn open(&self) {
+        self.shared.open.send_replace(true);
     }
 
     /// Asks again whenever something has moved, until the answer is good or the time is over.
@@ -260,6 +298,11 @@ impl Shared {
     /// What a proxy could not take of its model.
     pub(crate) fn problems(&self, proxy: &ProxyId) -> Vec<Problem> {
         self.lock().progress.problems().get(proxy).cloned().unwrap_or_default()
+    }
+
+    /// Tells when what comes from outside is let in.
+    pub(crate) fn opening(&self) -> watch::Receiver<bool> {
+        self.open.subscribe()
     }
 
     /// Tells when something has moved.

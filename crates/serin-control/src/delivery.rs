@@ -68,11 +68,21 @@ pub(crate) struct Delivery<P> {
     running: FuturesUnordered<BoxFuture<'static, Running>>,
     /// When listeners that could not be opened are tried again.
     reopen: Option<Instant>,
+    /// Whether proxies that let in what comes from outside get nothing yet.
+    holds: bool,
 }
 
 impl<P: Publisher> Delivery<P> {
-    pub(crate) fn new(publisher: Arc<P>) -> Self {
-        Self { publisher, slots: BTreeMap::new(), running: FuturesUnordered::new(), reopen: None }
+    /// `holds`: proxies that let in what comes from outside get nothing before [`Self::open`].
+    pub(crate) fn new(publisher: Arc<P>, holds: bool) -> Self {
+        let (slots, running) = (BTreeMap::new(), FuturesUnordered::new());
+        Self { publisher, slots, running, reopen: None, holds }
+    }
+
+    /// Brings what is newest to those that were held.
+    pub(crate) fn open(&mut self) -> Vec<Done> {
+        self.holds = false;
+        self.advance_all()
     }
 
     /// Whether nothing is on its way.
@@ -82,7 +92,6 @@ impl<P: Publisher> Delivery<P> {
 
     /// Begins to bring each proxy what a push has for it. Tells of those that have it already.
     pub(crate) fn push(&mut self, push: u64, proxies: BTreeMap<ProxyId, Publication>) -> Vec<Done> {
-        let mut done = Vec::new();
         for (proxy, slot) in &mut self.slots {
             if !proxies.contains_key(proxy) {
                 slot.wanted = None;
@@ -100,11 +109,12 @@ impl<P: Publisher> Delivery<P> {
             slot.wanted = Some(publication);
             slot.push = push;
         }
+        self.advance_all()
+    }
+
+    fn advance_all(&mut self) -> Vec<Done> {
         let all: Vec<ProxyId> = self.slots.keys().cloned().collect();
-        for proxy in all {
-            done.extend(self.advance(&proxy, Duration::ZERO));
-        }
-        done
+        all.iter().filter_map(|proxy| self.advance(proxy, Duration::ZERO)).collect()
     }
 
     /// Waits until a proxy has done something. Only while something is on its way.
@@ -172,7 +182,8 @@ impl<P: Publisher> Delivery<P> {
     /// Starts what is to be done for a proxy next, after a pause.
     fn advance(&mut self, proxy: &ProxyId, pause: Duration) -> Option<Done> {
         let slot = self.slots.get_mut(proxy)?;
-        if slot.is_busy {
+        let is_held = |it: &Publication| self.holds && it.workload.role.lets_in();
+        if slot.is_busy || slot.wanted.as_ref().is_some_and(is_held) {
             return None;
         }
         let publisher = Arc::clone(&self.publisher);

@@ -63,6 +63,11 @@ impl Role {
     pub const fn is_in_mesh(self) -> bool {
         matches!(self, Self::Sidecar | Self::Gateway)
     }
+
+    /// Whether the proxy lets in what comes from outside of the cluster.
+    pub const fn lets_in(self) -> bool {
+        matches!(self, Self::Gateway | Self::Node)
+    }
 }
 
 /// The workload that a proxy is for.

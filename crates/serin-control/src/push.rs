@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tokio::sync::mpsc::{self, Receiver};
+use tokio::sync::watch as changes;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 
@@ -28,6 +29,8 @@ pub(crate) struct Loop<P> {
     publisher: Arc<P>,
     cache: Cache,
     delivery: Delivery<P>,
+    /// Tells when what comes from outside is let in; none once it is.
+    opening: Option<changes::Receiver<bool>>,
     /// Taken while a push is being made.
     models: Option<Models>,
     making: Option<JoinHandle<(Models, Push)>>,
@@ -46,7 +49,8 @@ impl<P: Publisher> Loop<P> {
         let pods = settings.gateway.iter().map(|it| gateway::pod(it, &settings));
         Self {
             cache: Cache::new(&settings.root_namespace, pods),
-            delivery: Delivery::new(Arc::clone(&publisher)),
+            delivery: Delivery::new(Arc::clone(&publisher), settings.holds),
+            opening: settings.holds.then(|| shared.opening()),
             models: Some(Models::new(Arc::clone(&settings))),
             making: None,
             bringing: BTreeMap::new(),
@@ -91,6 +95,11 @@ impl<P: Publisher> Loop<P> {
             made = made(&mut self.making), if self.making.is_some() => self.made(made),
             () = sleep_until(reopens), if reopens.is_some() => {
                 let done = self.delivery.open_again();
+                self.done(done);
+            }
+            () = opened(&mut self.opening), if self.opening.is_some() => {
+                self.opening = None;
+                let done = self.delivery.open();
                 self.done(done);
             }
             () = sleep_until(due), if due.is_some() => {}
@@ -184,6 +193,14 @@ async fn made(
 ) -> Result<(Models, Push), tokio::task::JoinError> {
     match making {
         Some(making) => making.await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn opened(opening: &mut Option<changes::Receiver<bool>>) {
+    match opening {
+        // Nobody can open any more when the sender is gone, and with it this loop.
+        Some(opening) => drop(opening.wait_for(|is_open| *is_open).await),
         None => std::future::pending().await,
     }
 }

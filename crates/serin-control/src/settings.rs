@@ -29,6 +29,8 @@ pub struct Settings {
     pub patience: Duration,
     /// Whether statuses are written.
     pub writes_status: bool,
+    /// Whether the gateway and the node's ports wait for [`Control::open`](crate::Control::open) before they listen.
+    pub holds: bool,
 }
 
 impl Default for Settings {
@@ -45,6 +47,7 @@ impl Default for Settings {
             quiet: Duration::from_millis(5),
             patience: Duration::from_millis(500),
             writes_status: true,
+            holds: false,
         }
     }
 }

@@ -8,7 +8,9 @@ mod slices;
 
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::{LoadBalancerIngress, LoadBalancerStatus, Service, ServiceStatus};
+use k8s_openapi::api::core::v1::{
+    LoadBalancerIngress, LoadBalancerStatus, Pod, Service, ServiceStatus,
+};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::ResourceExt as _;
 
@@ -63,13 +65,21 @@ pub(crate) async fn reconcile(world: Arc<World>, key: Key) -> Outcome {
         write_slices(world, &service, slices::MIRRORED, groups).await?;
         return Ok(None);
     };
-    let mut pods = match selector.first_key_value() {
-        Some((name, value)) => world.pods.tagged(&label_tag(&key.namespace, name, value)),
-        None => Vec::new(),
-    };
-    pods.retain(|pod| selector.iter().all(|(name, value)| pod.labels().get(name) == Some(value)));
+    let pods = selected(world, &key.namespace, selector);
     write_slices(world, &service, slices::SELECTED, desired::groups(&service, &pods)).await?;
-    let wanted = legacy::endpoints(&service, &pods);
+    world.queues.endpoints.add(key);
+    Ok(None)
+}
+
+/// Looks at the Endpoints of a Service whose slices are as they are to be. Traffic goes by the slices, so the older form waits its
+/// turn behind those of all Services, and what came meanwhile is written at once.
+pub(crate) async fn reconcile_legacy(world: Arc<World>, key: Key) -> Outcome {
+    let world = &*world;
+    world.queues.services.rest().await;
+    let service = world.services.get(&key).filter(|it| it.metadata.deletion_timestamp.is_none());
+    let Some(service) = service else { return Ok(None) };
+    let Some(selector) = selector(&service) else { return Ok(None) };
+    let wanted = legacy::endpoints(&service, &selected(world, &key.namespace, selector));
     match world.endpoints.get(&key) {
         None => drop(world.endpoints.create(&key.namespace, &wanted).await?),
         Some(there) => {
@@ -79,6 +89,20 @@ pub(crate) async fn reconcile(world: Arc<World>, key: Key) -> Outcome {
         }
     }
     Ok(None)
+}
+
+/// The pods that a selector chooses.
+fn selected(
+    world: &World,
+    namespace: &str,
+    selector: &std::collections::BTreeMap<String, String>,
+) -> Vec<Arc<Pod>> {
+    let mut pods = match selector.first_key_value() {
+        Some((name, value)) => world.pods.tagged(&label_tag(namespace, name, value)),
+        None => Vec::new(),
+    };
+    pods.retain(|pod| selector.iter().all(|(name, value)| pod.labels().get(name) == Some(value)));
+    pods
 }
 
 /// Removes what was made for a Service that has no endpoints of ours any more.

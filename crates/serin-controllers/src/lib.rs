@@ -32,7 +32,7 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Service;
 use kube::Client;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 
 use self::objects::Key;
 use self::queue::{Outcome, Queue};
@@ -63,9 +63,27 @@ impl fmt::Debug for Settings {
     }
 }
 
+/// How long controllers pause before they begin anew, should one of them end.
+const PAUSE: Duration = Duration::from_secs(1);
+
 /// Runs all controllers until `shutdown` comes. What is under way then is left as it is, to be continued by the next run.
 pub async fn run(client: Client, settings: Settings, shutdown: impl Future<Output = ()>) {
-    let (world, events) = World::new(&client, settings);
+    let anew = async {
+        loop {
+            let ended = run_once(&client, settings.clone()).await;
+            tracing::error!(?ended, "a workload controller ended; all of them begin anew");
+            tokio::time::sleep(PAUSE).await;
+        }
+    };
+    tokio::select! {
+        () = shutdown => {}
+        () = anew => {}
+    }
+}
+
+/// Runs all controllers. None of them ends by itself: tells of the one that did.
+async fn run_once(client: &Client, settings: Settings) -> Option<Result<(), JoinError>> {
+    let (world, events) = World::new(client, settings);
     let mut tasks = JoinSet::new();
     tasks.spawn(events.run());
     let followed = Arc::clone(&world);
@@ -73,19 +91,14 @@ pub async fn run(client: Client, settings: Settings, shutdown: impl Future<Outpu
     start(&mut tasks, &world, |queues| &queues.deployments, deployment::reconcile);
     start(&mut tasks, &world, |queues| &queues.replica_sets, replica_set::reconcile);
     start(&mut tasks, &world, |queues| &queues.services, endpoints::reconcile);
+    start(&mut tasks, &world, |queues| &queues.endpoints, endpoints::reconcile_legacy);
     start(&mut tasks, &world, |queues| &queues.jobs, job::reconcile);
     start(&mut tasks, &world, |queues| &queues.cron_jobs, cron_job::reconcile);
     start(&mut tasks, &world, |queues| &queues.autoscalers, autoscaler::reconcile);
     start(&mut tasks, &world, |queues| &queues.stateful_sets, stateful_set::reconcile);
     start(&mut tasks, &world, |queues| &queues.daemon_sets, daemon_set::reconcile);
     start(&mut tasks, &world, |queues| &queues.budgets, disruption::reconcile);
-    tokio::select! {
-        () = shutdown => {}
-        // None of the tasks ends by itself.
-        Some(ended) = tasks.join_next() => {
-            tracing::error!(?ended, "a workload controller ended");
-        }
-    }
+    tasks.join_next().await
 }
 
 /// Starts a controller: it looks at what its queue says as soon as everything is known.

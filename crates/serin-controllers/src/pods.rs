@@ -98,6 +98,8 @@ pub(crate) fn sort_for_deletion<P: AsRef<Pod>>(
     pods.sort_by(|left, right| least_missed(left.as_ref(), right.as_ref(), siblings, now));
 }
 
+/// Of two pods that are of the same age the uid decides, last of all: it is not always the last ones that go. Ages count by their
+/// magnitude alone, so that the order is one of all pods: a first difference decides between any two.
 fn least_missed(
     left: &Pod,
     right: &Pod,
@@ -111,37 +113,24 @@ fn least_missed(
         _ => 2,
     };
     let crowd = |pod: &Pod| node(pod).and_then(|node| siblings.get(node)).copied().unwrap_or(0);
+    let ready = |pod: &Pod| magnitude(ready_since(pod), now);
+    let created =
+        |pod: &Pod| magnitude(pod.metadata.creation_timestamp.as_ref().map(|time| time.0), now);
     let order = assigned(left).cmp(&assigned(right));
     let order = order.then_with(|| phase(left).cmp(&phase(right)));
     let order = order.then_with(|| is_ready(left).cmp(&is_ready(right)));
     let order = order.then_with(|| deletion_cost(left).cmp(&deletion_cost(right)));
     let order = order.then_with(|| crowd(right).cmp(&crowd(left)));
-    let order =
-        order.then_with(|| younger(ready_since(left), ready_since(right), left, right, now));
+    let order = order.then_with(|| ready(left).cmp(&ready(right)));
     let order = order.then_with(|| restarts(right).cmp(&restarts(left)));
-    let created = |pod: &Pod| pod.metadata.creation_timestamp.as_ref().map(|time| time.0);
-    order.then_with(|| younger(created(left), created(right), left, right, now))
+    let order = order.then_with(|| created(left).cmp(&created(right)));
+    order.then_with(|| left.uid().cmp(&right.uid()))
 }
 
-/// Orders by age, the younger first; ages of the same magnitude count as equal, and then the uid decides, so that it is not
-/// always the last ones that go.
-fn younger(
-    left: Option<Timestamp>,
-    right: Option<Timestamp>,
-    left_pod: &Pod,
-    right_pod: &Pod,
-    now: Timestamp,
-) -> Ordering {
-    let (left, right) = match (left, right) {
-        (Some(left), Some(right)) if left != right => (left, right),
-        (None, Some(_)) => return Ordering::Less,
-        (Some(_), None) => return Ordering::Greater,
-        _ => return Ordering::Equal,
-    };
-    let magnitude = |time: Timestamp| {
-        u64::try_from(now.duration_since(time).as_secs()).unwrap_or(0).max(1).ilog2()
-    };
-    magnitude(left).cmp(&magnitude(right)).then_with(|| left_pod.uid().cmp(&right_pod.uid()))
+/// The magnitude of an age: what has none yet comes before what is young.
+fn magnitude(since: Option<Timestamp>, now: Timestamp) -> Option<u32> {
+    let age = u64::try_from(now.duration_since(since?).as_secs()).unwrap_or(0);
+    Some(age.max(1).ilog2())
 }
 
 fn node(pod: &Pod) -> Option<&str> {

@@ -1,15 +1,17 @@
 //! Work: the keys of objects that someone has to look at, each at most once in the queue and never at two places at once.
 //!
 //! A key that comes while it is worked on is worked on again afterwards. A failure brings its key back after a pause that
-//! grows with every failure in a row.
+//! grows with every failure in a row. A defect that one object brings to light (a panic) is a failure like others: the other
+//! objects are looked at as before.
 
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt as _, StreamExt as _};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -18,6 +20,8 @@ use crate::objects::Key;
 
 /// The pause after the first failure, and after very many.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(5), Duration::from_secs(60));
+/// How long less urgent work waits for more urgent work.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// How many objects of a kind are worked on at once.
 const AT_ONCE: usize = 16;
 
@@ -45,6 +49,7 @@ pub(crate) type Outcome = Result<Option<Duration>, Error>;
 pub(crate) struct Queue {
     state: Mutex<State>,
     changed: Notify,
+    rests: Notify,
 }
 
 #[derive(Default)]
@@ -65,6 +70,21 @@ impl Queue {
         self.changed.notify_one();
     }
 
+    /// Waits until nothing is to be looked at now, but not longer than [`PATIENCE`].
+    pub(crate) async fn rest(&self) {
+        let rested = async {
+            loop {
+                let rests = self.rests.notified();
+                if self.lock().is_at_rest() {
+                    return;
+                }
+                rests.await;
+            }
+        };
+        // Where work never ends, less urgent work must not wait forever.
+        drop(tokio::time::timeout(PATIENCE, rested).await);
+    }
+
     async fn next(&self) -> Key {
         loop {
             let changed = self.changed.notified();
@@ -79,29 +99,41 @@ impl Queue {
         }
     }
 
-    fn done(&self, key: &Key, outcome: Outcome) {
+    /// `outcome`: none if the look panicked.
+    fn done(&self, key: &Key, outcome: Option<Outcome>) {
         let mut state = self.lock();
         state.active.remove(key);
-        match outcome {
-            Ok(later) => {
+        let Key { namespace, name } = key;
+        let later = match outcome {
+            Some(Ok(later)) => {
                 state.failures.remove(key);
-                if let Some(pause) = later {
-                    state.add_at(key.clone(), Instant::now() + pause);
-                }
+                later
             }
-            Err(problem) => {
-                let pause = state.failures.entry(key.clone()).or_default().next();
-                let Key { namespace, name } = key;
+            Some(Err(problem)) => {
                 if problem.is_outdated() {
                     tracing::debug!(namespace, name, %problem, "looks again");
                 } else {
                     tracing::warn!(namespace, name, %problem, "tries again");
                 }
-                state.add_at(key.clone(), Instant::now() + pause);
+                Some(state.pause(key))
             }
+            None => {
+                tracing::error!(
+                    namespace,
+                    name,
+                    "a controller panicked at this object; tries again"
+                );
+                Some(state.pause(key))
+            }
+        };
+        if let Some(pause) = later {
+            state.add_at(key.clone(), Instant::now() + pause);
         }
         if state.again.remove(key) {
             state.add(key.clone());
+        }
+        if state.is_at_rest() {
+            self.rests.notify_waiters();
         }
         drop(state);
         self.changed.notify_one();
@@ -117,8 +149,9 @@ impl Queue {
         loop {
             tokio::select! {
                 key = self.next(), if running.len() < AT_ONCE => {
-                    let looking = look(key.clone());
-                    running.push(async move { (key, looking.await) });
+                    // What a look shares with others is locked for single steps, which are whole or not at all.
+                    let looking = AssertUnwindSafe(look(key.clone())).catch_unwind();
+                    running.push(async move { (key, looking.await.ok()) });
                 }
                 Some((key, outcome)) = running.next(), if !running.is_empty() => {
                     self.done(&key, outcome);
@@ -133,6 +166,16 @@ impl Queue {
 }
 
 impl State {
+    /// Whether no key is ready or worked on. Those that wait for a time do not count.
+    fn is_at_rest(&self) -> bool {
+        self.ready.is_empty() && self.active.is_empty()
+    }
+
+    /// How long a key waits that failed once more.
+    fn pause(&mut self, key: &Key) -> Duration {
+        self.failures.entry(key.clone()).or_default().next()
+    }
+
     fn add(&mut self, key: Key) {
         if self.active.contains(&key) {
             self.again.insert(key);
@@ -188,9 +231,9 @@ mod tests {
         assert_eq!(queue.lock().next(now), Err(None));
         queue.add(key("a"));
         assert_eq!(queue.lock().next(now), Err(None), "it is active");
-        queue.done(&key("a"), Ok(None));
+        queue.done(&key("a"), Some(Ok(None)));
         assert_eq!(queue.lock().next(now), Ok(key("a")));
-        queue.done(&key("a"), Ok(None));
+        queue.done(&key("a"), Some(Ok(None)));
         assert_eq!(queue.lock().next(now), Err(None));
     }
 
@@ -203,8 +246,45 @@ mod tests {
         }
         assert_eq!(queue.lock().next(now), Err(Some(now + Duration::from_secs(3))));
         assert_eq!(queue.lock().next(now + Duration::from_secs(3)), Ok(key("a")));
-        queue.done(&key("a"), Ok(None));
+        queue.done(&key("a"), Some(Ok(None)));
         assert_eq!(queue.lock().next(now + Duration::from_secs(9)), Err(None));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_panic_at_one_object_is_a_failure_of_that_object() {
+        let queue = Queue::default();
+        queue.add(key("bad"));
+        queue.add(key("good"));
+        let looks = Mutex::new(Vec::new());
+        let look = async |key: Key| {
+            looks.lock().unwrap().push(key.name.clone());
+            assert_ne!(key.name, "bad", "a defect");
+            Ok(None)
+        };
+        let work = queue.work(look);
+        let over = tokio::time::timeout(Duration::from_millis(20), work).await;
+        assert!(over.is_err(), "the work goes on");
+        assert_eq!(*looks.lock().unwrap(), ["bad", "good", "bad", "bad"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn less_urgent_work_waits_for_a_rest_but_not_forever() {
+        let queue = Queue::default();
+        let begin = Instant::now();
+        queue.rest().await;
+        assert_eq!(begin.elapsed(), Duration::ZERO, "there is nothing to do");
+        queue.add(key("a"));
+        let looks = queue.work(async |_| {
+            tokio::time::sleep(Duration::from_secs(2)).await;
+            Ok(None)
+        });
+        tokio::select! {
+            () = looks => unreachable!("the work goes on"),
+            () = queue.rest() => assert_eq!(begin.elapsed(), Duration::from_secs(2)),
+        }
+        queue.add(key("b"));
+        queue.rest().await;
+        assert_eq!(begin.elapsed(), Duration::from_secs(2) + PATIENCE, "nobody works");
     }
 
     #[test]

@@ -29,6 +29,8 @@ pub(crate) struct Queues {
     pub(crate) deployments: Queue,
     pub(crate) replica_sets: Queue,
     pub(crate) services: Queue,
+    /// Services whose Endpoints are to be looked at.
+    pub(crate) endpoints: Queue,
     pub(crate) jobs: Queue,
     pub(crate) cron_jobs: Queue,
     pub(crate) autoscalers: Queue,

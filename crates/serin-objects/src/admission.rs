@@ -108,9 +108,52 @@ pub fn default_ingress_class(ingress: &mut Value, classes: &[Value]) {
     }
 }
 
+/// What the plug-in `DefaultStorageClass` adds to a new claim that names no class: of several defaults the newest.
+pub fn default_storage_class(claim: &mut Value, classes: &[Value]) {
+    let annotations = |it: &Value| it["metadata"]["annotations"].clone();
+    let has_old = annotations(claim)["volume.beta.kubernetes.io/storage-class"].is_string();
+    if has_old || claim["spec"]["storageClassName"].is_string() {
+        return;
+    }
+    let is_default = |it: &&Value| {
+        ["", ".beta"].iter().any(|form| {
+            annotations(it)[format!("storageclass{form}.kubernetes.io/is-default-class")] == "true"
+        })
+    };
+    let text =
+        |it: &Value, name: &str| it["metadata"][name].as_str().unwrap_or_default().to_owned();
+    let newest = classes
+        .iter()
+        .filter(is_default)
+        .max_by_key(|it| (text(it, "creationTimestamp"), std::cmp::Reverse(text(it, "name"))));
+    if let Some(class) = newest {
+        claim["spec"]["storageClassName"] = class["metadata"]["name"].clone();
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn claims_without_a_class_get_the_newest_default() {
+        let class = |name: &str, made: &str, default: &str| {
+            json!({"metadata": {"name": name, "creationTimestamp": made,
+                "annotations": {"storageclass.kubernetes.io/is-default-class": default}}})
+        };
+        let classes = [
+            class("a", "2024-01-01T00:00:00Z", "true"),
+            class("c", "2024-01-02T00:00:00Z", "true"),
+            class("b", "2024-01-02T00:00:00Z", "true"),
+            class("z", "2024-01-03T00:00:00Z", "false"),
+        ];
+        let mut claim = json!({"spec": {}});
+        default_storage_class(&mut claim, &classes);
+        assert_eq!(claim["spec"]["storageClassName"], "b");
+        let mut none = json!({"spec": {"storageClassName": ""}});
+        default_storage_class(&mut none, &classes);
+        assert_eq!(none["spec"]["storageClassName"], "");
+    }
 
     #[test]
     fn pods_get_a_token_unless_they_do_without() {

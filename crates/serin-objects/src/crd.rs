@@ -179,6 +179,11 @@ impl DefinedVersion {
         &self.shape.written
     }
 
+    /// Whether the schema has objects inside objects.
+    pub(crate) fn has_embedded(&self) -> bool {
+        self.shape.written.contains("x-kubernetes-embedded-resource")
+    }
+
     /// Whether the schema has rules in CEL.
     pub(crate) fn has_rules(&self) -> bool {
         self.shape.written.contains("\"x-kubernetes-validations\":")

@@ -1,8 +1,9 @@
 //! From the body of a request to an object in its canonical form.
 
 use serde_json::Value;
+use serin_api::schema::Schema;
 
-use crate::{Prepared, Resource, Status, defaults, schema};
+use crate::{Prepared, Resource, Status, defaults, embedded, schema};
 
 mod body;
 pub(crate) mod canonical;
@@ -191,14 +192,42 @@ pub(crate) fn decode(resource: &Resource, value: Value, words: Words) -> Result<
     let mut object = value;
     let mut unknown = Vec::new();
     if let Some(metadata) = object.get_mut("metadata") {
-        let node = schema::builtin::named("io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta");
+        let node = schema::builtin::named(METADATA);
         let (canonical, found) = canonical::canonical(node, metadata.take(), &["metadata"], words)?;
         *metadata = canonical;
         unknown.extend(found);
     }
     unknown.extend(version.schema().unknown_fields(&object).iter().map(ToString::to_string));
     version.schema().prune(&mut object);
+    if version.has_embedded() {
+        unknown.extend(inner_metadata(version.schema(), &mut object, words)?);
+    }
     Ok(Decoded { object, unknown })
+}
+
+const METADATA: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta";
+
+/// Brings the metadata of objects inside a custom resource into canonical form; gives the fields that are unknown.
+fn inner_metadata(
+    schema: &Schema,
+    object: &mut Value,
+    words: Words,
+) -> Result<Vec<String>, String> {
+    let node = schema::builtin::named(METADATA);
+    let mut read = Ok(Vec::new());
+    embedded::visit_mut(schema, object, &mut |path, inner| {
+        let Some(metadata) = inner.get_mut("metadata").filter(|it| it.is_object()) else { return };
+        let Ok(unknown) = &mut read else { return };
+        let at = path.child("metadata");
+        match canonical::canonical(node, metadata.take(), &[at.as_str()], words) {
+            Ok((canonical, found)) => {
+                *metadata = canonical;
+                unknown.extend(found);
+            }
+            Err(why) => read = Err(why),
+        }
+    });
+    read
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Expressions in CEL that stand in objects: whether they can be compiled, and whether the fields they read exist.
 
 use serde_json::{Value, json};
-use serin_api::expression::{Expression, reads};
+use serin_api::expression::{Expression, Names, reads};
 
 use crate::schema::Node;
 use crate::{Catalog, Resource};
@@ -9,12 +9,22 @@ use crate::{Catalog, Resource};
 /// How many kinds an expression is looked at for.
 const KINDS: usize = 10;
 
-/// What is wrong with an expression, as its compiler words it.
-pub(crate) fn malformed(expression: &str) -> Option<String> {
-    let why = Expression::compile(expression).err()?;
-    let why = why.strip_prefix("the rule cannot be compiled: ").unwrap_or(&why);
-    // The place is shown on lines of its own, which Kubernetes indents.
-    Some(format!("compilation failed: {}", why.replace("\n|", "\n |")))
+/// The type of what an expression comes to, where that is certain.
+///
+/// # Errors
+/// Why it cannot be compiled, as its compiler words it.
+pub(crate) fn result(expression: &str, names: &Names<'_>) -> Result<Option<String>, String> {
+    let failed = |why: &str| format!("compilation failed: {why}");
+    let compiled = Expression::compile(expression).map_err(|why| {
+        let why = why.strip_prefix("the rule cannot be compiled: ").unwrap_or(&why);
+        // The place is shown on lines of its own, which Kubernetes indents.
+        failed(&why.replace("\n|", "\n |"))
+    })?;
+    let typed = compiled.typed(names);
+    match typed.misfit {
+        Some(why) => Err(failed(&why)),
+        None => Ok(typed.result),
+    }
 }
 
 /// The fields that an expression reads of `name` and that `known` does not know.
@@ -135,8 +145,9 @@ mod tests {
 
     #[test]
     fn what_cannot_be_compiled_is_shown_with_its_place() {
-        assert_eq!(malformed("self.a > 1"), None);
-        let why = malformed("1 +").unwrap();
+        let bool = |expression: &str| result(expression, &|_| None);
+        assert_eq!(bool("self.a > 1"), Ok(Some("bool".to_owned())));
+        let why = bool("1 +").unwrap_err();
         assert!(why.starts_with("compilation failed: ERROR: <input>:1:4: Syntax error: "), "{why}");
         assert!(why.ends_with("\n | 1 +\n | ...^"), "{why}");
     }

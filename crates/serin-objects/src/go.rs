@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+pub(crate) mod json;
+
 /// A text in quotes, as `%q`.
 pub(crate) fn quote(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);

@@ -116,8 +116,9 @@ fn document(body: &[u8], kind: Kind) -> Result<(Value, Vec<String>), Status> {
 
 /// Carries out the operations of a JSON patch.
 fn operations(old: &Value, body: &[u8]) -> Result<Value, Status> {
-    let listed: Value =
-        serde_json::from_slice(body).map_err(|error| Status::bad_request(error.to_string()))?;
+    let listed: Value = serde_json::from_slice(body).map_err(|error| {
+        Status::bad_request(crate::go::json::error(body).unwrap_or_else(|| error.to_string()))
+    })?;
     if !listed.is_array() {
         let found = crate::go::json_kind(&listed);
         return Err(Status::bad_request(format!(

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use crate::fields::{FieldError, Path};
-use crate::{Resource, Status, managed, time, validate};
+use crate::{Resource, Status, managed, time, validate, warnings};
 
 mod strategy;
 
@@ -76,7 +76,8 @@ pub fn create(
     }
     let object = create_unchecked(resource, object, identity, context)?;
     check(resource, None, &object, context.subresource)?;
-    Ok(Prepared { object, warnings: Vec::new() })
+    let warnings = warnings::object(resource, None, &object);
+    Ok(Prepared { object, warnings })
 }
 
 /// The same without validation: for objects that are known to be right.
@@ -173,7 +174,19 @@ pub fn update(
     strategy::carry(resource, old, &mut object, context.subresource);
     strategy::count(resource, old, &mut object);
     check(resource, Some(old), &object, context.subresource)?;
-    Ok(Prepared { object, warnings: Vec::new() })
+    let warnings = match context.subresource {
+        None if resource.is_custom() || is_changed(old, &object) => {
+            warnings::object(resource, Some(old), &object)
+        }
+        _ => Vec::new(),
+    };
+    Ok(Prepared { object, warnings })
+}
+
+/// Whether what is wanted changed: where changes are counted, the count tells.
+fn is_changed(old: &Value, object: &Value) -> bool {
+    let generation = |it: &Value| it["metadata"]["generation"].as_i64();
+    generation(object).is_none() || generation(old) != generation(object)
 }
 
 /// An object keeps its name and namespace, which are those of the path.

@@ -204,7 +204,7 @@ impl Fields {
     pub fn check(&self, resource: &Resource) -> Result<(), String> {
         for term in &self.terms {
             if !is_known(resource, &term.field) {
-                return Err(if resource.is_custom() || is_plain(resource) {
+                return Err(if !resource.is_custom() && is_plain(resource) {
                     format!(
                         "{} is not a known field selector: only \"metadata.name\", \"metadata.namespace\"",
                         quote(&term.field)

@@ -173,7 +173,10 @@ pub fn allocate(
     allocator: &mut dyn Allocator,
 ) -> Result<(), Vec<FieldError>> {
     let held = old.map(held).unwrap_or_default();
-    let mut errors = Vec::new();
+    let mut errors = unknown_families(service);
+    if !errors.is_empty() {
+        return Err(errors);
+    }
     if needs_cluster_ip(service) {
         cluster_ip(service, &held, allocator, &mut errors);
     }
@@ -193,6 +196,29 @@ pub fn allocate(
         }
     }
     if errors.is_empty() { Ok(()) } else { Err(errors) }
+}
+
+/// Addresses are of the fourth version alone. Services that give none out and select nothing may name any.
+fn unknown_families(service: &Value) -> Vec<FieldError> {
+    let (path, spec) = (Path::new("spec"), &service["spec"]);
+    let selects = spec["selector"].as_object().is_some_and(|it| !it.is_empty());
+    if !needs_cluster_ip(service) || spec["clusterIP"] == "None" && !selects {
+        return Vec::new();
+    }
+    let mut errors = Vec::new();
+    for (index, family) in spec["ipFamilies"].as_array().into_iter().flatten().enumerate() {
+        if family == "IPv6" {
+            let at = path.child("ipFamilies").index(index);
+            let why = "not configured on this cluster";
+            errors.push(FieldError::invalid(&at, family.clone(), why));
+        }
+    }
+    if spec["ipFamilyPolicy"] == "RequireDualStack" {
+        let why = "this cluster is not configured for dual-stack services";
+        let at = path.child("ipFamilyPolicy");
+        errors.push(FieldError::invalid(&at, spec["ipFamilyPolicy"].clone(), why));
+    }
+    errors
 }
 
 fn cluster_ip(
@@ -309,6 +335,29 @@ mod tests {
         plain["spec"]["type"] = json!("ClusterIP");
         carry(&next, &mut plain);
         assert_eq!(plain["spec"]["ports"], json!([{"port": 80, "protocol": "TCP"}]));
+    }
+
+    #[test]
+    fn addresses_are_of_the_fourth_version() {
+        let refused = |spec: Value| -> Vec<String> {
+            let mut service = json!({ "spec": spec });
+            let given = allocate(&mut service, None, &mut Counter::default());
+            given.map_or_else(|all| all.iter().map(ToString::to_string).collect(), |()| Vec::new())
+        };
+        assert_eq!(
+            refused(json!({"ipFamilies": ["IPv4", "IPv6"], "ipFamilyPolicy": "RequireDualStack"})),
+            [
+                "spec.ipFamilies[1]: Invalid value: \"IPv6\": not configured on this cluster",
+                "spec.ipFamilyPolicy: Invalid value: \"RequireDualStack\": this cluster is not configured for dual-stack services",
+            ]
+        );
+        let none: Vec<String> = Vec::new();
+        assert_eq!(
+            refused(json!({"clusterIP": "None", "ipFamilyPolicy": "RequireDualStack"})),
+            none
+        );
+        assert_eq!(refused(json!({"ipFamilyPolicy": "PreferDualStack"})), none);
+        assert_eq!(refused(json!({"type": "ExternalName", "ipFamilies": ["IPv6"]})), none);
     }
 
     #[test]

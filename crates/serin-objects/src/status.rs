@@ -103,6 +103,14 @@ impl Status {
         Self::new(409, "Conflict", message).with(Self::about(resource, name))
     }
 
+    /// The object is not the one that the request means, which Kubernetes tells by its kind.
+    pub fn conflict_kind(resource: &Resource, name: &str, why: &str) -> Self {
+        let kind = qualified(&resource.kind, &resource.group);
+        let message = format!("Operation cannot be fulfilled on {kind} {}: {why}", quote(name));
+        let details = Details { kind: resource.kind.clone(), ..Self::about(resource, name) };
+        Self::new(409, "Conflict", message).with(details)
+    }
+
     /// The object was changed since the client read it.
     pub fn modified(resource: &Resource, name: &str) -> Self {
         const WHY: &str = "the object has been modified; please apply your changes to the latest version and try again";

@@ -22,6 +22,7 @@ mod network;
 mod placement;
 pub(crate) mod pod;
 mod probe;
+mod registration;
 mod resize;
 mod resources;
 mod scaling;
@@ -97,6 +98,8 @@ pub(crate) fn object(
         ("admissionregistration.k8s.io", _) => webhook::check(&resource.kind, &change, &mut errors),
         ("apiextensions.k8s.io", _) => crd::check(&change, &mut errors),
         ("certificates.k8s.io", _) => certificate::check(&change, &mut errors),
+        ("events.k8s.io", _) => config::check(&resource.kind, &change, &mut errors),
+        ("apiregistration.k8s.io", _) => registration::check(&change, &mut errors),
         ("node.k8s.io", _) => certificate::runtime_class(&change, &mut errors),
         _ => {}
     }

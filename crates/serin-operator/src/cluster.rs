@@ -4,7 +4,8 @@
 //! An answer to a write is newer than what the watch has brought so far. It is kept, so that nothing is done twice because
 //! the news of the first time has not come yet.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod view;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -14,9 +15,9 @@ use kube::api::{
 };
 use kube::runtime::watcher;
 use serde_json::{Value, json};
-use serin_rollout::configs;
 use tokio::sync::Notify;
 
+use self::view::{Applied, View, key};
 use crate::json;
 use crate::kind::Kind;
 
@@ -71,19 +72,6 @@ impl ApiError {
     pub(crate) fn is_refusal(&self) -> bool {
         matches!(self.code(), 400 | 401 | 403 | 422)
     }
-}
-
-/// The place of an object.
-type Key = (Kind, String, String);
-
-/// Objects that are followed.
-#[derive(Default)]
-struct View {
-    objects: BTreeMap<Key, Arc<Value>>,
-    /// Versions at which objects were seen to be gone.
-    gone: BTreeMap<Key, u64>,
-    /// Kinds that were read as a whole at least once.
-    known: BTreeSet<Kind>,
 }
 
 /// The API of a cluster.
@@ -200,39 +188,18 @@ impl Cluster {
         }
     }
 
-    /// The objects of a kind are these.
     fn exchange(&self, kind: Kind, objects: Vec<Value>) {
-        let mut view = self.view();
-        view.objects.retain(|key, _| key.0 != kind);
-        view.gone.retain(|key, _| key.0 != kind);
-        view.known.insert(kind);
-        for object in objects {
-            view.objects.insert(key(kind, &object), Arc::new(reduced(kind, object)));
-        }
-        drop(view);
+        self.view().exchange(kind, objects);
         self.changes.notify_waiters();
     }
 
     fn put(&self, kind: Kind, object: Value) {
-        let (key, version) = (key(kind, &object), version(&object));
-        let mut view = self.view();
-        let known = view.objects.get(&key).map_or(0, |it| self::version(it));
-        let gone = view.gone.get(&key).copied().unwrap_or(0);
-        if version >= known && version >= gone {
-            view.objects.insert(key, Arc::new(reduced(kind, object)));
-        }
-        drop(view);
+        self.view().put(kind, object);
         self.changes.notify_waiters();
     }
 
     fn take(&self, kind: Kind, object: &Value) {
-        let (key, version) = (key(kind, object), version(object));
-        let mut view = self.view();
-        if view.objects.get(&key).is_some_and(|it| self::version(it) <= version) {
-            view.objects.remove(&key);
-        }
-        view.gone.insert(key, version);
-        drop(view);
+        self.view().take(kind, object);
         self.changes.notify_waiters();
     }
 
@@ -281,6 +248,37 @@ impl Cluster {
         let api = self.api(kind, namespace);
         let call = api.patch(name, &parameters, &patch);
         Ok(self.keep(kind, ask("apply", kind, namespace, name, call).await?))
+    }
+
+    /// The fields of an object that is followed are as `wanted` says, and ours. Nothing is written where they are already: in
+    /// the version that came of applying just this, or, in another one, as far as `is_in_place` knows.
+    pub(crate) async fn ensure(
+        &self,
+        kind: Kind,
+        wanted: &Value,
+        is_in_place: impl FnOnce(&Value) -> bool,
+    ) -> Result<(), ApiError> {
+        let (key, hash) = (key(kind, wanted), json::hash(wanted));
+        let found = self.view().objects.get(&key).cloned();
+        let is_wanted = found.as_ref().is_some_and(|found| {
+            let applied = self.view().applied.get(&key).map(|it| {
+                (it.wanted == hash, it.version == json::text(found, "metadata/resourceVersion"))
+            });
+            match applied {
+                // Something is wanted no more, and an object with too much does not look other than it shall.
+                Some((false, _)) => false,
+                Some((true, true)) => true,
+                Some((true, false)) | None => is_in_place(found),
+            }
+        });
+        let version = match found {
+            Some(found) if is_wanted => json::text(&found, "metadata/resourceVersion").to_owned(),
+            _ => {
+                json::text(&self.apply(kind, wanted).await?, "metadata/resourceVersion").to_owned()
+            }
+        };
+        self.view().applied.insert(key, Applied { wanted: hash, version });
+        Ok(())
     }
 
     /// Merges a patch into an object.
@@ -402,14 +400,6 @@ fn is_absent(error: &watcher::Error) -> bool {
     }
 }
 
-fn key(kind: Kind, object: &Value) -> Key {
-    (kind, json::namespace(object).to_owned(), json::name(object).to_owned())
-}
-
-fn version(object: &Value) -> u64 {
-    json::text(object, "metadata/resourceVersion").parse().unwrap_or(0)
-}
-
 fn tree(object: DynamicObject, kind: Kind) -> Option<Value> {
     let mut value = serde_json::to_value(object).ok()?;
     // Objects of lists do not say what they are.
@@ -424,18 +414,4 @@ fn typed(kind: Kind, object: &Value) -> DynamicObject {
     json::set(&mut object, "apiVersion", json!(kind.api_version()));
     json::set(&mut object, "kind", json!(kind.name()));
     serde_json::from_value(object).expect("an object with metadata")
-}
-
-/// What is kept of an object. Of configuration only whether it changed: it may be large, and secret.
-fn reduced(kind: Kind, mut object: Value) -> Value {
-    if matches!(kind, Kind::ConfigMap | Kind::Secret) {
-        let sum =
-            configs::checksum(&json::texts(&object, "data"), &json::texts(&object, "binaryData"));
-        json::remove(&mut object, "data");
-        json::remove(&mut object, "binaryData");
-        json::remove(&mut object, "stringData");
-        json::set(&mut object, "checksum", json!(sum));
-    }
-    json::remove(&mut object, "metadata/managedFields");
-    object
 }

@@ -14,6 +14,7 @@ use rustls::pki_types::ServerName;
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+mod credentials;
 mod proxy;
 mod redirect;
 mod trust;
@@ -256,8 +257,7 @@ async fn send(
     through: bool,
 ) -> Result<Answered, String> {
     let uri = &place.uri;
-    let failed =
-        |error: hyper::Error| format!("{}: {error}", uri.authority().map_or("", |it| it.as_str()));
+    let failed = |error: hyper::Error| format!("{}:{}: {error}", place.host, place.port);
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(failed)?;
     let path = uri.path_and_query().map_or("/", |it| it.as_str());
@@ -267,8 +267,13 @@ async fn send(
         .uri(if through { format!("http://{host}{path}") } else { path.to_owned() })
         .header(header::HOST, host)
         .header(header::USER_AGENT, concat!("serin/", env!("CARGO_PKG_VERSION")));
-    if through && let Some(credentials) = proxy::credentials(&call.proxy) {
+    let proxy = call.proxy.parse::<Uri>().ok().filter(|_| through);
+    if let Some(credentials) = proxy.as_ref().and_then(credentials::of) {
         request = request.header(header::PROXY_AUTHORIZATION, credentials);
+    }
+    let is_said = call.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("authorization"));
+    if let Some(credentials) = credentials::of(uri).filter(|_| !is_said) {
+        request = request.header(header::AUTHORIZATION, credentials);
     }
     for (name, value) in &call.headers {
         request = request.header(name, value);

@@ -222,7 +222,8 @@ impl Release {
     ) -> Result<(), Obstacle> {
         let Some(memory) = &mut self.memory else { return Ok(()) };
         let after = Stored { state: next.state, obeyed };
-        let is_due = now.since(memory.stored_at) >= STORED_EVERY && after != memory.stored;
+        let is_due =
+            now.since(memory.stored_at) >= STORED_EVERY && status::is_other(&memory.stored, &after);
         // In the place of the obstacle that the status tells of.
         let is_free = self.told.is_some();
         let is_first = memory.stored == Stored::default() || is_free;
@@ -341,6 +342,7 @@ impl Release {
         let Name { namespace, name, .. } = &self.name;
         self.shared.members.leave(namespace, name);
         self.shared.report.leave(namespace, name);
+        self.shared.settings.traffic.forget(namespace, name);
         self.answers.abort_all();
     }
 }

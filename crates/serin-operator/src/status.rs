@@ -62,10 +62,24 @@ fn taken_over(canary: &Value, target: &str, configs: &BTreeMap<String, String>) 
     Stored { state, obeyed: None }
 }
 
+/// What is worth storing. While there is no release on its way ticks only look, and nobody needs to know how often.
+fn worth(stored: &Stored) -> Stored {
+    let mut stored = stored.clone();
+    if !stored.state.phase.is_running() {
+        stored.state.tick = State::default().tick;
+    }
+    stored
+}
+
+/// Whether anything changed.
+pub(crate) fn is_other(before: &Stored, after: &Stored) -> bool {
+    worth(before) != worth(after)
+}
+
 /// Whether something changed that a restart must not forget. Evidence grows with every second and is stored less often.
 pub(crate) fn is_news(before: &Stored, after: &Stored) -> bool {
     let bare = |stored: &Stored| {
-        let mut stored = stored.clone();
+        let mut stored = worth(stored);
         let state = &mut stored.state;
         (state.evidence, state.exposed) = (None, 0);
         state.tick.answers.clear();
@@ -199,4 +213,57 @@ pub(crate) fn unknown_revision<'s>(state: &'s State, primary: Option<&Value>) ->
     let is_marked =
         primary.is_some_and(|it| json::texts(it, "metadata/annotations").contains_key(COPIED));
     if is_marked { "" } else { &state.last_promoted }
+}
+
+#[cfg(test)]
+mod tests {
+    use serin_api::Object;
+    use serin_api::delivery::FlaggerCanary;
+
+    use super::*;
+
+    #[test]
+    fn each_phase_has_flaggers_condition() {
+        let spec =
+            json!({"targetRef": {"kind": "DaemonSet", "name": "podinfo"}, "service": {"port": 80}});
+        let object = json!({"metadata": {"name": "podinfo", "namespace": "test"}, "spec": spec});
+        let plan = Plan::of_flagger(&Object::<FlaggerCanary>::from_value(&object).unwrap());
+        let check = |phase: Phase, status: &str, message: &str| {
+            let made = condition(&plan, phase, "2026-11-18T11:06:40Z");
+            let expect = json!({
+                "type": "Promoted", "status": status, "reason": format!("{phase:?}"), "message": message,
+                "lastUpdateTime": "2026-11-18T11:06:40Z", "lastTransitionTime": "2026-11-18T11:06:40Z",
+            });
+            assert_eq!(made, expect);
+        };
+        let beginning = "New DaemonSet detected, starting initialization.";
+        let done = "Canary analysis completed, ";
+        check(Phase::Initializing, "Unknown", beginning);
+        check(Phase::Initialized, "True", "DaemonSet initialization completed.");
+        check(Phase::Waiting, "Unknown", "Waiting for approval.");
+        let running = "New revision detected, progressing canary analysis.";
+        check(Phase::Progressing, "Unknown", running);
+        check(Phase::WaitingPromotion, "Unknown", "Waiting for approval.");
+        check(Phase::Promoting, "Unknown", &format!("{done}starting primary rolling update."));
+        check(Phase::Finalising, "Unknown", &format!("{done}routing all traffic to primary."));
+        let promoted = "Canary analysis completed successfully, promotion finished.";
+        check(Phase::Succeeded, "True", promoted);
+        check(Phase::Failed, "False", "Canary analysis failed, DaemonSet scaled to zero.");
+        check(Phase::Terminating, "Unknown", beginning);
+    }
+
+    #[test]
+    fn ticks_are_no_news_between_releases() {
+        let of = |phase: Phase, number: u64| {
+            let mut state = State { phase, ..State::default() };
+            state.tick.number = number;
+            Stored { state, obeyed: None }
+        };
+        for phase in [Phase::Initializing, Phase::Initialized, Phase::Succeeded, Phase::Failed] {
+            assert!(!is_news(&of(phase, 1), &of(phase, 2)), "{phase}");
+            assert!(!is_other(&of(phase, 1), &of(phase, 2)), "{phase}");
+        }
+        assert!(is_news(&of(Phase::Progressing, 1), &of(Phase::Progressing, 2)));
+        assert!(is_news(&of(Phase::Initialized, 1), &of(Phase::Progressing, 1)));
+    }
 }

@@ -32,9 +32,9 @@ pub struct Subject {
 }
 
 impl Subject {
-    /// Whether another is of the same release, perhaps of another run of it.
-    pub fn is_same_release(&self, other: &Self) -> bool {
-        (&self.namespace, &self.release) == (&other.namespace, &other.release)
+    /// Whether it is of a release, in whichever run of it.
+    pub fn is_of(&self, namespace: &str, release: &str) -> bool {
+        self.namespace == namespace && self.release == release
     }
 }
 
@@ -83,8 +83,8 @@ pub trait Traffic: Send + Sync {
         None
     }
 
-    /// Nobody asks about this subject any more.
-    fn forget(&self, _subject: &Subject) {}
+    /// Nobody asks about a release any more: its run is over, or its object is gone.
+    fn forget(&self, _namespace: &str, _release: &str) {}
 }
 
 /// No proxies to ask.

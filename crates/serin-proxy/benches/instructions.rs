@@ -76,7 +76,7 @@ fn kept_connections(proxy: &mut Proxy) -> anyhow::Result<()> {
     drop(secure);
     let mut http2 = Http2::connect(proxy.plain)?;
     sample("http/2 1 KiB", proxy.count(400, || http2.get("/1k"))?);
-    sample("http/2 1 KiB, 16 streams", proxy.count(25 * 16, || http2.get_many("/1k"))?);
+    sample("http/2 1 KiB, 16 streams", proxy.count(400, || http2.get_many())?);
     sample("grpc", proxy.count(400, || http2.call())?);
     Ok(())
 }

@@ -152,7 +152,11 @@ impl Facts {
             },
             iterations: number("/status/iterations"),
             failed_checks: number("/status/failedChecks"),
-            threshold: number("/spec/analysis/threshold").max(1),
+            threshold: ["analysis", "canaryAnalysis"]
+                .map(|it| number(&format!("/spec/{it}/threshold")))
+                .into_iter()
+                .find(|it| *it > 0)
+                .unwrap_or(1),
             held: flag("/status/release/heldByCommand") || flag("/spec/hold"),
             suspended: flag("/spec/suspend"),
             command: annotations.get(COMMAND).and_then(Value::as_str).map(str::to_owned),

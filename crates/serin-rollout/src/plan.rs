@@ -5,7 +5,7 @@
 mod quiet;
 
 use serin_api::delivery::{
-    AutoscalerReference, Canary, CanaryAlert, CanaryMetric, CanaryService, CanaryWebhook,
+    Analysis, AutoscalerReference, Canary, CanaryAlert, CanaryMetric, CanaryService, CanaryWebhook,
     FlaggerCanary, HookType, MaxExposure, OnInconclusive, Provider, ReleaseGroup,
     SequentialAnalysis, SequentialUnit, SessionAffinity, Versions,
 };
@@ -113,6 +113,8 @@ pub struct Plan {
     pub strategy: Strategy,
     /// Iterations of the strategies that have them.
     pub iterations: u32,
+    /// What the Canary asks for and cannot have without routes, in Flagger's words.
+    pub lacks: Vec<&'static str>,
     /// Time from one tick to the next.
     pub interval: Span,
     /// So many failed checks bring the rollback.
@@ -183,8 +185,9 @@ impl Plan {
         let positive = |value: i32| u32::try_from(value).unwrap_or(0);
         let percent = |value: i32| positive(value).min(100);
         let mut iterations = positive(analysis.iterations);
+        let lacks = if is_routed { Vec::new() } else { lacks(&analysis) };
         if !is_routed && iterations == 0 {
-            iterations = 10;
+            iterations = ITERATIONS;
         }
         let step_weights: Vec<u32> = analysis.step_weights.iter().copied().map(percent).collect();
         let has_weights = analysis.step_weight > 0 || !step_weights.is_empty();
@@ -224,6 +227,7 @@ impl Plan {
             },
             strategy,
             iterations,
+            lacks,
             interval,
             threshold: positive(analysis.threshold).max(1),
             step_weight: percent(analysis.step_weight),
@@ -273,6 +277,11 @@ impl Plan {
         format!("{}.{}", self.name, self.namespace)
     }
 
+    /// What the workload is called in events.
+    pub fn target_name(&self) -> String {
+        format!("{}.{}", self.target, self.namespace)
+    }
+
     /// The weight after `weight`. One that is not in the list of weights leads to all of it.
     pub fn next_weight(&self, weight: u32) -> u32 {
         if self.step_weight > 0 || self.step_weights.is_empty() {
@@ -285,6 +294,22 @@ impl Plan {
         };
         next.copied().unwrap_or(100)
     }
+}
+
+/// Without routes so many iterations are made where none are asked for.
+const ITERATIONS: u32 = 10;
+
+/// What an analysis asks for and cannot have without routes.
+fn lacks(analysis: &Analysis) -> Vec<&'static str> {
+    let mut lacks = Vec::new();
+    if !analysis.matches.is_empty() {
+        lacks.push("A/B testing is not supported when using the kubernetes provider");
+    }
+    if analysis.iterations < 1 {
+        lacks.push("Progressive traffic is not supported when using the kubernetes provider");
+        lacks.push("Setting canaryAnalysis.iterations: 10");
+    }
+    lacks
 }
 
 /// A cookie without a path belongs to the folder of the page that set it (RFC 6265 §5.1.4): its user is not known on other pages, and

@@ -46,7 +46,7 @@ pub fn step(plan: &Plan, state: &State, seen: &Observation, now: Time) -> Step {
         run.state.since = now;
     }
     if plan.is_suspended && !seen.is_deleted {
-        run.wait_for("skipping canary run as object is suspended", "spec.suspend is set");
+        run.wait("skipping canary run as object is suspended", "spec.suspend is set", false);
         return run.finish_suspended();
     }
     run.take_in();
@@ -106,6 +106,8 @@ impl Run<'_> {
         self.actions.push(Action::EnsureObjects);
         self.initialise()?;
         if !self.state.phase.is_running() && !self.is_changed() {
+            // Whatever it waited for is there.
+            self.state.waits_for = None;
             return DONE;
         }
         self.primary_is_ready()?;
@@ -177,11 +179,20 @@ impl Run<'_> {
 
     /// Records what the release waits for, when it begins to.
     fn wait_for(&mut self, event: &str, reason: &str) {
+        self.wait(event, reason, true);
+    }
+
+    fn wait(&mut self, event: &str, reason: &str, is_warning: bool) {
         let what = format!("{event}: {reason}");
         if self.state.waits_for.as_ref() != Some(&what) {
-            self.warn(event, reason);
+            self.decide(is_warning, event.to_owned(), reason.to_owned());
             self.state.waits_for = Some(what);
         }
+    }
+
+    /// The same for the pods of a version. Those who see only the event know why, too.
+    fn wait_for_pods(&mut self, name: &str, why: &str) {
+        self.wait_for(&format!("{name} not ready: {why}"), "nothing goes on without its pods");
     }
 
     fn alert(&mut self, severity: Severity, text: impl Into<String>) {
@@ -268,7 +279,7 @@ impl Run<'_> {
         match primary.readiness.clone() {
             Readiness::Ready => GO_ON,
             Readiness::Pending(why) => {
-                self.wait_for(&format!("{name} not ready"), &why);
+                self.wait_for_pods(&name, &why);
                 DONE
             }
             Readiness::Stuck(why) => {
@@ -277,7 +288,7 @@ impl Run<'_> {
                     Phase::Progressing | Phase::WaitingPromotion => {
                         self.roll_back(&format!("the primary did not become ready: {why}"));
                     }
-                    _ => self.wait_for(&format!("{name} not ready"), &why),
+                    _ => self.wait_for_pods(&name, &why),
                 }
                 DONE
             }
@@ -293,7 +304,8 @@ impl Run<'_> {
         match readiness.unwrap_or_else(|| Readiness::Pending("the workload is gone".to_owned())) {
             Readiness::Ready => GO_ON,
             Readiness::Pending(why) => {
-                self.wait_for(&format!("{name} not ready"), &why);
+                let kind = self.plan.kind.to_lowercase();
+                self.wait_for_pods(&format!("canary {kind} {}", self.plan.target_name()), &why);
                 DONE
             }
             Readiness::Stuck(why) => {

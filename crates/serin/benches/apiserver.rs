@@ -44,6 +44,10 @@ const FULL: Plan = Plan { seconds: 5, many: 50_000, watchers: 1_000 };
 const QUICK: Plan = Plan { seconds: 1, many: 12_000, watchers: 100 };
 /// Changes a second, of which every watcher is told.
 const CHANGES: u64 = 100;
+/// Watches of one connection.
+const STREAMS: usize = 50;
+/// What the allocator holds for a while goes back within ten seconds.
+const REST: Duration = Duration::from_secs(12);
 /// How many objects are listed.
 const LISTED: usize = 10_000;
 const MAPS: &str = "/api/v1/namespaces/default/configmaps";
@@ -61,16 +65,21 @@ async fn run(plan: Plan) -> anyhow::Result<()> {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
     let server = Server::start(folder.path())?;
     sample("start, empty", "ready", "ms", server.ready.as_secs_f64() * 1e3);
-    sample("memory, empty", "resident", "MiB", server.memory()?);
+    sample("memory, empty", "resident", "MiB", server.memory_at_rest()?);
     creates(&server, plan, 1).await?;
     creates(&server, plan, 32).await?;
     gets(&server).await?;
     fill(&server, 0, LISTED).await?;
+    let case = format!("memory, {LISTED} ConfigMaps");
+    sample(&case, "resident", "MiB", server.memory_at_rest()?);
     lists(&server).await?;
-    watches(&server, plan).await?;
+    // The one is what others have told of the original.
+    watches(&server, plan, 1).await?;
+    watches(&server, plan, plan.watchers).await?;
     fill(&server, LISTED, plan.many).await?;
     let many = plan.many;
-    sample(&format!("memory, {many} ConfigMaps"), "resident", "MiB", server.memory()?);
+    let case = format!("memory, {many} ConfigMaps");
+    sample(&case, "resident", "MiB", server.memory_at_rest()?);
     drop(server);
     let server = Server::start(folder.path())?;
     sample(&format!("start, {many} ConfigMaps"), "ready", "ms", server.ready.as_secs_f64() * 1e3);
@@ -78,7 +87,7 @@ async fn run(plan: Plan) -> anyhow::Result<()> {
         &format!("memory after a start, {many} ConfigMaps"),
         "resident",
         "MiB",
-        server.memory()?,
+        server.memory_at_rest()?,
     );
     Ok(())
 }
@@ -104,8 +113,10 @@ impl Drop for Server {
 impl Server {
     fn start(folder: &Path) -> anyhow::Result<Self> {
         let kubeconfig = folder.join("kubeconfig");
+        let program =
+            std::env::var_os("SERIN_BINARY").unwrap_or(env!("CARGO_BIN_EXE_serin").into());
         let begun = Instant::now();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_serin"))
+        let mut child = Command::new(program)
             .args(["apiserver", "--listen", "127.0.0.1:0", "--log-level", "error", "--data-dir"])
             .arg(folder.join("data"))
             .arg("--kubeconfig")
@@ -134,8 +145,9 @@ impl Server {
         Ok(Self { child, ready, address, token, roots: Arc::new(roots) })
     }
 
-    /// What of the process is in memory, in MiB.
-    fn memory(&self) -> anyhow::Result<f64> {
+    /// What of the process is in memory once it has had nothing to do for a while, in MiB.
+    fn memory_at_rest(&self) -> anyhow::Result<f64> {
+        std::thread::sleep(REST);
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
         let line =
             status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
@@ -273,19 +285,19 @@ async fn lists(server: &Server) -> anyhow::Result<()> {
 }
 
 /// Many watchers, each of which is told of every change; how long after the beginning of the write.
-async fn watches(server: &Server, plan: Plan) -> anyhow::Result<()> {
+async fn watches(server: &Server, plan: Plan, count: usize) -> anyhow::Result<()> {
     let mut client = server.client().await?;
     let made = client.send(Method::POST, WATCHED, map("watched", 0)).await?.1;
     let made: Value = serde_json::from_slice(&made)?;
     let revision = made["metadata"]["resourceVersion"].as_str().unwrap_or_default().to_owned();
     let begun = Instant::now();
     let mut watchers = Vec::new();
-    for _ in 0..plan.watchers.div_ceil(50) {
+    for first in (0..count).step_by(STREAMS) {
         let stream = server.connect(b"h2").await?;
         let (sender, connection) =
             http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await?;
         tokio::spawn(connection);
-        for _ in 0..50 {
+        for _ in first..count.min(first + STREAMS) {
             let mut sender: http2::SendRequest<Full<Bytes>> = sender.clone();
             let request = Request::get(format!(
                 "https://localhost{WATCHED}?watch=true&resourceVersion={revision}"
@@ -324,7 +336,8 @@ async fn watches(server: &Server, plan: Plan) -> anyhow::Result<()> {
     for watcher in watchers {
         times.extend(watcher.await??);
     }
-    let case = format!("{} watchers, {CHANGES} changes/s", plan.watchers);
+    client.send(Method::DELETE, &path, String::new()).await?;
+    let case = format!("{count} watchers, {CHANGES} changes/s");
     sample(&case, "p50", "ms", quantile(&mut times, 0.5));
     sample(&case, "p99", "ms", quantile(&mut times, 0.99));
     Ok(())

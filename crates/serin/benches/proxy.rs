@@ -31,7 +31,7 @@ struct Plan {
     idle: &'static [usize],
 }
 
-const FULL: Plan = Plan { rounds: 5, seconds: 3, idle: &[1_000, 10_000] };
+const FULL: Plan = Plan { rounds: 3, seconds: 3, idle: &[1_000, 10_000] };
 const QUICK: Plan = Plan { rounds: 1, seconds: 1, idle: &[1_000] };
 
 fn main() -> ExitCode {

@@ -9,6 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::ApiServerArgs;
 use crate::gateway::log;
+use crate::memory;
 
 /// Serves until a signal ends it.
 pub(crate) fn run(args: &ApiServerArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
@@ -39,6 +40,7 @@ async fn serve(args: &ApiServerArgs, out: &mut dyn Write) -> anyhow::Result<()> 
     write_kubeconfig(&args.kubeconfig, &access)?;
     writeln!(out, "ready {} kubeconfig {}", access.url, args.kubeconfig.display())?;
     out.flush()?;
+    memory::give_back();
     let stop = async {
         tokio::select! {
             _ = terminate.recv() => {}

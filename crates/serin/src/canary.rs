@@ -14,7 +14,7 @@ use anyhow::{Context, bail};
 use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use serde_json::{Value, json};
-use serin_rollout::facts::{COMMAND, Facts};
+use serin_rollout::facts::{COMMAND, Decision, Facts};
 
 use crate::cli::{CanaryArgs, CanaryCommand};
 use crate::kubeconfig;
@@ -107,13 +107,9 @@ impl Cluster {
         let (mut all, mut is_served) = (Vec::new(), false);
         for group in GROUPS {
             let api = self.api(group, namespace);
-            match answer(api.list(&ListParams::default())).await {
-                Ok(list) => {
-                    is_served = true;
-                    all.extend(list.items.iter().map(|it| of(group, it)));
-                }
-                Err(error) if is_absent(&error) => {}
-                Err(error) => return Err(error),
+            if let Some(list) = answer(api.list(&ListParams::default())).await? {
+                is_served = true;
+                all.extend(list.items.iter().map(|it| of(group, it)));
             }
         }
         if !is_served {
@@ -131,11 +127,8 @@ impl Cluster {
         name: &str,
     ) -> anyhow::Result<((&'static str, &'static str), DynamicObject)> {
         for group in GROUPS {
-            match answer(self.api(group, Some(&self.namespace)).get_opt(name)).await {
-                Ok(Some(object)) => return Ok((group, object)),
-                Ok(None) => {}
-                Err(error) if is_absent(&error) => {}
-                Err(error) => return Err(error),
+            if let Some(object) = answer(self.api(group, Some(&self.namespace)).get(name)).await? {
+                return Ok((group, object));
             }
         }
         bail!(
@@ -151,22 +144,24 @@ impl Cluster {
 
     /// Leaves a command, and waits until it is obeyed.
     async fn command(&self, name: &str, command: &str, out: &mut dyn Write) -> anyhow::Result<()> {
-        let (group, _) = self.find(name).await?;
+        let (group, object) = self.find(name).await?;
+        let before = of(group, &object);
         let api = self.api(group, Some(&self.namespace));
         // The time tells this command from the same one given before.
         let text = format!("{command}@{}", now());
         let patch = json!({"metadata": {"annotations": {COMMAND: text}}});
         let parameters =
             PatchParams { field_manager: Some("serin-canary".into()), ..Default::default() };
-        answer(api.patch(name, &parameters, &Patch::Merge(patch))).await?;
+        let gone = || format!("the Canary {name} is gone");
+        let patched = answer(api.patch(name, &parameters, &Patch::Merge(patch))).await?;
+        patched.with_context(gone)?;
         for _ in 0..50 {
             tokio::time::sleep(Duration::from_millis(200)).await;
-            let object = answer(api.get(name)).await?;
+            let object = answer(api.get(name)).await?.with_context(gone)?;
             if object.metadata.annotations.unwrap_or_default().get(COMMAND) != Some(&text) {
                 let facts = self.one(name).await?;
-                let last = facts.decisions.last();
-                let said = last.map_or_else(String::new, |it| format!(": {}", it.event));
-                writeln!(out, "{name} {}{said}", facts.phase)?;
+                let said = outcome(command, before.decisions.last(), &facts)?;
+                writeln!(out, "{name} {}: {said}", facts.phase)?;
                 return Ok(());
             }
         }
@@ -176,11 +171,66 @@ impl Cluster {
     }
 }
 
-async fn answer<T>(call: impl Future<Output = Result<T, kube::Error>>) -> anyhow::Result<T> {
-    let answer = tokio::time::timeout(PATIENCE, call).await;
-    Ok(answer.context("the cluster's API does not answer")??)
+/// What came of a command that was obeyed, after the last decision that was known before.
+fn outcome(command: &str, known: Option<&Decision>, facts: &Facts) -> anyhow::Result<String> {
+    let is_new = |it: &&Decision| Some(*it) != known;
+    let new: Vec<&Decision> = facts.decisions.iter().rev().take_while(is_new).collect();
+    let refusal = format!("{command} is not possible now");
+    if let Some(refused) = new.iter().find(|it| it.event.eq_ignore_ascii_case(&refusal)) {
+        bail!("{refusal}: {}", refused.reason);
+    }
+    Ok(match (command, new.first()) {
+        (_, Some(last)) => last.event.clone(),
+        ("hold", None) => "it is held already".to_owned(),
+        ("resume", None) if facts.held => {
+            bail!("spec.hold holds it; take that away from the Canary")
+        }
+        ("resume", None) => "it is not held".to_owned(),
+        _ => "nothing was to be done".to_owned(),
+    })
 }
 
-fn is_absent(error: &anyhow::Error) -> bool {
-    matches!(error.downcast_ref(), Some(kube::Error::Api(status)) if status.code == 404)
+/// The answer of the cluster; `None` where it has no such thing.
+async fn answer<T>(
+    call: impl Future<Output = Result<T, kube::Error>>,
+) -> anyhow::Result<Option<T>> {
+    let answer = tokio::time::timeout(PATIENCE, call).await;
+    match answer.context("the cluster's API does not answer")? {
+        Ok(it) => Ok(Some(it)),
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
+        Err(error) => Err(kubeconfig::failure(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_says_what_came_of_it() {
+        let of = |event: &str| Decision {
+            time: "2026-11-21T10:00:00Z".to_owned(),
+            warning: true,
+            event: event.to_owned(),
+            reason: "the phase is Succeeded".to_owned(),
+        };
+        let known = of("Starting canary analysis for a.b");
+        let check = |command: &str, new: &[&str], held: bool, expect: Result<&str, &str>| {
+            let mut decisions = vec![known.clone()];
+            decisions.extend(new.iter().map(|event| of(event)));
+            let facts = Facts { decisions, held, ..Facts::default() };
+            let came = outcome(command, Some(&known), &facts).map_err(|error| error.to_string());
+            assert_eq!(came.as_deref().map_err(String::as_str), expect, "{command} {new:?}");
+        };
+        let failed = "Canary failed! Scaling down a.b";
+        check("abort", &["Aborting", failed], false, Ok(failed));
+        let refusal = "abort is not possible now: the phase is Succeeded";
+        check("abort", &["Abort is not possible now"], false, Err(refusal));
+        check("hold", &["Holding"], true, Ok("Holding"));
+        check("hold", &[], true, Ok("it is held already"));
+        check("resume", &[], false, Ok("it is not held"));
+        let by_spec = "spec.hold holds it; take that away from the Canary";
+        check("resume", &[], true, Err(by_spec));
+        check("promote", &[], false, Ok("nothing was to be done"));
+    }
 }

@@ -8,7 +8,6 @@ pub(crate) mod access_log;
 mod admin;
 pub(crate) mod attributes;
 pub(crate) mod certificates;
-mod code;
 pub(crate) mod log;
 mod manifests;
 pub(crate) mod metric_changes;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 
@@ -21,9 +21,14 @@ pub(crate) async fn chosen(
         Some(file) => of_file(file, context).await?,
         None => match Config::from_kubeconfig(&options(context)).await {
             Ok(config) => config,
-            Err(error) if context.is_none() => Config::incluster().map_err(|_| error).context(
-                "no cluster to ask: start one with `serin up`, or name a kubeconfig with --kubeconfig",
-            )?,
+            Err(error) if context.is_none() => Config::incluster().map_err(|_| {
+                // A file without a current context has no name to tell.
+                let why = error.to_string();
+                let why = why.trim_end_matches([':', ' ']);
+                anyhow!(
+                    "no cluster to ask: start one with `serin up`, or name a kubeconfig with --kubeconfig: {why}"
+                )
+            })?,
             Err(error) => return Err(error).context("cannot use the kubeconfig"),
         },
     };
@@ -43,4 +48,14 @@ fn options(context: Option<&str>) -> KubeConfigOptions {
 
 fn client_of(config: Config) -> anyhow::Result<Client> {
     Client::try_from(config).context("cannot use the kubeconfig's cluster")
+}
+
+/// What went wrong with a call, for whoever gave a command.
+pub(crate) fn failure(error: kube::Error) -> anyhow::Error {
+    match error {
+        kube::Error::Service(why) => anyhow!(why)
+            .context("the cluster cannot be reached; does it run, and is this its kubeconfig?"),
+        kube::Error::Api(status) => anyhow!("the cluster refuses: {}", status.message),
+        other => other.into(),
+    }
 }

@@ -20,6 +20,7 @@ mod install;
 mod keys;
 mod kubeconfig;
 mod load;
+mod memory;
 mod metrics;
 mod operator;
 mod rehearse;

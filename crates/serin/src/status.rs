@@ -77,8 +77,10 @@ fn text(status: &Status, place: &Place, out: &mut dyn Write) -> anyhow::Result<(
     };
     let state = if run.ready { "runs" } else { "starts" };
     writeln!(out, "the cluster in {} {state} (process {})", place.folder.display(), run.pid)?;
-    writeln!(out, "  API         {}", run.api)?;
-    writeln!(out, "  kubeconfig  {} (context serin)", run.kubeconfig.display())?;
+    if !run.api.is_empty() {
+        writeln!(out, "  API         {}", run.api)?;
+        writeln!(out, "  kubeconfig  {} (context serin)", run.kubeconfig.display())?;
+    }
     for line in &run.gateway {
         writeln!(out, "  gateway     {line}")?;
     }

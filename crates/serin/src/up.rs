@@ -10,6 +10,7 @@ mod cluster;
 mod dashboard;
 mod detach;
 mod fleet;
+mod former;
 mod images;
 mod inside;
 mod metrics;

@@ -19,6 +19,8 @@ mod documents;
 mod faults;
 #[path = "cluster/installed.rs"]
 mod installed;
+#[path = "cluster/interrupted.rs"]
+mod interrupted;
 #[path = "cluster/life.rs"]
 mod life;
 #[path = "cluster/load.rs"]

@@ -69,18 +69,47 @@ fn chain(chars: &[char], start: usize, out: &mut Vec<Read>) -> usize {
 impl Read {
     /// What a compiler says of a field that is not there, with the place.
     pub fn undefined(&self, expression: &str) -> String {
-        let before: String = expression.chars().take(self.at).collect();
-        let line = before.matches('\n').count();
-        let column = before.chars().rev().take_while(|it| *it != '\n').count();
-        let text = expression.lines().nth(line).unwrap_or_default();
         let field = self.path.last().map(String::as_str).unwrap_or_default();
-        format!(
-            "ERROR: <input>:{}:{}: undefined field '{field}'\n | {text}\n | {}^",
-            line + 1,
-            column + 1,
-            ".".repeat(column)
-        )
+        mark(expression, self.at, &format!("undefined field '{field}'"))
     }
+}
+
+/// What a compiler says of a place in an expression, counted in characters.
+pub(super) fn mark(expression: &str, at: usize, what: &str) -> String {
+    let before: String = expression.chars().take(at).collect();
+    let line = before.matches('\n').count();
+    let column = before.chars().rev().take_while(|it| *it != '\n').count();
+    let text = expression.lines().nth(line).unwrap_or_default();
+    format!(
+        "ERROR: <input>:{}:{}: {what}\n | {text}\n | {}^",
+        line + 1,
+        column + 1,
+        ".".repeat(column)
+    )
+}
+
+/// Where the sign of an operator stands, in characters, if it stands in one place only. Signs in texts do not count.
+pub(super) fn plain(expression: &str, sign: &str) -> Option<usize> {
+    let chars: Vec<char> = expression.chars().collect();
+    let sign: Vec<char> = sign.chars().collect();
+    let (mut found, mut at) = (None, 0);
+    while at < chars.len() {
+        if let Some(end) = literal(&chars, at) {
+            at = end;
+            continue;
+        }
+        // The longest sign is meant: `<=` is no `<`.
+        let whole = chars[at..].starts_with(&sign) && {
+            let next = chars.get(at + sign.len());
+            let before = at.checked_sub(1).map(|it| chars[it]);
+            !(sign.len() == 1 && (next == Some(&'=') || before == Some('=')))
+        };
+        if whole && found.replace(at).is_some() {
+            return None;
+        }
+        at += if whole { sign.len() } else { 1 };
+    }
+    found
 }
 
 #[cfg(test)]

@@ -123,8 +123,8 @@ impl Endpoint {
             Place::Url(url) => {
                 let host = url.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
                 let port = url.port_u16().unwrap_or(443);
-                let stream = TcpStream::connect((host.as_str(), port)).await.map_err(text)?;
-                Ok((host, stream))
+                let stream = TcpStream::connect((host.as_str(), port)).await;
+                Ok((host.clone(), stream.map_err(|error| dial(&format!("{host}:{port}"), &error))?))
             }
             Place::Service { namespace, name, port, .. } => {
                 let address = resolve(server, namespace, name, *port)?;
@@ -132,7 +132,8 @@ impl Endpoint {
                     Some(connect) => connect(address).await,
                     None => TcpStream::connect(address).await,
                 };
-                Ok((format!("{name}.{namespace}.svc"), stream.map_err(text)?))
+                let stream = stream.map_err(|error| dial(&address.to_string(), &error))?;
+                Ok((format!("{name}.{namespace}.svc"), stream))
             }
         }
     }
@@ -158,6 +159,16 @@ impl Endpoint {
             .map_err(text)?
             .with_root_certificates(roots)
             .with_no_client_auth())
+    }
+}
+
+/// Why there is no connection, in the words that people know from Kubernetes.
+fn dial(address: &str, error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::ConnectionRefused => {
+            format!("dial tcp {address}: connect: connection refused")
+        }
+        _ => format!("dial tcp {address}: {error}"),
     }
 }
 

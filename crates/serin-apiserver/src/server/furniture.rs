@@ -195,6 +195,13 @@ fn subject(text: &str) -> Value {
     }
 }
 
+/// What servers that others register at this one need to know whom they hear: the authority of client certificates.
+pub(super) fn client_authority(authority: &str) -> Value {
+    json!({"apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": {"name": "extension-apiserver-authentication", "namespace": "kube-system"},
+        "data": {"client-ca-file": authority}})
+}
+
 /// The status that an object of these kinds has from the start.
 pub(crate) fn status(kind: &str, now: &str) -> Option<Value> {
     match kind {

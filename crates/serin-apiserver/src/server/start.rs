@@ -64,10 +64,18 @@ async fn bootstrap(server: &ApiServer, definitions: Vec<Value>) -> Result<(), St
         .iter()
         .map(|name| json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}));
     make_all(server, "/api/v1/namespaces", namespaces.collect()).await?;
-    let rbac = "/apis/rbac.authorization.k8s.io/v1";
-    make_all(server, &format!("{rbac}/clusterroles"), roles::cluster_roles()).await?;
-    let bindings = roles::cluster_role_bindings();
+    let (rbac, table) = ("/apis/rbac.authorization.k8s.io/v1", roles::table());
+    make_all(server, &format!("{rbac}/clusterroles"), roles::cluster_roles(&table)).await?;
+    let bindings = roles::cluster_role_bindings(&table);
     make_all(server, &format!("{rbac}/clusterrolebindings"), bindings).await?;
+    for namespace in NAMESPACES {
+        let (of_namespace, bindings) = roles::namespaced(&table, namespace);
+        let path = format!("{rbac}/namespaces/{namespace}");
+        make_all(server, &format!("{path}/roles"), of_namespace).await?;
+        make_all(server, &format!("{path}/rolebindings"), bindings).await?;
+    }
+    let maps = "/api/v1/namespaces/kube-system/configmaps";
+    make_all(server, maps, vec![furniture::client_authority(server.inner.authority.pem())]).await?;
     for (path, objects) in furniture::all() {
         make_all(server, path, objects).await?;
     }
@@ -95,6 +103,9 @@ async fn bootstrap(server: &ApiServer, definitions: Vec<Value>) -> Result<(), St
 
 /// Creates objects at once, so that they share a few writes to the disk; those that are there stay as they are.
 async fn make_all(server: &ApiServer, path: &str, objects: Vec<Value>) -> Result<(), StartError> {
+    if objects.is_empty() {
+        return Ok(());
+    }
     let user = User::component("bootstrap");
     let present: std::collections::BTreeSet<String> = server
         .ask(&user, Method::GET, path, None)

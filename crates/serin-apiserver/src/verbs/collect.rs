@@ -10,7 +10,7 @@ use serin_objects::{Resource, catalog};
 
 use super::input::Deletion;
 use super::remove::{self, FOREGROUND, ORPHAN};
-use super::{definitions, namespaces, shares};
+use super::{addresses, claims, definitions, namespaces, services, shares};
 use crate::server::ApiServer;
 use crate::server::request::{key_of, storage_of};
 use crate::store::{Draft, Expect, Object};
@@ -35,6 +35,7 @@ pub(crate) fn resume(server: &ApiServer) {
         for found in scan(&server, |bytes| contains(bytes, "\"ownerReferences\":")) {
             release(&server, &found, None).await;
         }
+        addresses::resume(&server).await;
     });
 }
 
@@ -44,6 +45,9 @@ pub(super) fn gone(server: &ApiServer, resource: &Arc<Resource>, object: Value) 
         definitions::end(server, &object);
     }
     shares::changed(server, resource, &text(&object, "namespace"));
+    if services::are(resource) {
+        addresses::changed(server, &object, &Value::Null);
+    }
     let (server, resource) = (server.clone(), Arc::clone(resource));
     tokio::spawn(async move {
         let uid = text(&object, "uid");
@@ -56,6 +60,9 @@ pub(super) fn gone(server: &ApiServer, resource: &Arc<Resource>, object: Value) 
             }
         }
         namespaces::gone(&server, &resource, &object).await;
+        if is_pod(&resource) {
+            free_claims(&server, &object).await;
+        }
         if resource.is_custom()
             && let Some(definition) = definitions::ending(&server, &resource)
             && let Some(found) = find(&server, definitions::STORAGE, &definition)
@@ -69,6 +76,28 @@ pub(super) fn gone(server: &ApiServer, resource: &Arc<Resource>, object: Value) 
             settle(&server, &found).await;
         }
     });
+}
+
+/// An object was changed.
+pub(super) fn changed(server: &ApiServer, resource: &Resource, old: &Value, new: &Value) {
+    if is_pod(resource) && claims::runs(old) && !claims::runs(new) {
+        let (server, pod) = (server.clone(), new.clone());
+        tokio::spawn(async move { free_claims(&server, &pod).await });
+    }
+}
+
+/// A pod uses its claims no more.
+async fn free_claims(server: &ApiServer, pod: &Value) {
+    for claim in claims::claimed(pod) {
+        let key = key_of(&text(pod, "namespace"), &claim);
+        if let Some(found) = find(server, "/persistentvolumeclaims", &key) {
+            settle(server, &found).await;
+        }
+    }
+}
+
+fn is_pod(resource: &Resource) -> bool {
+    resource.group.is_empty() && resource.kind == "Pod"
 }
 
 /// An object is to go.
@@ -112,6 +141,7 @@ async fn settle(server: &ApiServer, found: &Found) {
     let empty = is_namespace(found) && left.is_empty();
     let unused = definitions::are(&found.resource) && defined_by(server, &found.value).is_empty();
     let alone = dependents(server, &text(&found.value, "uid")).is_empty();
+    let spare = claims::unused(&server.inner.store, &found.resource, &found.value);
     change(server, found, |object| {
         if !object["metadata"]["deletionTimestamp"].is_string() {
             return;
@@ -129,6 +159,7 @@ async fn settle(server: &ApiServer, found: &Found) {
             object["metadata"]["finalizers"].as_array().cloned().unwrap_or_default();
         finalizers.retain(|it| !(alone && (it == FOREGROUND || it == ORPHAN)));
         finalizers.retain(|it| !(unused && it == definitions::CLEANUP));
+        finalizers.retain(|it| spare.is_none_or(|spare| it != spare));
         remove::put_finalizers(object, finalizers);
     })
     .await;

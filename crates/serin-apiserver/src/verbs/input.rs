@@ -7,6 +7,7 @@ use serin_objects::Status;
 use serin_objects::decode::{self, Body, FieldValidation};
 use serin_objects::prepare::{Context, Ownership};
 
+use super::options;
 use crate::access::User;
 use crate::server::request::Call;
 
@@ -36,15 +37,9 @@ pub(super) fn validation(call: &Call) -> Result<FieldValidation, Status> {
     FieldValidation::parse(call.query.text("fieldValidation"))
 }
 
-/// Whether nothing is to be stored.
-pub(super) fn is_dry_run(call: &Call) -> Result<bool, Status> {
-    match call.query.all("dryRun") {
-        [] => Ok(false),
-        [all] if all == "All" => Ok(true),
-        other => Err(Status::bad_request(format!(
-            "dryRun: Unsupported value: {other:?}: supported values: \"All\""
-        ))),
-    }
+/// Whether nothing is to be stored. What else the parameter says was refused before.
+pub(super) fn is_dry_run(call: &Call) -> bool {
+    !call.query.all("dryRun").is_empty()
 }
 
 /// The circumstances of a write.
@@ -81,15 +76,16 @@ pub(super) fn deletion(call: &Call) -> Result<Deletion, Status> {
 /// The options of a deletion that stand in another object.
 pub(super) fn deletion_of(value: &Value, call: &Call) -> Result<Deletion, Status> {
     let text = |at: &str| value.pointer(at).and_then(Value::as_str).map(str::to_owned);
-    let propagation = text("/propagationPolicy")
-        .or_else(|| call.query.text("propagationPolicy").map(str::to_owned))
-        .or_else(|| (value["orphanDependents"] == json!(true)).then(|| "Orphan".to_owned()));
-    if let Some(other) =
-        propagation.as_deref().filter(|it| !matches!(*it, "Foreground" | "Background" | "Orphan"))
-    {
-        return Err(Status::bad_request(format!("invalid propagationPolicy {other:?}")));
-    }
-    let dry = value["dryRun"].as_array().is_some_and(|all| all.contains(&json!("All")));
+    let asked = text("/propagationPolicy")
+        .or_else(|| call.query.text("propagationPolicy").map(str::to_owned));
+    let texts = |list: &Value| -> Vec<String> {
+        let all = list.as_array().into_iter().flatten();
+        all.map(|it| it.as_str().unwrap_or_default().to_owned()).collect()
+    };
+    let dry = texts(&value["dryRun"]);
+    options::of_deletion(asked.as_deref(), !value["orphanDependents"].is_null(), &dry)?;
+    let propagation =
+        asked.or_else(|| (value["orphanDependents"] == json!(true)).then(|| "Orphan".to_owned()));
     let grace = match value["gracePeriodSeconds"].as_i64() {
         Some(seconds) => Some(seconds),
         None => call.query.number("gracePeriodSeconds")?,
@@ -100,6 +96,6 @@ pub(super) fn deletion_of(value: &Value, call: &Call) -> Result<Deletion, Status
         user: call.user.clone(),
         uid: text("/preconditions/uid"),
         revision: text("/preconditions/resourceVersion"),
-        dry_run: dry || is_dry_run(call)?,
+        dry_run: !dry.is_empty() || is_dry_run(call),
     })
 }

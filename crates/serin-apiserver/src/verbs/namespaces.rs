@@ -10,6 +10,9 @@ use serin_objects::Resource;
 use super::tokens::ACCOUNT;
 use crate::server::ApiServer;
 
+/// What Kubernetes says of the map, word for word: people compare the object.
+const DESCRIPTION: &str = "Contains a CA bundle that can be used to verify the kube-apiserver when using internal endpoints such as the internal service IP or kubernetes.default.svc. No other usage is guaranteed across distributions of Kubernetes clusters.";
+
 /// Makes what every namespace has: the account that pods use, and the certificate by which they know the server.
 pub(super) fn furnish(
     server: ApiServer,
@@ -22,7 +25,10 @@ pub(super) fn furnish(
         let authority = json!({
             "apiVersion": "v1",
             "kind": "ConfigMap",
-            "metadata": {"name": "kube-root-ca.crt"},
+            "metadata": {
+                "name": "kube-root-ca.crt",
+                "annotations": {"kubernetes.io/description": DESCRIPTION},
+            },
             "data": {"ca.crt": server.inner.authority.pem()},
         });
         for (plural, object) in [("serviceaccounts", account), ("configmaps", authority)] {

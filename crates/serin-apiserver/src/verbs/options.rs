@@ -1,4 +1,5 @@
-//! Which state lists and watches are to show: `resourceVersion`, `resourceVersionMatch`, `sendInitialEvents`.
+//! What parameters may say: which state lists and watches are to show (`resourceVersion`, `resourceVersionMatch`,
+//! `sendInitialEvents`), and how writes are meant (`dryRun`, `fieldManager`, `fieldValidation`, `force`).
 
 use serin_objects::status::{Cause, Details};
 use serin_objects::{FieldError, Path, Status};
@@ -86,10 +87,87 @@ pub(super) fn of_watch(query: &Query) -> Result<Option<u64>, Status> {
 }
 
 fn refuse(errors: &[FieldError]) -> Result<(), Status> {
+    refuse_kind("ListOptions", errors)
+}
+
+fn refuse_kind(kind: &str, errors: &[FieldError]) -> Result<(), Status> {
     if errors.is_empty() {
         return Ok(());
     }
-    Err(Status::invalid_kind("meta.k8s.io", "ListOptions", "", errors))
+    Err(Status::invalid_kind("meta.k8s.io", kind, "", errors))
+}
+
+/// How many bytes the name of a manager of fields may have.
+const MANAGER: usize = 128;
+/// What may happen to the dependents of an object that goes.
+const PROPAGATIONS: [&str; 4] = ["Foreground", "Background", "Orphan", "nil"];
+
+/// Whether the parameters of a write mean something; `applies` of a patch that is server-side apply.
+pub(super) fn of_write(verb: &str, query: &Query, applies: bool) -> Result<(), Status> {
+    let kind = match verb {
+        "create" => "CreateOptions",
+        "update" => "UpdateOptions",
+        "patch" => "PatchOptions",
+        _ => {
+            return of_deletion(
+                query.text("propagationPolicy"),
+                query.has("orphanDependents"),
+                query.all("dryRun"),
+            );
+        }
+    };
+    let mut errors = Vec::new();
+    let manager = query.text("fieldManager").unwrap_or_default();
+    let at = Path::new("fieldManager");
+    if applies && manager.is_empty() {
+        errors.push(FieldError::required(&at, "is required for apply patch"));
+    }
+    if verb == "patch" && !applies && query.has("force") {
+        let why = "may not be specified for non-apply patch";
+        errors.push(FieldError::forbidden(&Path::new("force"), why));
+    }
+    if manager.len() > MANAGER {
+        errors.push(FieldError::too_long(&at, MANAGER));
+    }
+    if manager.chars().any(char::is_control) {
+        let why = "should only contain printable characters";
+        errors.push(FieldError::invalid(&at, manager, why));
+    }
+    dry_run(&mut errors, query.all("dryRun"));
+    let allowed = ["", "Ignore", "Strict", "Warn"];
+    let validation = query.text("fieldValidation").unwrap_or_default();
+    if !allowed.contains(&validation) {
+        let at = Path::new("fieldValidation");
+        errors.push(FieldError::not_supported(&at, validation, &allowed));
+    }
+    refuse_kind(kind, &errors)
+}
+
+/// The same of a deletion.
+pub(super) fn of_deletion(
+    propagation: Option<&str>,
+    orphans: bool,
+    dry: &[String],
+) -> Result<(), Status> {
+    let mut errors = Vec::new();
+    if let Some(policy) = propagation {
+        let at = Path::new("propagationPolicy");
+        if orphans {
+            let why = "orphanDependents and deletionPropagation cannot be both set";
+            errors.push(FieldError::invalid(&at, policy, why));
+        }
+        if policy == "nil" || !PROPAGATIONS.contains(&policy) {
+            errors.push(FieldError::not_supported(&at, policy, &PROPAGATIONS));
+        }
+    }
+    dry_run(&mut errors, dry);
+    refuse_kind("DeleteOptions", &errors)
+}
+
+fn dry_run(errors: &mut Vec<FieldError>, asked: &[String]) {
+    if asked.iter().any(|it| it != "All") {
+        errors.push(FieldError::not_supported(&Path::new("dryRun"), asked.to_vec(), &["All"]));
+    }
 }
 
 fn revision(text: &str) -> Result<u64, Status> {
@@ -143,6 +221,61 @@ mod tests {
                 "resourceVersion: Invalid value: \"x\": strconv.ParseUint: parsing \"x\": invalid syntax",
             ),
         );
+    }
+
+    #[test]
+    fn writes_say_what_they_mean() {
+        let long = format!("fieldManager={}", "x".repeat(129));
+        for (verb, query, applies, expect) in [
+            ("create", "dryRun=All&fieldManager=a&fieldValidation=Strict", false, ""),
+            (
+                "create",
+                "dryRun=Some",
+                false,
+                "CreateOptions.meta.k8s.io \"\" is invalid: dryRun: Unsupported value: [\"Some\"]: supported values: \"All\"",
+            ),
+            (
+                "update",
+                "fieldValidation=x",
+                false,
+                "UpdateOptions.meta.k8s.io \"\" is invalid: fieldValidation: Unsupported value: \"x\": supported values: \"\", \"Ignore\", \"Strict\", \"Warn\"",
+            ),
+            (
+                "create",
+                &long,
+                false,
+                "CreateOptions.meta.k8s.io \"\" is invalid: fieldManager: Too long: may not be more than 128 bytes",
+            ),
+            (
+                "patch",
+                "force=true",
+                false,
+                "PatchOptions.meta.k8s.io \"\" is invalid: force: Forbidden: may not be specified for non-apply patch",
+            ),
+            (
+                "patch",
+                "force=true",
+                true,
+                "PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: Required value: is required for apply patch",
+            ),
+            ("delete", "propagationPolicy=Orphan", false, ""),
+            (
+                "delete",
+                "propagationPolicy=x",
+                false,
+                "DeleteOptions.meta.k8s.io \"\" is invalid: propagationPolicy: Unsupported value: \"x\": supported values: \"Foreground\", \"Background\", \"Orphan\", \"nil\"",
+            ),
+            (
+                "deletecollection",
+                "propagationPolicy=Orphan&orphanDependents=true",
+                false,
+                "DeleteOptions.meta.k8s.io \"\" is invalid: propagationPolicy: Invalid value: \"Orphan\": orphanDependents and deletionPropagation cannot be both set",
+            ),
+        ] {
+            let found = of_write(verb, &Query::parse(query), applies);
+            let found = found.map_or_else(|status| status.message, |()| String::new());
+            assert_eq!(found, expect, "{verb} {query}");
+        }
     }
 
     #[test]

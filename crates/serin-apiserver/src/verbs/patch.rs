@@ -12,7 +12,8 @@ use crate::http::Body;
 use crate::server::ApiServer;
 use crate::server::request::Call;
 
-const APPLY: &str = "application/apply-patch+yaml";
+/// The type of a body that is applied.
+pub(super) const APPLY: &str = "application/apply-patch+yaml";
 const FORMS: &[&str] = &[
     "application/json-patch+json",
     "application/merge-patch+json",

@@ -47,7 +47,7 @@ pub(super) async fn bind(server: &ApiServer, call: &Call) -> Result<Response<Bod
             pod["metadata"]["annotations"][key] = value.clone();
         }
         scheduled(&mut pod);
-        if input::is_dry_run(call)? {
+        if input::is_dry_run(call) {
             return Ok(success(StatusCode::CREATED));
         }
         let expect = Expect::Revision(stored.revision());

@@ -140,15 +140,16 @@ fn check(resource: &Resource, name: &str, old: &Value, deletion: &Deletion) -> R
     if resource.kind == "Namespace" && resource.group.is_empty() && IMMORTAL.contains(&name) {
         return Err(Status::forbidden(resource, name, "this namespace may not be deleted"));
     }
-    for (wanted, field, what) in
-        [(&deletion.uid, "uid", "UID"), (&deletion.revision, "resourceVersion", "ResourceVersion")]
-    {
+    for (wanted, field, what, reason) in [
+        (&deletion.uid, "uid", "UID", "deleted and then recreated"),
+        (&deletion.revision, "resourceVersion", "ResourceVersion", "modified"),
+    ] {
         let have = old["metadata"][field].as_str().unwrap_or_default();
         if let Some(wanted) = wanted.as_deref().filter(|wanted| *wanted != have) {
             let why = format!(
-                "Precondition failed: {what} in precondition: {wanted}, {what} in object meta: {have}"
+                "the {what} in the precondition ({wanted}) does not match the {what} in record ({have}). The object might have been {reason}"
             );
-            return Err(Status::conflict(resource, name, &why));
+            return Err(Status::conflict_kind(resource, name, &why));
         }
     }
     Ok(())

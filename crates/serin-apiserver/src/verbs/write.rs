@@ -8,8 +8,8 @@ use serin_objects::{FieldError, Path, Prepared, Status, admission, convert, deco
 
 use super::answer::{self, shown};
 use super::{
-    certificates, collect, definitions, input, namespaces, priorities, remove, services, shares,
-    tokens,
+    addresses, certificates, claims, collect, definitions, input, namespaces, priorities, remove,
+    runtimes, security, services, shares, tokens,
 };
 use crate::access::rbac::escalation;
 use crate::admission::{Operation, Review};
@@ -44,7 +44,7 @@ pub(super) async fn create_object(
         let why = "create not allowed while custom resource definition is terminating";
         return Err(Status::new(405, "MethodNotAllowed", why));
     }
-    let dry_run = input::is_dry_run(call)?;
+    let dry_run = input::is_dry_run(call);
     for _ in 0..NAMES {
         let mut object = object.clone();
         let generated = prepare::generated_name(&object, &mut random);
@@ -67,6 +67,7 @@ pub(super) async fn create_object(
         settle(server, call, &mut object, None)?;
         escalation::check(&server.inner.rbac, &call.user, resource, &object, &Value::Null)?;
         warnings.extend(prepared.warnings);
+        warnings.extend(security::admit(server, call, &object, None)?);
         let review = Review { object: &object, name: &name, ..review };
         warnings.extend(server.validate(&review).await?);
         let place = (resource.as_ref(), call.namespace.as_str());
@@ -90,6 +91,9 @@ pub(super) async fn create_object(
                 let object = shown(resource, &created);
                 definitions::changed(server, call, &object);
                 shares::changed(server, resource, &call.namespace);
+                if services::are(resource) {
+                    addresses::changed(server, &Value::Null, &object);
+                }
                 if resource.group.is_empty() && resource.kind == "Namespace" {
                     namespaces::furnish(server.clone(), name).await;
                 }
@@ -172,7 +176,7 @@ pub(super) async fn change(
 ) -> Result<Response<Body>, Status> {
     let resource = &call.resource;
     let (storage, key) = (call.storage(), call.key());
-    let dry_run = input::is_dry_run(call)?;
+    let dry_run = input::is_dry_run(call);
     for _ in 0..ATTEMPTS {
         let stored = server.inner.store.object(&storage, &key);
         let stored = stored.ok_or_else(|| Status::not_found(resource, call.object_name()))?;
@@ -193,6 +197,7 @@ pub(super) async fn change(
         object["metadata"]["resourceVersion"] = stored.revision().to_string().into();
         settle(server, call, &mut object, Some(&old))?;
         escalation::check(&server.inner.rbac, &call.user, resource, &object, &old)?;
+        warnings.extend(security::admit(server, call, &object, Some(&old))?);
         warnings.extend(validate(server, &review, &object).await?);
         let _share = take_more(server, call, &object, &old).await?;
         let answered = |object: &Value| {
@@ -211,6 +216,10 @@ pub(super) async fn change(
                 let object = shown(resource, &written);
                 definitions::changed(server, call, &object);
                 shares::changed(server, resource, &call.namespace);
+                if services::are(resource) {
+                    addresses::changed(server, &old, &object);
+                }
+                collect::changed(server, resource, &old, &object);
                 return answered(&object);
             }
             Err(WriteError::Conflict(_)) => {}
@@ -330,6 +339,7 @@ fn admit(server: &ApiServer, call: &Call, object: &mut Value) -> Result<(), Stat
             admission::service_account(object, &account.value(), &names::letters(5, &mut random));
             admission::default_tolerations(object);
             priorities::give(server, call, object)?;
+            runtimes::give(server, call, object)?;
             shares::fill(store, &call.namespace, object);
         }
         ("scheduling.k8s.io", "PriorityClass") => priorities::check(server, call, object)?,
@@ -339,6 +349,13 @@ fn admit(server: &ApiServer, call: &Call, object: &mut Value) -> Result<(), Stat
             let classes: Vec<Value> = classes.iter().map(|(_, it)| it.value()).collect();
             admission::default_ingress_class(object, &classes);
         }
+        ("", "PersistentVolumeClaim") => {
+            let (classes, _) = store.list("storage.k8s.io/storageclasses", "", None);
+            let classes: Vec<Value> = classes.iter().map(|(_, it)| it.value()).collect();
+            admission::default_storage_class(object, &classes);
+            claims::hold(&call.resource, object);
+        }
+        ("", "PersistentVolume") => claims::hold(&call.resource, object),
         _ => {}
     }
     Ok(())

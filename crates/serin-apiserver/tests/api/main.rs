@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a helper of tests that fails fails its test")]
 
 mod admission;
+mod held;
 mod hostile;
 mod objects;
 mod parts;

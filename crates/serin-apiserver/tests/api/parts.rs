@@ -133,3 +133,45 @@ async fn what_listens_in_a_pod_is_asked_through_the_api() {
     let text = "no service port \"odd\" found for service \"front\"";
     assert_eq!((missing.code, missing.message()), (503, text));
 }
+
+#[tokio::test]
+async fn pods_name_runtime_classes_that_exist_and_pay_for_them() {
+    let client = start(Settings::default()).await;
+    let pods = "/api/v1/namespaces/default/pods";
+    let pod = |name: &str, more: Value| {
+        let mut spec =
+            json!({"containers": [{"name": "a", "image": "x"}], "runtimeClassName": "kata"});
+        for (field, value) in more.as_object().unwrap() {
+            spec[field] = value.clone();
+        }
+        json!({"metadata": {"name": name}, "spec": spec})
+    };
+    let missing = client.post(pods, pod("web", json!({}))).await;
+    let text = "pods \"web\" is forbidden: pod rejected: RuntimeClass \"kata\" not found";
+    assert_eq!((missing.code, missing.message()), (403, text));
+    let class = json!({"metadata": {"name": "kata"}, "handler": "kata",
+        "overhead": {"podFixed": {"cpu": "250m"}},
+        "scheduling": {"nodeSelector": {"vm": "yes"}, "tolerations": [{"key": "vm", "operator": "Exists"}]}});
+    assert_eq!(client.post("/apis/node.k8s.io/v1/runtimeclasses", class).await.code, 201);
+    let made = client.post(pods, pod("web", json!({"nodeSelector": {"disk": "ssd"}}))).await;
+    assert_eq!(made.code, 201, "{made:?}");
+    let spec = &made.body["spec"];
+    assert_eq!(spec["overhead"], json!({"cpu": "250m"}));
+    assert_eq!(spec["nodeSelector"], json!({"disk": "ssd", "vm": "yes"}));
+    let tolerations = spec["tolerations"].as_array().unwrap();
+    assert!(tolerations.contains(&json!({"key": "vm", "operator": "Exists"})), "{tolerations:?}");
+    for (more, why) in [
+        (
+            json!({"overhead": {"cpu": "1"}}),
+            "Pod's Overhead doesn't match RuntimeClass's defined Overhead",
+        ),
+        (
+            json!({"nodeSelector": {"vm": "no"}}),
+            "conflict: runtimeClass.scheduling.nodeSelector[vm] = yes; pod.spec.nodeSelector[vm] = no",
+        ),
+    ] {
+        let refused = client.post(pods, pod("other", more)).await;
+        assert_eq!(refused.code, 403, "{refused:?}");
+        assert!(refused.message().ends_with(why), "{}", refused.message());
+    }
+}

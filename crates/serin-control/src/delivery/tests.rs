@@ -63,7 +63,7 @@ async fn settle(delivery: &mut Delivery<Noted>) -> Vec<Done> {
 #[tokio::test]
 async fn what_a_proxy_has_is_not_published_again_and_one_that_is_gone_is_retired() {
     let publisher = Arc::new(Noted::default());
-    let mut delivery = Delivery::new(Arc::clone(&publisher));
+    let mut delivery = Delivery::new(Arc::clone(&publisher), false);
     let (one, other) = (publication(Role::Gateway), publication(Role::Gateway));
     let both = BTreeMap::from([(proxy("a"), one.clone()), (proxy("b"), other)]);
     assert!(delivery.push(1, both).is_empty());
@@ -80,7 +80,7 @@ async fn what_a_proxy_has_is_not_published_again_and_one_that_is_gone_is_retired
 #[tokio::test]
 async fn while_one_is_on_its_way_the_newest_waits_and_what_comes_back_counts_for_it() {
     let publisher = Arc::new(Noted::default());
-    let mut delivery = Delivery::new(Arc::clone(&publisher));
+    let mut delivery = Delivery::new(Arc::clone(&publisher), false);
     let (one, two) = (publication(Role::Gateway), publication(Role::Gateway));
     let push = |publication: &Publication| BTreeMap::from([(proxy("a"), publication.clone())]);
     delivery.push(1, push(&one));
@@ -93,7 +93,7 @@ async fn while_one_is_on_its_way_the_newest_waits_and_what_comes_back_counts_for
 #[tokio::test]
 async fn a_proxy_that_refuses_is_asked_again() {
     let publisher = Arc::new(Noted { refusals: Mutex::new(2), ..Noted::default() });
-    let mut delivery = Delivery::new(Arc::clone(&publisher));
+    let mut delivery = Delivery::new(Arc::clone(&publisher), false);
     delivery.push(1, BTreeMap::from([(proxy("a"), publication(Role::Gateway))]));
     assert_eq!(settle(&mut delivery).await, [Done::Failed, Done::Failed, reached("a", 1)]);
 }
@@ -103,7 +103,7 @@ async fn a_listener_that_could_not_be_opened_is_told_once_and_tried_again() {
     let problem = Problem { listener: "0.0.0.0:80".parse().ok(), message: "taken".to_owned() };
     let publisher = Arc::new(Noted::default());
     publisher.problems.lock().unwrap().push(problem.clone());
-    let mut delivery = Delivery::new(Arc::clone(&publisher));
+    let mut delivery = Delivery::new(Arc::clone(&publisher), false);
     delivery.push(1, BTreeMap::from([(proxy("a"), publication(Role::Gateway))]));
     let lacks = |problems| Done::Lacks { proxy: proxy("a"), problems };
     assert_eq!(settle(&mut delivery).await, [lacks(vec![problem]), reached("a", 1)]);
@@ -115,4 +115,31 @@ async fn a_listener_that_could_not_be_opened_is_told_once_and_tried_again() {
     assert_eq!(settle(&mut delivery).await, [lacks(Vec::new()), reached("a", 1)]);
     delivery.open_again();
     assert!(delivery.is_idle() && delivery.reopens_at().is_none());
+}
+
+#[tokio::test]
+async fn who_lets_in_what_comes_from_outside_may_be_held_and_then_gets_what_is_newest() {
+    let publisher = Arc::new(Noted::default());
+    let mut delivery = Delivery::new(Arc::clone(&publisher), true);
+    let sidecar = publication(Role::Sidecar);
+    for push in [1, 2] {
+        let all = [
+            (proxy("gateway"), publication(Role::Gateway)),
+            (proxy("node"), publication(Role::Node)),
+            (proxy("pod"), sidecar.clone()),
+        ];
+        let now = delivery.push(push, BTreeMap::from(all));
+        let later = settle(&mut delivery).await;
+        let told: Vec<Done> = now.into_iter().chain(later).collect();
+        assert_eq!(told, [reached("pod", push)]);
+    }
+    assert_eq!(delivery.open(), [reached("pod", 2)]);
+    settle(&mut delivery).await;
+    assert_eq!(
+        *publisher.asked.lock().unwrap(),
+        ["gateway n/pod 0", "gateway n/gateway 0", "gateway n/node 0"]
+    );
+    let without = BTreeMap::from([(proxy("pod"), sidecar)]);
+    delivery.push(3, without);
+    assert_eq!(settle(&mut delivery).await.len(), 2, "they are retired");
 }

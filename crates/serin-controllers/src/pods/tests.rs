@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
 use serde_json::{Value, json};
 
-use super::{availability, sort_for_deletion};
+use super::{availability, least_missed, sort_for_deletion};
 
 fn now() -> Timestamp {
     "2026-01-01T12:00:00Z".parse().unwrap()
@@ -56,6 +56,42 @@ fn those_go_first_that_are_missed_least() {
         order,
         ["unplaced", "pending", "unready", "cheap", "lately-ready", "restarted", "young", "old"]
     );
+}
+
+#[test]
+fn pods_of_all_ages_have_one_order() {
+    // Different times of one magnitude, equal times, and different restarts, under uids that say something else.
+    let restarted = |count: i32| json!([{"name": "c", "image": "", "imageID": "", "ready": true, "restartCount": count}]);
+    let ago = |seconds: i64| json!(now() - SignedDuration::from_secs(seconds));
+    let ready = |seconds: i64| json!([{"type": "Ready", "status": "True", "lastTransitionTime": ago(seconds)}]);
+    let mut pods = Vec::new();
+    for (number, ready_for) in [40, 41, 40, 41, 100].into_iter().enumerate() {
+        for (created, restarts) in [(50, 0), (110, 0), (50, 2)] {
+            let name = format!("{}-{created}-{restarts}", "cabed".as_bytes()[number]);
+            let change = json!({
+                "/metadata/creationTimestamp": ago(created), "/status/conditions": ready(ready_for),
+                "/status/containerStatuses": restarted(restarts),
+            });
+            pods.push(pod(&name, change));
+        }
+    }
+    let siblings = HashMap::new();
+    let before = |one: &Pod, other: &Pod| least_missed(one, other, &siblings, now()).is_lt();
+    for one in &pods {
+        for other in &pods {
+            assert_eq!(
+                before(one, other),
+                one.name_any() != other.name_any() && !before(other, one)
+            );
+            for third in &pods {
+                let names = [one, other, third].map(|pod| pod.name_any());
+                assert!(
+                    !(before(one, other) && before(other, third)) || before(one, third),
+                    "{names:?}"
+                );
+            }
+        }
+    }
 }
 
 #[test]

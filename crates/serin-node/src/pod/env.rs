@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use indexmap::IndexMap;
 use k8s_openapi::api::core::v1::{
     ConfigMap, Container, EnvVarSource, ObjectFieldSelector, Pod, ResourceFieldSelector, Secret,
     Service,
@@ -38,16 +39,18 @@ pub(crate) fn environment(
     image: &[(String, String)],
     sources: &Sources,
 ) -> Result<Vec<(String, String)>, String> {
-    let mut all = Variables::default();
+    // A namespace with a thousand Services gives every container eight thousand variables. One that is set again keeps its place.
+    let mut all = IndexMap::new();
     for (name, value) in image {
-        all.set(name, value.clone());
+        all.insert(name.clone(), value.clone());
     }
     let given = pod.spec.as_ref().and_then(|spec| spec.hostname.clone());
-    all.set("HOSTNAME", given.or_else(|| pod.metadata.name.clone()).unwrap_or_default());
+    let name = given.or_else(|| pod.metadata.name.clone()).unwrap_or_default();
+    all.insert("HOSTNAME".to_owned(), name);
     let mut known = BTreeMap::new();
     for (name, value) in services(pod, &sources.services) {
         known.insert(name.clone(), value.clone());
-        all.set(&name, value);
+        all.insert(name, value);
     }
     for source in container.env_from.iter().flatten() {
         let prefix = source.prefix.as_deref().unwrap_or_default();
@@ -56,7 +59,7 @@ pub(crate) fn environment(
                 Some(map) => {
                     for (key, value) in map.data.iter().flatten() {
                         known.insert(format!("{prefix}{key}"), value.clone());
-                        all.set(&format!("{prefix}{key}"), value.clone());
+                        all.insert(format!("{prefix}{key}"), value.clone());
                     }
                 }
                 None if from.optional == Some(true) => {}
@@ -69,7 +72,7 @@ pub(crate) fn environment(
                     for (key, value) in secret.data.iter().flatten() {
                         let value = String::from_utf8_lossy(&value.0).into_owned();
                         known.insert(format!("{prefix}{key}"), value.clone());
-                        all.set(&format!("{prefix}{key}"), value);
+                        all.insert(format!("{prefix}{key}"), value);
                     }
                 }
                 None if from.optional == Some(true) => {}
@@ -84,22 +87,10 @@ pub(crate) fn environment(
         };
         if let Some(value) = value {
             known.insert(variable.name.clone(), value.clone());
-            all.set(&variable.name, value);
+            all.insert(variable.name.clone(), value);
         }
     }
-    Ok(all.0)
-}
-
-#[derive(Default)]
-struct Variables(Vec<(String, String)>);
-
-impl Variables {
-    fn set(&mut self, name: &str, value: String) {
-        match self.0.iter_mut().find(|(other, _)| other == name) {
-            Some((_, old)) => *old = value,
-            None => self.0.push((name.to_owned(), value)),
-        }
-    }
+    Ok(all.into_iter().collect())
 }
 
 fn value_from(

@@ -97,6 +97,10 @@ fn status_to_v2(status: &mut Map<String, Value>, current: Option<Value>, used: O
         Some(json!([{"type": "Resource", "resource": {"name": "cpu", "current": {"averageUtilization": used}}}]))
     });
     status.insert("currentMetrics".to_owned(), current.unwrap_or(Value::Null));
+    // The older version always says how many there are, this one where there are some.
+    if status.get("currentReplicas") == Some(&json!(0)) {
+        status.remove("currentReplicas");
+    }
 }
 
 #[cfg(test)]
@@ -119,5 +123,8 @@ mod tests {
         assert!(object["spec"].get("metrics").is_none());
         to_v2(&mut object);
         assert_eq!(object, v2);
+        let mut new = json!({"spec": {}, "status": {"currentReplicas": 0, "desiredReplicas": 0}});
+        to_v2(&mut new);
+        assert_eq!(new["status"], json!({"currentMetrics": null, "desiredReplicas": 0}));
     }
 }

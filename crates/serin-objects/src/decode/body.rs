@@ -4,6 +4,7 @@ use serde::de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
 use super::{Body, MALFORMED};
+use crate::go;
 
 /// How deep values may be nested.
 const DEPTH: usize = 128;
@@ -16,7 +17,10 @@ pub(super) fn json(bytes: &[u8]) -> Result<Body, String> {
     let value = seed
         .deserialize(&mut reader)
         .and_then(|value| reader.end().map(|()| value))
-        .map_err(|error| format!("{MALFORMED}{error}"))?;
+        .map_err(|error| {
+            let why = go::json::error(bytes).unwrap_or_else(|| error.to_string());
+            format!("{MALFORMED}{why}")
+        })?;
     Ok(Body { value, duplicates })
 }
 

@@ -46,6 +46,10 @@ const ENUMS: &[(&str, &str, &[&str])] = &[
     ("HPAScalingRules", "selectPolicy", &["Disabled", "Max", "Min"]),
 ];
 
+/// Types of which any value is one, in schemas of custom resources. Clients that check before they send take an `object` for a map.
+const ANY_VALUE: [&str; 4] =
+    ["JSON", "JSONSchemaPropsOrArray", "JSONSchemaPropsOrBool", "JSONSchemaPropsOrStringArray"];
+
 /// The name of a kind's schema.
 pub(super) fn name_of(resource: &Resource) -> String {
     if !resource.is_custom() {
@@ -170,8 +174,12 @@ fn for_each_part(schema: &mut Value, change: &mut dyn FnMut(&mut Value)) {
     }
 }
 
-/// Adds to the description of a type what the shapes know: how lists are merged, and allowed values.
+/// Adds to the description of a type what the shapes know: how lists are merged, and allowed values; takes away what is too narrow.
 fn annotate(name: &str, definition: &mut Value) {
+    let short = name.rsplit('.').next().unwrap_or_default();
+    if let Some(map) = definition.as_object_mut().filter(|_| ANY_VALUE.contains(&short)) {
+        map.remove("type");
+    }
     let Node::Struct(record) = builtin::named(name) else { return };
     if record.atomic {
         definition["x-kubernetes-map-type"] = json!("atomic");

@@ -51,6 +51,34 @@ fn documents_refer_to_what_they_hold() {
 }
 
 #[test]
+fn metadata_of_kinds_may_be_left_out() {
+    let document = v2(&Catalog::builtin());
+    let required =
+        |name: &str| document["definitions"][format!("io.k8s.api.{name}")]["required"].clone();
+    for (name, expect) in [
+        ("apps.v1.Deployment", Value::Null),
+        ("core.v1.Pod", Value::Null),
+        ("core.v1.Event", json!(["involvedObject", "metadata"])),
+        ("rbac.v1.RoleBinding", json!(["roleRef"])),
+    ] {
+        assert_eq!(required(name), expect, "{name}");
+    }
+}
+
+#[test]
+fn defaults_of_custom_resources_may_be_any_value() {
+    let document = v2(&Catalog::builtin());
+    let of = |name: &str| {
+        &document["definitions"]
+            [format!("io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.{name}")]
+    };
+    assert_eq!(of("JSONSchemaProps")["type"], "object");
+    for name in ["JSON", "JSONSchemaPropsOrArray", "JSONSchemaPropsOrBool"] {
+        assert!(of(name)["description"].is_string() && of(name).get("type").is_none(), "{name}");
+    }
+}
+
+#[test]
 fn fields_say_how_they_are_merged_and_kinds_what_they_are() {
     let apps = v3(&Catalog::builtin(), "apps", "v1").unwrap();
     let schemas = &apps["components"]["schemas"];

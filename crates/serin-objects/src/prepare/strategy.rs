@@ -62,9 +62,18 @@ pub(super) fn before_create(resource: &Resource, object: &mut Value) {
 
 /// A job's pods are told from others by its uid, unless its author chose how.
 fn job_labels(object: &mut Value) {
-    if object["spec"]["manualSelector"] == true {
-        return;
+    if object["spec"]["manualSelector"] != true {
+        select_own_pods(object);
     }
+    // A job without labels has those of its pods.
+    let none = object["metadata"]["labels"].as_object().is_none_or(Map::is_empty);
+    let labels = object["spec"]["template"]["metadata"]["labels"].clone();
+    if none && labels.is_object() {
+        object["metadata"]["labels"] = labels;
+    }
+}
+
+fn select_own_pods(object: &mut Value) {
     let (name, uid) = (object["metadata"]["name"].clone(), object["metadata"]["uid"].clone());
     let labels = &mut object["spec"]["template"]["metadata"]["labels"];
     for prefix in ["", "batch.kubernetes.io/"] {

@@ -51,7 +51,24 @@ pub(crate) fn definitions() -> serde_json::Map<String, Value> {
         leases::Lease, discovery::EndpointSlice, registration::APIService, meta::DeleteOptions, meta::Status,
         meta::ListMeta,
     );
-    generator.take_definitions(true)
+    let mut definitions = generator.take_definitions(true);
+    for (name, definition) in &mut definitions {
+        optional_metadata(name, definition);
+    }
+    definitions
+}
+
+/// The types of `k8s-openapi` hold metadata by value and so require it; Kubernetes does of two kinds only.
+fn optional_metadata(name: &str, definition: &mut Value) {
+    if matches!(name, "io.k8s.api.core.v1.Event" | "io.k8s.api.core.v1.Binding") {
+        return;
+    }
+    let Some(map) = definition.as_object_mut() else { return };
+    let Some(Value::Array(required)) = map.get_mut("required") else { return };
+    required.retain(|it| it != "metadata");
+    if required.is_empty() {
+        map.remove("required");
+    }
 }
 
 /// The full name of the type of a kind.

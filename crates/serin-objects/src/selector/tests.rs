@@ -85,6 +85,12 @@ fn field_selectors_select_known_fields() {
         wrong.check(maps).unwrap_err(),
         "\"spec.colour\" is not a known field selector: only \"metadata.name\", \"metadata.namespace\""
     );
+    let widgets = json!({"metadata": {"name": "widgets.example.com"}, "spec": {
+        "group": "example.com", "scope": "Namespaced", "names": {"plural": "widgets", "kind": "Widget"},
+        "versions": [{"name": "v1", "served": true, "storage": true}]}});
+    let catalog = catalog.with_definition(&widgets).unwrap();
+    let widgets = catalog.find("example.com", "v1", "widgets").unwrap();
+    assert_eq!(wrong.check(widgets).unwrap_err(), "field label not supported: spec.colour");
     assert_eq!(
         Fields::parse("abc").unwrap_err(),
         "invalid selector: 'abc'; can't understand 'abc'"

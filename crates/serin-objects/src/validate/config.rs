@@ -1,11 +1,13 @@
 //! ConfigMaps, Secrets, Namespaces and other kinds that hold things.
 
+use base64::Engine as _;
 use serde_json::Value;
 
-use super::tools::{Errors, entries, immutable, items, named, one_of, selector, text};
+use super::tools::{Errors, entries, immutable, items, named, one_of, require, selector, text};
 use super::{Change, limits, names, placement, pod, resources};
 use crate::fields::{FieldError, FieldErrorKind, Path};
 use crate::quantity::Quantity;
+use crate::{go, pod_security};
 
 /// How many bytes a ConfigMap or a Secret may have.
 const MAX_SIZE: usize = 1 << 20;
@@ -14,7 +16,7 @@ pub(super) fn check(kind: &str, change: &Change<'_>, errors: &mut Errors) {
     match kind {
         "ConfigMap" => config_map(change, errors),
         "Secret" => secret(change, errors),
-        "ServiceAccount" => {}
+        "Namespace" => errors.extend(pod_security::namespace_errors(change.old, change.new)),
         "Node" => node(change, errors),
         "Event" => event(change, errors),
         "PersistentVolumeClaim" => claim(change, errors),
@@ -28,9 +30,7 @@ pub(super) fn check(kind: &str, change: &Change<'_>, errors: &mut Errors) {
 
 fn too_big(errors: &mut Errors, path: &str, size: usize) {
     if size > MAX_SIZE {
-        let mut error = FieldError::too_long(&Path::new(path), MAX_SIZE);
-        error.field = path.to_owned();
-        errors.push(error);
+        errors.push(FieldError::too_long(&Path::new(path), MAX_SIZE));
     }
 }
 
@@ -50,7 +50,8 @@ fn config_map(change: &Change<'_>, errors: &mut Errors) {
             size += value.as_str().map_or(0, str::len);
         }
     }
-    too_big(errors, "", size);
+    // The whole object, which Kubernetes writes as an index without a name.
+    too_big(errors, "[]", size);
     sealed(change, errors, &["data", "binaryData"]);
 }
 
@@ -88,8 +89,8 @@ fn secret(change: &Change<'_>, errors: &mut Errors) {
             require_key("tls.crt");
             require_key("tls.key");
         }
-        "kubernetes.io/dockerconfigjson" => require_key(".dockerconfigjson"),
-        "kubernetes.io/dockercfg" => require_key(".dockercfg"),
+        "kubernetes.io/dockerconfigjson" => registries(errors, new, ".dockerconfigjson"),
+        "kubernetes.io/dockercfg" => registries(errors, new, ".dockercfg"),
         "kubernetes.io/ssh-auth" => require_key("ssh-privatekey"),
         "kubernetes.io/basic-auth"
             if new["data"].get("username").is_none() && new["data"].get("password").is_none() =>
@@ -112,6 +113,27 @@ fn secret(change: &Change<'_>, errors: &mut Errors) {
     sealed(change, errors, &["data"]);
 }
 
+/// Who may pull images from where is a record in JSON.
+fn registries(errors: &mut Errors, secret: &Value, key: &str) {
+    let at = Path::new("data").key(key);
+    let Some(data) = secret["data"][key].as_str() else {
+        errors.push(FieldError::required(&at, ""));
+        return;
+    };
+    let data = base64::engine::general_purpose::STANDARD.decode(data).unwrap_or_default();
+    let why = match (go::json::error(&data), serde_json::from_slice::<Value>(&data)) {
+        (Some(why), _) => why,
+        (None, Ok(it)) if !it.is_object() && !it.is_null() => {
+            let found = go::json_kind(&it);
+            format!(
+                "json: cannot unmarshal {found} into Go value of type map[string]interface {{}}"
+            )
+        }
+        _ => return,
+    };
+    errors.push(FieldError::invalid(&at, "<secret contents redacted>", &why));
+}
+
 fn node(change: &Change<'_>, errors: &mut Errors) {
     // Kubernetes tells taints of the metadata.
     placement::taints(errors, &Path::new("metadata.taints"), &change.new["spec"]["taints"]);
@@ -131,20 +153,47 @@ fn items_are_none(value: &Value) -> bool {
 }
 
 fn event(change: &Change<'_>, errors: &mut Errors) {
+    if change.old.is_some() {
+        return;
+    }
     // Which event is whose is told by namespaces.
-    let involved =
-        if change.new.get("regarding").is_some() { "regarding" } else { "involvedObject" };
+    let is_new = change.new.get("regarding").is_some();
+    let involved = if is_new { "regarding" } else { "involvedObject" };
     let (own, of) =
         (text(&change.new["metadata"], "namespace"), text(&change.new[involved], "namespace"));
     let fits =
         if of.is_empty() { matches!(own, "" | "default" | "kube-system") } else { own == of };
-    if !fits && change.old.is_none() {
+    if !fits {
         let path = Path::new("involvedObject.namespace");
         errors.push(FieldError {
             kind: FieldErrorKind::Invalid,
             field: path.to_string(),
             message: format!("Invalid value: {of:?}: does not match event.namespace"),
         });
+    }
+    let new = change.new;
+    if !is_new && !new["eventTime"].is_string() {
+        return;
+    }
+    // Events of the newer kind say who tells what, and when.
+    if !new["eventTime"].is_string() {
+        errors.push(FieldError::required(&Path::new("eventTime"), ""));
+    }
+    let reporter = if is_new { "reportingController" } else { "reportingComponent" };
+    let (root, most) = (Path::root(), 128);
+    if require(errors, &root, new, reporter) {
+        named(errors, &root.child(reporter), text(new, reporter), names::label_key_errors);
+    }
+    for name in ["reportingInstance", "action", "reason"] {
+        if require(errors, &root, new, name) && text(new, name).len() > most {
+            let why = format!("can have at most {most} characters");
+            errors.push(FieldError::invalid(&root.child(name), text(new, name), &why));
+        }
+    }
+    let kind = text(new, "type");
+    if is_new && !matches!(kind, "Normal" | "Warning") {
+        let why = format!("has invalid value: {kind}");
+        errors.push(FieldError::invalid(&root.child("type"), "", &why));
     }
 }
 

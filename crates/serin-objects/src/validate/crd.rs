@@ -1,13 +1,15 @@
 //! CustomResourceDefinitions.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::Change;
 use super::names;
 use super::tools::{Errors, entries, immutable, items, named, one_of, require, text};
-use crate::expressions;
 use crate::fields::{FieldError, Path};
 use crate::table::JsonPath;
+
+mod keywords;
+mod rules;
 
 const APPROVAL: &str = "api-approved.kubernetes.io";
 
@@ -34,6 +36,7 @@ pub(super) fn check(change: &Change<'_>, errors: &mut Errors) {
     }
     defined_names(errors, &path.child("names"), &spec["names"]);
     versions(errors, &path, spec);
+    keywords::of_spec(errors, &path, spec);
     if let Some(old) = change.old {
         let established = crate::crd::is_established(old);
         if established {
@@ -118,6 +121,7 @@ fn versions(errors: &mut Errors, path: &Path, spec: &Value) {
         seen.push(name);
         stored += usize::from(version["storage"] == true);
         named(errors, &at.child("name"), name, names::dns1035_label);
+        keywords::of_version(errors, &at, version);
         columns(
             errors,
             &at.child("additionalPrinterColumns"),
@@ -241,10 +245,7 @@ fn part(errors: &mut Errors, path: &Path, schema: &Value, logical: bool) {
             }
         }
     }
-    if has("properties") && has("additionalProperties") {
-        let why = "must not be used together with properties";
-        errors.push(FieldError::forbidden(&path.child("additionalProperties"), why));
-    }
+    keywords::check(errors, path, schema);
     if schema["uniqueItems"] == true {
         let why =
             "uniqueItems cannot be set to true since the runtime complexity becomes quadratic";
@@ -277,7 +278,7 @@ fn part(errors: &mut Errors, path: &Path, schema: &Value, logical: bool) {
         part(errors, &at, &schema["items"], logical);
     }
     lists(errors, path, schema);
-    rules(errors, path, schema);
+    rules::check(errors, path, schema);
     for name in ["allOf", "anyOf", "oneOf"] {
         for (index, it) in items(&schema[name]).iter().enumerate() {
             part(errors, &path.child(name).index(index), it, true);
@@ -286,56 +287,6 @@ fn part(errors: &mut Errors, path: &Path, schema: &Value, logical: bool) {
     if schema["not"].is_object() {
         part(errors, &path.child("not"), &schema["not"], true);
     }
-}
-
-/// The expressions of a schema can be compiled, and read fields that it has.
-fn rules(errors: &mut Errors, path: &Path, schema: &Value) {
-    for (index, rule) in items(&schema["x-kubernetes-validations"]).iter().enumerate() {
-        let at = path.child("x-kubernetes-validations").index(index);
-        let expression = text(rule, "rule");
-        if expression.trim().is_empty() {
-            errors.push(FieldError::required(&at.child("rule"), "rule is not specified"));
-            continue;
-        }
-        let shown = || {
-            json!({
-                "Rule": expression,
-                "Message": text(rule, "message"),
-                "MessageExpression": text(rule, "messageExpression"),
-                "Reason": rule["reason"],
-                "FieldPath": text(rule, "fieldPath"),
-                "OptionalOldSelf": rule["optionalOldSelf"],
-            })
-        };
-        let why = expressions::malformed(expression).or_else(|| {
-            let known = |path: &[String]| has_property(schema, path);
-            let old = rule["optionalOldSelf"] != true;
-            let names = std::iter::once("self").chain(old.then_some("oldSelf"));
-            let all: Vec<String> =
-                names.flat_map(|name| expressions::undefined(expression, name, &known)).collect();
-            (!all.is_empty()).then(|| format!("compilation failed: {}", all.join("\n")))
-        });
-        if let Some(why) = why {
-            errors.push(FieldError::invalid(&at.child("rule"), shown(), &why));
-        }
-        let made = text(rule, "messageExpression");
-        if let Some(why) = Some(made).filter(|it| !it.is_empty()).and_then(expressions::malformed) {
-            let why = format!("messageExpression {why}");
-            errors.push(FieldError::invalid(&at.child("messageExpression"), shown(), &why));
-        }
-    }
-}
-
-/// Whether a schema has a property of this escaped name below it. Below what is no record, or takes anything, all may be.
-fn has_property(schema: &Value, path: &[String]) -> bool {
-    let Some((first, rest)) = path.split_first() else { return true };
-    let properties = schema["properties"].as_object().filter(|it| !it.is_empty());
-    let open = schema["x-kubernetes-preserve-unknown-fields"] == true
-        || schema["x-kubernetes-embedded-resource"] == true
-        || first.contains("__");
-    let Some(properties) = properties.filter(|_| !open) else { return true };
-    properties.get(first).is_some_and(|it| has_property(it, rest))
-        || matches!(first.as_str(), "apiVersion" | "kind" | "metadata")
 }
 
 fn lists(errors: &mut Errors, path: &Path, schema: &Value) {

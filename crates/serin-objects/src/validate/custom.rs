@@ -4,13 +4,58 @@ use serde_json::Value;
 use serin_api::FieldPath;
 use serin_api::schema::SchemaError;
 
-use crate::Resource;
-use crate::fields::FieldError;
+use super::tools::{Errors, named, text};
+use super::{meta, names};
+use crate::crd::DefinedVersion;
+use crate::fields::{FieldError, Path};
+use crate::{Resource, embedded};
 
 pub(super) fn check(resource: &Resource, old: Option<&Value>, object: &Value) -> Vec<FieldError> {
     let Some(version) = resource.definition().and_then(|it| it.version(&resource.version)) else {
         return Vec::new();
     };
+    let mut errors = structural(version, old, object);
+    if version.has_embedded() {
+        let schema = version.schema();
+        embedded::visit(schema, object, &mut |path, value| inner(&mut errors, path, value));
+    }
+    errors
+}
+
+/// An object inside another says of which kind it is, and its metadata is that of any object.
+fn inner(errors: &mut Errors, path: &Path, object: &Value) {
+    for name in ["apiVersion", "kind"] {
+        let at = path.child(name);
+        match &object[name] {
+            Value::Null => errors.push(FieldError::required(&at, "")),
+            Value::String(it) if it.is_empty() => errors.push(FieldError::required(&at, "")),
+            Value::String(_) => {}
+            other => errors.push(FieldError::invalid(&at, other.clone(), "must be a string")),
+        }
+    }
+    let (version, kind) = (text(object, "apiVersion"), text(object, "kind"));
+    if version.matches('/').count() > 1 {
+        let why = format!("unexpected GroupVersion string: {version}");
+        errors.push(FieldError::invalid(&path.child("apiVersion"), version, &why));
+    }
+    let wrong = names::dns1035_label(&kind.to_lowercase());
+    if !kind.is_empty() && !wrong.is_empty() {
+        let why = format!("may have mixed case, but should otherwise match: {}", wrong.join(","));
+        errors.push(FieldError::invalid(&path.child("kind"), kind, &why));
+    }
+    let (at, metadata) = (path.child("metadata"), &object["metadata"]);
+    for (name, rule) in [
+        ("name", names::path_segment_errors as fn(&str) -> Vec<String>),
+        ("namespace", names::dns1123_label),
+    ] {
+        if !text(metadata, name).is_empty() {
+            named(errors, &at.child(name), text(metadata, name), rule);
+        }
+    }
+    errors.extend(meta::marks(&at, metadata, true));
+}
+
+fn structural(version: &DefinedVersion, old: Option<&Value>, object: &Value) -> Vec<FieldError> {
     let mut errors = version.schema().validate(object, old);
     if errors.is_empty() {
         return Vec::new();

@@ -61,11 +61,17 @@ pub(super) fn check(resource: &Resource, object: &Value) -> Vec<FieldError> {
     } else if metadata["namespace"].is_string() {
         errors.push(FieldError::forbidden(&path.child("namespace"), "not allowed on this type"));
     }
-    errors.extend(labels(&path.child("labels"), &metadata["labels"]));
+    errors.extend(marks(&path, metadata, resource.is_custom()));
+    errors
+}
+
+/// What is wrong with metadata beside names.
+pub(super) fn marks(path: &Path, metadata: &Value, is_custom: bool) -> Vec<FieldError> {
+    let mut errors = labels(&path.child("labels"), &metadata["labels"]);
     errors.extend(annotations(&path.child("annotations"), &metadata["annotations"]));
     errors.extend(owners(&path.child("ownerReferences"), &metadata["ownerReferences"]));
     let path = path.child("finalizers");
-    errors.extend(finalizers(&path, &metadata["finalizers"], resource.is_custom()));
+    errors.extend(finalizers(&path, &metadata["finalizers"], is_custom));
     errors
 }
 

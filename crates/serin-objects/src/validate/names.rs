@@ -24,7 +24,8 @@ pub(crate) fn dns1123_label(text: &str) -> Vec<String> {
         out.push(too_long(63));
     }
     if !is_dns_label(text) {
-        out.push(DNS1123_LABEL.to_owned());
+        let is_subdomain = text.split('.').all(is_dns_label);
+        out.push(if is_subdomain { "must not contain dots" } else { DNS1123_LABEL }.to_owned());
     }
     out
 }

@@ -2,11 +2,11 @@
 
 use serde_json::{Value, json};
 
-use super::Change;
 use super::tools::{
     Errors, at_least, count_or_percent, immutable, items, non_negative, one_of, require, selector,
     text,
 };
+use super::{Change, names};
 use crate::Resource;
 use crate::fields::{FieldError, Path};
 use crate::quantity::Quantity;
@@ -250,7 +250,15 @@ fn priority_class(errors: &mut Errors, change: &Change<'_>) {
 }
 
 fn storage_class(errors: &mut Errors, change: &Change<'_>) {
-    require(errors, &Path::root(), change.new, "provisioner");
+    let (root, new) = (Path::root(), change.new);
+    if require(errors, &root, new, "provisioner") {
+        let name = text(new, "provisioner");
+        for why in names::label_key_errors(&name.to_lowercase()) {
+            errors.push(FieldError::invalid(&root.child("provisioner"), name, &why));
+        }
+    }
+    one_of(errors, &root, new, "reclaimPolicy", &["Delete", "Retain"]);
+    one_of(errors, &root, new, "volumeBindingMode", &["Immediate", "WaitForFirstConsumer"]);
     let Some(old) = change.old else { return };
     for name in ["parameters", "provisioner", "reclaimPolicy"] {
         if old[name] != change.new[name] {

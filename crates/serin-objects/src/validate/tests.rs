@@ -4,6 +4,9 @@ use super::*;
 use crate::Catalog;
 use crate::decode::{self, Body, FieldValidation};
 
+mod definitions;
+mod others;
+
 fn canonical(group: &str, plural: &str, value: Value) -> (std::sync::Arc<Resource>, Value) {
     let catalog = Catalog::builtin();
     let resource = catalog.find_preferred(group, plural).unwrap().clone();
@@ -83,10 +86,25 @@ fn deployments_are_refused_as_kubernetes_does() {
             json!({"strategy": {"rollingUpdate": {"maxSurge": 0, "maxUnavailable": "0%"}}}),
             "spec.strategy.rollingUpdate.maxUnavailable: Invalid value: \"0%\": may not be 0 when `maxSurge` is 0",
         ),
-        (json!({"selector": null}), "spec.selector: Required value"),
     ] {
         assert_eq!(wrong("apps", "deployments", deployment(spec)), [expect]);
     }
+    let daemons = json!({"spec": {"template": {"metadata": {"labels": {"a": "b"}},
+        "spec": {"containers": [{"name": "a", "image": "a"}]}}}});
+    assert_eq!(
+        wrong("apps", "daemonsets", daemons),
+        [
+            "spec.template.metadata.labels: Invalid value: {\"a\":\"b\"}: `selector` does not match template `labels`"
+        ]
+    );
+    // What selects nothing does not select the template either.
+    assert_eq!(
+        wrong("apps", "deployments", deployment(json!({"selector": null}))),
+        [
+            "spec.selector: Required value",
+            "spec.template.metadata.labels: Invalid value: {\"app\":\"web\"}: `selector` does not match template `labels`",
+        ]
+    );
     let other = deployment(json!({"selector": {"matchLabels": {"app": "other"}}}));
     assert_eq!(
         changed("apps", "deployments", deployment(json!({})), other),

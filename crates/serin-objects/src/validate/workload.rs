@@ -52,11 +52,11 @@ fn selected(errors: &mut Errors, path: &Path, spec: &Value, kind: &str) {
 /// The template of a selector's pods, which are always restarted.
 fn templated(errors: &mut Errors, path: &Path, spec: &Value, kind: &str) {
     let at = path.child("template");
-    if let Ok(selector) = Labels::from_object(&spec["selector"]) {
-        let labels = &spec["template"]["metadata"]["labels"];
-        if !selector.is_empty() && !selector.matches(labels) {
-            mismatch(errors, &at, labels);
-        }
+    let (wanted, labels) = (&spec["selector"], &spec["template"]["metadata"]["labels"]);
+    // A selector that is missing selects nothing, an empty one all.
+    let fits = |it: Labels| !wanted.is_null() && (it.is_empty() || it.matches(labels));
+    if Labels::from_object(wanted).is_ok_and(|it| !fits(it)) {
+        mismatch(errors, &at, labels);
     }
     pod::template(errors, &at, &spec["template"]);
     let policy = text(&spec["template"]["spec"], "restartPolicy");
@@ -222,7 +222,10 @@ fn with_claims(spec: &Value) -> Value {
 }
 
 fn daemon_set(errors: &mut Errors, path: &Path, spec: &Value) {
-    selected(errors, path, spec, "daemonset");
+    // One that is missing is told by the template alone, which it does not select.
+    if !spec["selector"].is_null() {
+        selected(errors, path, spec, "daemonset");
+    }
     templated(errors, path, spec, "DaemonSet");
     non_negative(errors, path, spec, &["minReadySeconds", "revisionHistoryLimit"]);
     let at = path.child("updateStrategy");

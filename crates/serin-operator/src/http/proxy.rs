@@ -1,21 +1,11 @@
 //! Calls through an HTTP proxy: those over TLS through a tunnel (RFC 9110 §9.3.6), others by their whole address.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
-use http::Uri;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use super::{Place, Stream};
+use super::{Place, Stream, credentials};
 
 /// The head of a proxy's answer may be this large.
 const LARGEST_HEAD: usize = 16 << 10;
-
-/// What a proxy is told of who asks, if its address says it: `http://user:password@proxy:3128`.
-pub(super) fn credentials(proxy: &str) -> Option<String> {
-    let uri: Uri = proxy.parse().ok()?;
-    let (user, _) = uri.authority()?.as_str().rsplit_once('@')?;
-    Some(format!("Basic {}", BASE64.encode(user)))
-}
 
 /// Asks a proxy for a tunnel to a place.
 pub(super) async fn tunnel(
@@ -26,7 +16,7 @@ pub(super) async fn tunnel(
     let Place { host, port, .. } = place;
     let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
     let mut request = format!("CONNECT {host}:{port} HTTP/1.1\r\nHost: {host}:{port}\r\n");
-    if let Some(credentials) = credentials(&proxy.uri.to_string()) {
+    if let Some(credentials) = credentials::of(&proxy.uri) {
         request.push_str(&format!("Proxy-Authorization: {credentials}\r\n"));
     }
     request.push_str("\r\n");

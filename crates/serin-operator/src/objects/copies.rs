@@ -59,7 +59,7 @@ impl Scene<'_> {
         spec: &Value,
         revision: &str,
     ) -> Result<(), Obstacle> {
-        let (namespace, name) = (&self.plan.namespace, format!("{}-{side}", self.plan.target));
+        let name = format!("{}-{side}", self.plan.target);
         let (_, target) = self.target()?;
         let custom = match side {
             "primary" => self.plan.service.primary.as_ref(),
@@ -75,16 +75,12 @@ impl Scene<'_> {
             json::set(&mut wanted, part, json!(texts));
         }
         json::set(&mut wanted, "metadata/ownerReferences", self.owner());
-        let found = self.cluster.get(Kind::Service, namespace, &name);
-        let is_in_place = found.is_some_and(|found| {
-            json::hash(&workload::essence(&found)) == revision
+        let is_in_place = |found: &Value| {
+            json::hash(&workload::essence(found)) == revision
                 && ["metadata/labels", "metadata/annotations"]
                     .iter()
-                    .all(|part| json::holds(json::at(&found, part), json::at(&wanted, part)))
-        });
-        if !is_in_place {
-            self.cluster.apply(Kind::Service, &wanted).await?;
-        }
-        Ok(())
+                    .all(|part| json::holds(json::at(found, part), json::at(&wanted, part)))
+        };
+        Ok(self.cluster.ensure(Kind::Service, &wanted, is_in_place).await?)
     }
 }

@@ -69,11 +69,8 @@ impl Scene<'_> {
             Some(found) if !self.owns(found) => self.remember_original(found, &mut object),
             _ => json::set(&mut object, "metadata/ownerReferences", self.owner()),
         }
-        if found.as_ref().is_some_and(|found| self.is_route_in_place(found, &object)) {
-            return Ok(());
-        }
-        self.cluster.apply(Kind::VirtualService, &object).await?;
-        Ok(())
+        let is_in_place = |found: &Value| self.is_route_in_place(found, &object);
+        Ok(self.cluster.ensure(Kind::VirtualService, &object, is_in_place).await?)
     }
 
     fn is_route_in_place(&self, found: &Value, wanted: &Value) -> bool {
@@ -82,7 +79,11 @@ impl Scene<'_> {
             && same("spec/gateways")
             && same("metadata/labels")
             && same("metadata/annotations")
-            && (if self.is_tcp() { same("spec/tcp") } else { rules(found) == rules(wanted) })
+            && if self.is_tcp() {
+                json::at(found, "spec/tcp") == json::at(wanted, "spec/tcp")
+            } else {
+                rules(found) == rules(wanted)
+            }
     }
 
     fn route_spec(&self, wanted: &Routes) -> Result<Value, Obstacle> {
@@ -144,15 +145,12 @@ impl Scene<'_> {
             if !policy.is_null() {
                 json::set(&mut wanted, "spec/trafficPolicy", policy.clone());
             }
-            let found = self.cluster.get(Kind::DestinationRule, &self.plan.namespace, &name);
-            let is_in_place = found.is_some_and(|found| {
-                json::at(&found, "spec/host") == &json!(name)
-                    && json::at(&found, "spec/trafficPolicy")
-                        == json::at(&wanted, "spec/trafficPolicy")
-            });
-            if !is_in_place {
-                self.cluster.apply(Kind::DestinationRule, &wanted).await?;
-            }
+            let is_in_place = |found: &Value| {
+                ["spec/host", "spec/trafficPolicy"]
+                    .iter()
+                    .all(|part| json::at(found, part) == json::at(&wanted, part))
+            };
+            self.cluster.ensure(Kind::DestinationRule, &wanted, is_in_place).await?;
         }
         Ok(())
     }

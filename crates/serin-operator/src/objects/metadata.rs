@@ -11,7 +11,7 @@ use crate::json;
 /// Part of the names by which Flux knows what it manages; a copy is not Flux'.
 const FLUX: &str = "toolkit.fluxcd.io";
 /// The annotation that kubectl keeps for itself.
-const APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+pub(super) const APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 /// What Flux would set back, it leaves alone with these.
 pub(super) const LEFT_ALONE: [(&str, &str); 2] = [
     ("kustomize.toolkit.fluxcd.io/reconcile", "disabled"),

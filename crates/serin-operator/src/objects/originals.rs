@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use serin_rollout::routes;
 
-use super::metadata::LEFT_ALONE;
+use super::metadata::{APPLIED, LEFT_ALONE};
 use super::{ORIGINAL, Obstacle, Scene};
 use crate::json;
 use crate::kind::Kind;
@@ -21,7 +21,8 @@ impl Scene<'_> {
             let (key, value) = self.selector()?;
             let apex = routes::apex(self.plan);
             if let Some(service) = self.cluster.get(Kind::Service, namespace, apex) {
-                let kept = original(&service).unwrap_or_else(|| json!({"selector": {key: value}}));
+                let kept = original(&service, &["selector", "ports"])
+                    .unwrap_or_else(|| json!({"selector": {key: value}}));
                 // Users keep their Service, whoever made it.
                 let patch = json!({
                     "metadata": {"annotations": forgotten(), "ownerReferences": null},
@@ -34,11 +35,15 @@ impl Scene<'_> {
         let Some(route) = self.route_object() else {
             return Ok(());
         };
-        if let Some(kept) = original(&route) {
-            let patch = json!({
+        if let Some(kept) = original(&route, &PARTS) {
+            let mut patch = json!({
                 "metadata": {"annotations": forgotten()},
                 "spec": replaced(json::at(&route, "spec"), kept, &PARTS),
             });
+            if self.owns(&route) {
+                // A user has made it theirs.
+                json::set(&mut patch, "metadata/ownerReferences", Value::Null);
+            }
             self.cluster.merge(self.route_kind(), namespace, name, &patch).await?;
         } else if self.owns(&route) {
             self.cluster.delete(self.route_kind(), namespace, name).await?;
@@ -53,10 +58,22 @@ fn forgotten() -> Value {
     ours.chain(LEFT_ALONE.map(|(key, _)| key)).map(|key| (key.to_owned(), Value::Null)).collect()
 }
 
-/// What a user's object was before.
-fn original(object: &Value) -> Option<Value> {
-    let text = json::texts(object, "metadata/annotations").remove(ORIGINAL)?;
-    serde_json::from_str(&text).ok()
+/// What a user's object was before; or, where kubectl was told of something else, that, which came later.
+fn original(object: &Value, parts: &[&str]) -> Option<Value> {
+    let annotations = json::texts(object, "metadata/annotations");
+    let parsed = |key: &str| serde_json::from_str::<Value>(annotations.get(key)?).ok();
+    let kept = parsed(ORIGINAL);
+    let told = parsed(APPLIED).map(|told| {
+        let spec = json::at(&told, "spec");
+        let given =
+            parts.iter().filter_map(|part| Some(((*part).to_owned(), spec.get(part)?.clone())));
+        given.collect::<Value>()
+    });
+    let told = told.filter(|it| *it != json!({}));
+    match (kept, told) {
+        (Some(kept), Some(told)) if json::holds(&kept, &told) => Some(kept),
+        (kept, told) => told.or(kept),
+    }
 }
 
 /// A patch that makes the `parts` of a spec what they were, and takes away keys that were not there.

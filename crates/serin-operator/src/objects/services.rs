@@ -79,22 +79,36 @@ impl Scene<'_> {
             );
         }
         match &found {
-            None => {
-                let address = self.plan.service.headless.then_some("None");
-                if let Some(none) = address {
-                    json::set(&mut wanted, "spec/clusterIP", json!(none));
-                }
-                json::set(&mut wanted, "metadata/ownerReferences", self.owner());
-            }
+            None => self.make_ours(&mut wanted, self.plan.service.headless),
+            // That cannot be changed later.
             Some(found) if self.owns(found) => {
-                json::set(&mut wanted, "metadata/ownerReferences", self.owner());
+                self.make_ours(&mut wanted, json::text(found, "spec/clusterIP") == "None");
             }
             Some(found) => self.remember_original(found, &mut wanted),
         }
-        if found.as_ref().is_some_and(|found| is_in_place(found, &wanted)) {
-            return Ok(());
+        self.cluster.ensure(Kind::Service, &wanted, |found| is_in_place(found, &wanted)).await?;
+        if found.is_none_or(|found| self.owns(&found)) {
+            self.take_other_ports_away(name, &wanted).await?;
         }
-        self.cluster.apply(Kind::Service, &wanted).await?;
+        Ok(())
+    }
+
+    fn make_ours(&self, wanted: &mut Value, is_headless: bool) {
+        if is_headless {
+            json::set(wanted, "spec/clusterIP", json!("None"));
+        }
+        json::set(wanted, "metadata/ownerReferences", self.owner());
+    }
+
+    /// A Service of the release has its ports and no others. One of a user's may have more.
+    async fn take_other_ports_away(&self, name: &str, wanted: &Value) -> Result<(), Obstacle> {
+        let namespace = &self.plan.namespace;
+        let Some(found) = self.cluster.get(Kind::Service, namespace, name) else { return Ok(()) };
+        let ports = "spec/ports";
+        if json::items(&found, ports).len() > json::items(wanted, ports).len() {
+            let patch = json!({"spec": {"ports": json::at(wanted, ports)}});
+            self.cluster.merge(Kind::Service, namespace, name, &patch).await?;
+        }
         Ok(())
     }
 
@@ -172,10 +186,7 @@ fn is_in_place(found: &Value, wanted: &Value) -> bool {
     let selector = "spec/selector";
     json::at(found, selector) == json::at(wanted, selector)
         && json::items(wanted, "spec/ports").iter().all(has)
-        && ["metadata/labels", "metadata/annotations", "spec/trafficDistribution"].iter().all(
-            |part| {
-                let wanted = json::at(wanted, part);
-                wanted.is_null() || json::holds(json::at(found, part), wanted)
-            },
-        )
+        && ["metadata/labels", "metadata/annotations", "spec/trafficDistribution"]
+            .iter()
+            .all(|part| json::holds(json::at(found, part), json::at(wanted, part)))
 }

@@ -74,13 +74,13 @@ impl Release {
     async fn take_traffic(&mut self, scene: &Scene<'_>, now: Time) -> Vec<Traffic> {
         let plan = scene.plan;
         let Some(state) = self.memory.as_ref().map(|it| &it.now.state) else { return Vec::new() };
-        let route = scene.route_object();
-        let subject = subject::of(plan, state.started, route.as_deref());
         let traffic = Arc::clone(&self.shared.settings.traffic);
         if !state.phase.is_running() {
-            traffic.forget(&subject);
+            traffic.forget(&plan.namespace, &plan.name);
             return Vec::new();
         }
+        let route = scene.route_object();
+        let subject = subject::of(plan, state.started, route.as_deref());
         match traffic.take(&subject).await {
             Ok(sample) => {
                 // Metrics know no difference between what users asked and what was copied.

@@ -50,7 +50,7 @@ impl PrometheusTraffic {
         let mut asked = {
             let mut all = self.subjects.lock().unwrap_or_else(PoisonError::into_inner);
             let known = all.remove(subject).unwrap_or_default();
-            all.retain(|it, _| !it.is_same_release(subject));
+            all.retain(|it, _| !it.is_of(&subject.namespace, &subject.release));
             known
         };
         let mut sample = Ok(Sample::default());
@@ -87,9 +87,9 @@ impl Traffic for PrometheusTraffic {
         Box::pin(self.turn(subject))
     }
 
-    fn forget(&self, subject: &Subject) {
+    fn forget(&self, namespace: &str, release: &str) {
         let mut all = self.subjects.lock().unwrap_or_else(PoisonError::into_inner);
-        all.retain(|it, _| !it.is_same_release(subject));
+        all.retain(|it, _| !it.is_of(namespace, release));
     }
 }
 

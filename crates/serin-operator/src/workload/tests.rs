@@ -29,6 +29,34 @@ fn a_deployment_is_ready_by_its_counts() {
 }
 
 #[test]
+fn a_part_of_the_pods_may_be_enough_rounded_down() {
+    let check = |percent: u32, available: u32, is_ready: bool| {
+        let patience = Patience { percent, ..PATIENCE };
+        let status = json!({
+            "replicas": 5, "updatedReplicas": 5, "availableReplicas": available,
+            "desiredNumberScheduled": 5, "updatedNumberScheduled": 5, "numberAvailable": available,
+        });
+        let object = json!({"spec": {"replicas": 5}, "status": status});
+        let now = Time(1_000);
+        let ready = [
+            ready::deployment(&object, &patience, now),
+            ready::daemon_set(&object, &patience, now),
+        ];
+        assert_eq!(
+            ready.map(|it| it == Readiness::Ready),
+            [is_ready; 2],
+            "{percent} % {available}"
+        );
+    };
+    check(100, 5, true);
+    check(100, 4, false);
+    check(90, 4, true);
+    check(50, 2, true);
+    check(50, 1, false);
+    check(0, 0, true);
+}
+
+#[test]
 fn a_change_that_was_not_taken_up_is_pending() {
     let status = json!({"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1, "availableReplicas": 1});
     assert!(matches!(deployment(json!({"replicas": 1}), status), Readiness::Pending(_)));

@@ -42,12 +42,12 @@ async fn end(world: &World) -> Value {
 async fn story(cut: Option<i64>) -> (Value, usize) {
     let mut world = begun().await;
     if let Some(cut) = cut {
-        world.cut_after(cut);
+        world.fuse.cut_after(cut);
     }
     let mut is_changed = false;
     for _ in 0..24 {
         world.tick().await;
-        if world.is_cut() {
+        if world.fuse.is_cut() {
             world.restart();
         }
         let phase = world.phase().await;
@@ -61,7 +61,7 @@ async fn story(cut: Option<i64>) -> (Value, usize) {
             break;
         }
     }
-    (end(&world).await, world.writes())
+    (end(&world).await, world.fuse.writes().len())
 }
 
 #[tokio::test]
@@ -183,13 +183,13 @@ async fn silence_of_the_api_loses_nothing() {
     world.tick().await;
     world.tick().await;
     assert_eq!(world.shown().await, "Progressing 25");
-    world.cut_after(0);
+    world.fuse.cut_after(0);
     for _ in 0..6 {
         world.tick().await;
     }
     assert_eq!(world.shown().await, "Progressing 25");
     // The same controller goes on when the API is back.
-    world.cut_after(i64::MAX);
+    world.fuse.cut_after(i64::MAX);
     assert_eq!(world.until("Succeeded").await.first().unwrap(), "Progressing 50");
 }
 
@@ -315,6 +315,18 @@ async fn sessions_are_asked_for_by_the_plan_or_by_what_the_routes_say() {
     assert_eq!(status["evidence"]["canary"]["errors"], 1, "{status:#}");
     let exposed = status["exposed"].as_u64().unwrap();
     assert!(exposed > 0 && exposed.is_multiple_of(302), "{status:#}");
+}
+
+#[tokio::test]
+async fn nobody_counts_for_a_release_whose_object_goes_in_the_middle_of_a_run() {
+    let mut world = World::flagger(quick()).await;
+    world.set_image("podinfo:2").await;
+    world.tick().await;
+    let is_asked = |world: &World| world.traffic.asked.lock().unwrap().is_some();
+    assert!(is_asked(&world));
+    world.delete("flagger.app/v1beta1", "Canary", "podinfo").await;
+    world.turn().await;
+    assert!(!is_asked(&world));
 }
 
 /// What nobody may do any more, until it is taken back.

@@ -5,12 +5,17 @@
 
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
 
+mod alerts;
 mod copies;
 mod faults;
+mod fuse;
 mod objects;
 mod providers;
+mod proxy;
 mod receiver;
+mod rest;
 mod rivals;
+mod scripts;
 mod strategies;
 mod told;
 mod walkthroughs;

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::Value;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio_rustls::TlsAcceptor;
 
 /// One request.
 #[derive(Clone, Debug)]
@@ -29,13 +31,42 @@ pub(crate) struct Receiver {
 
 impl Receiver {
     pub(crate) async fn start() -> Self {
+        Self::listen("http", None).await
+    }
+
+    /// One that is reached over TLS, under this name, and its certificate.
+    pub(crate) async fn start_secure(name: &str) -> (Self, CertificateDer<'static>) {
+        let made = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
+        let certificate = made.cert.der().clone();
+        let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate.clone()], key)
+            .unwrap();
+        (Self::listen("https", Some(TlsAcceptor::from(Arc::new(config)))).await, certificate)
+    }
+
+    async fn listen(scheme: &str, secure: Option<TlsAcceptor>) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = format!("http://{}", listener.local_addr().unwrap());
+        let address = format!("{scheme}://{}", listener.local_addr().unwrap());
         let inside = Arc::new(Mutex::new(Inside::default()));
         let shared = Arc::clone(&inside);
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(serve(stream, Arc::clone(&shared)));
+                let (shared, secure) = (Arc::clone(&shared), secure.clone());
+                tokio::spawn(async move {
+                    match secure {
+                        None => serve(stream, shared).await,
+                        Some(secure) => {
+                            if let Ok(stream) = secure.accept(stream).await {
+                                serve(stream, shared).await;
+                            }
+                        }
+                    }
+                });
             }
         });
         Self { address, inside }
@@ -52,31 +83,30 @@ impl Receiver {
     }
 }
 
-async fn serve(mut stream: tokio::net::TcpStream, inside: Arc<Mutex<Inside>>) {
-    let mut bytes = Vec::new();
-    let (head, length) = loop {
-        let mut part = [0; 4096];
-        let read = stream.read(&mut part).await.unwrap_or(0);
-        if read == 0 {
+/// The head of a request, with the empty line at its end, and what came after it; none where the connection ends before.
+pub(crate) async fn read_head(stream: &mut (impl AsyncRead + Unpin)) -> Option<(String, Vec<u8>)> {
+    let mut bytes = Vec::with_capacity(4096);
+    loop {
+        if stream.read_buf(&mut bytes).await.unwrap_or(0) == 0 {
+            return None;
+        }
+        if let Some(end) = bytes.windows(4).position(|it| it == b"\r\n\r\n") {
+            let rest = bytes.split_off(end + 4);
+            return Some((String::from_utf8(bytes).unwrap(), rest));
+        }
+    }
+}
+
+async fn serve(mut stream: impl AsyncRead + AsyncWrite + Unpin, inside: Arc<Mutex<Inside>>) {
+    let Some((head, mut bytes)) = read_head(&mut stream).await else { return };
+    let length = head
+        .lines()
+        .find_map(|it| it.to_lowercase().strip_prefix("content-length: ").map(str::to_owned))
+        .map_or(0, |it| it.trim().parse().unwrap());
+    while bytes.len() < length {
+        if stream.read_buf(&mut bytes).await.unwrap_or(0) == 0 {
             return;
         }
-        bytes.extend_from_slice(&part[..read]);
-        if let Some(end) = bytes.windows(4).position(|it| it == b"\r\n\r\n") {
-            let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
-            let length = head
-                .lines()
-                .find_map(|it| {
-                    it.to_lowercase().strip_prefix("content-length: ").map(str::to_owned)
-                })
-                .map_or(0, |it| it.trim().parse().unwrap());
-            bytes.drain(..end + 4);
-            break (head, length);
-        }
-    };
-    while bytes.len() < length {
-        let mut part = [0; 4096];
-        let read = stream.read(&mut part).await.unwrap_or(0);
-        bytes.extend_from_slice(&part[..read]);
     }
     let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
     let answer = {
@@ -96,4 +126,5 @@ async fn serve(mut stream: tokio::net::TcpStream, inside: Arc<Mutex<Inside>>) {
         format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\n\r\n{body}", body.len())
     };
     let _ = stream.write_all(text.as_bytes()).await;
+    let _ = stream.shutdown().await;
 }

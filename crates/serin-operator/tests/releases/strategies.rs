@@ -155,7 +155,7 @@ async fn tcp_connections_are_shared_by_weight() {
 }
 
 /// Two Deployments of one application, a DestinationRule with their subsets, and the user's own VirtualService.
-async fn subsets(spec: Value) -> World {
+pub(crate) async fn subsets(spec: Value) -> World {
     let versioned = |version: &str| {
         let mut object = deployment("reviews");
         object["metadata"]["name"] = json!(format!("reviews-{version}"));

@@ -37,7 +37,7 @@ async fn a_release_is_initialised_analysed_and_promoted() {
     assert_eq!(
         world.events().await,
         [
-            "podinfo-primary.test not ready",
+            "podinfo-primary.test not ready: it has no ready pod",
             "Initialization done! podinfo.test",
             "New revision detected! Scaling up podinfo.test",
             "Starting canary analysis for podinfo.test",

@@ -1,19 +1,21 @@
 //! A cluster with one release in it.
 
-use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use futures_util::future::BoxFuture;
-use http::{Method, Request, Response};
 use kube::api::{Api, DynamicObject, Patch, PatchParams, PostParams};
 use kube::core::{ApiResource, GroupVersionKind};
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
 use serde_json::{Value, json};
 use serin_apiserver::{ApiServer, User};
-use serin_operator::{Kind, Name, Release, Sample, Settings, Shared, Subject, Traffic, Turn};
+use serin_operator::{
+    Kind, Name, Release, Sample, Settings, Shared, Subject, Traffic, Trust, Turn,
+};
 use serin_rollout::facts::COMMAND;
 use serin_rollout::{Span, Time};
-use tower::Service as _;
 
+use crate::fuse::Fuse;
 use crate::receiver::Receiver;
 
 pub(crate) const NAMESPACE: &str = "test";
@@ -32,13 +34,11 @@ impl Traffic for Script {
         let sample = self.sample.lock().unwrap().clone().unwrap_or_default();
         Box::pin(std::future::ready(Ok(sample)))
     }
-}
 
-/// Lets so many writes through, then none at all.
-#[derive(Clone, Default)]
-pub(crate) struct Fuse {
-    left: Arc<AtomicI64>,
-    writes: Arc<AtomicUsize>,
+    fn forget(&self, namespace: &str, release: &str) {
+        let mut asked = self.asked.lock().unwrap();
+        asked.take_if(|it| it.is_of(namespace, release));
+    }
 }
 
 pub(crate) struct World {
@@ -153,10 +153,9 @@ impl World {
         let server = ApiServer::start(settings).await.unwrap();
         let client = kube::Client::new(server.client(User::administrator()), "default");
         let fuse = Fuse::default();
-        fuse.left.store(i64::MAX, Ordering::SeqCst);
         let traffic = Arc::new(Script::default());
         let settings = Settings { traffic: traffic.clone(), ..Settings::default() };
-        let shared = Arc::new(Shared::new(fused(&server, &fuse), settings.clone()));
+        let shared = Arc::new(Shared::new(fuse.client(&server), settings.clone()));
         let last = objects.last().unwrap().clone();
         let kind = if last["apiVersion"] == "flagger.app/v1beta1" {
             Kind::FlaggerCanary
@@ -200,24 +199,19 @@ impl World {
         self.client.clone()
     }
 
+    /// The controller believes these certificates, and is another one.
+    pub(crate) fn trust(&mut self, certificate: CertificateDer<'static>) {
+        let mut roots = RootCertStore::empty();
+        roots.add(certificate).unwrap();
+        self.settings.trust = Trust::new(roots);
+        self.restart();
+    }
+
     /// The controller dies and another one takes over.
     pub(crate) fn restart(&mut self) {
-        self.fuse.left.store(i64::MAX, Ordering::SeqCst);
-        self.shared = Arc::new(Shared::new(fused(&self.server, &self.fuse), self.settings.clone()));
+        self.fuse.cut_after(i64::MAX);
+        self.shared = Arc::new(Shared::new(self.fuse.client(&self.server), self.settings.clone()));
         self.release = Release::new(Arc::clone(&self.shared), self.name.clone());
-    }
-
-    /// After so many writes nothing is written any more.
-    pub(crate) fn cut_after(&mut self, writes: i64) {
-        self.fuse.left.store(writes, Ordering::SeqCst);
-    }
-
-    pub(crate) fn is_cut(&self) -> bool {
-        self.fuse.left.load(Ordering::SeqCst) <= 0
-    }
-
-    pub(crate) fn writes(&self) -> usize {
-        self.fuse.writes.load(Ordering::SeqCst)
     }
 
     fn api(&self, namespace: &str, resource: &ApiResource) -> Api<DynamicObject> {
@@ -475,26 +469,4 @@ impl World {
         self.seen_events = messages.len();
         new
     }
-}
-
-/// A client of the server whose writes can be cut off.
-fn fused(server: &ApiServer, fuse: &Fuse) -> kube::Client {
-    let (connection, fuse) = (server.client(User::administrator()), fuse.clone());
-    let service = tower::service_fn(move |request: Request<kube::client::Body>| {
-        let (mut connection, fuse) = (connection.clone(), fuse.clone());
-        async move {
-            let is_write = request.method() != Method::GET;
-            if fuse.left.load(Ordering::SeqCst) <= 0 {
-                return Err(std::io::Error::other("the API is gone"));
-            }
-            if is_write {
-                fuse.left.fetch_sub(1, Ordering::SeqCst);
-                fuse.writes.fetch_add(1, Ordering::SeqCst);
-            }
-            let answer: Response<_> =
-                connection.call(request).await.unwrap_or_else(|never| match never {});
-            Ok(answer)
-        }
-    });
-    kube::Client::new(service, "default")
 }

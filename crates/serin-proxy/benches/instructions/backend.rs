@@ -2,19 +2,58 @@
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::sync::Arc;
+use std::sync::{Arc, Barrier, Mutex, PoisonError};
 use std::thread::spawn;
 
 use bytes::Bytes;
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 
 /// Paths, and the sizes of their answers.
-pub(crate) const SIZES: [(&str, usize); 3] = [("/0", 0), ("/1k", 1024), ("/64k", 64 * 1024)];
+pub(crate) const SIZES: [(&str, usize); 4] =
+    [("/0", 0), ("/1k", 1024), (TOGETHER, 1024), ("/64k", 64 * 1024)];
+
+/// The path that is answered when it was asked for so many times, and then all of them at once.
+pub(crate) const TOGETHER: &str = "/16";
+/// How many times that is.
+pub(crate) const MANY: usize = 16;
 
 /// The ports of backends that serve until the process ends.
 pub(crate) struct Backends {
     pub(crate) one: u16,
     pub(crate) two: u16,
     pub(crate) grpc: u16,
+    pub(crate) together: Arc<Together>,
+}
+
+/// Lets a proxy find many answers in one turn, however busy the machine is: it is stopped while they are written.
+pub(crate) struct Together {
+    everybody: Barrier,
+    proxy: Mutex<Option<Pid>>,
+}
+
+impl Together {
+    /// The proxy is this child from now on.
+    pub(crate) fn is_for(&self, proxy: Pid) {
+        *self.proxy.lock().unwrap_or_else(PoisonError::into_inner) = Some(proxy);
+    }
+
+    fn write(&self, write: impl FnOnce()) {
+        let proxy = *self.proxy.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.everybody.wait().is_leader()
+            && let Some(proxy) = proxy
+        {
+            let _ = kill_process(proxy, Signal::STOP);
+            // It goes on for a moment after the signal was sent.
+            let _ = waitpid(Some(proxy), WaitOptions::UNTRACED);
+        }
+        self.everybody.wait();
+        write();
+        if self.everybody.wait().is_leader()
+            && let Some(proxy) = proxy
+        {
+            let _ = kill_process(proxy, Signal::CONT);
+        }
+    }
 }
 
 impl Backends {
@@ -27,24 +66,26 @@ impl Backends {
         let listen = || TcpListener::bind("127.0.0.1:0");
         let (one, two, grpc) = (listen()?, listen()?, listen()?);
         let port = |it: &TcpListener| it.local_addr().map(|it| it.port());
-        let started = Self { one: port(&one)?, two: port(&two)?, grpc: port(&grpc)? };
+        let together =
+            Arc::new(Together { everybody: Barrier::new(MANY), proxy: Mutex::new(None) });
+        let (one_port, two_port, grpc_port) = (port(&one)?, port(&two)?, port(&grpc)?);
         for listener in [one, two] {
-            let answers = Arc::clone(&answers);
+            let (answers, together) = (Arc::clone(&answers), Arc::clone(&together));
             spawn(move || {
                 for stream in listener.incoming().map_while(Result::ok) {
-                    let answers = Arc::clone(&answers);
-                    spawn(move || serve_http1(stream, &answers));
+                    let (answers, together) = (Arc::clone(&answers), Arc::clone(&together));
+                    spawn(move || serve_http1(stream, &answers, &together));
                 }
             });
         }
         spawn(move || serve_grpc(grpc));
-        Ok(started)
+        Ok(Self { one: one_port, two: two_port, grpc: grpc_port, together })
     }
 }
 
 type Answers = Arc<[(&'static [u8], Vec<u8>)]>;
 
-fn serve_http1(mut stream: TcpStream, answers: &Answers) {
+fn serve_http1(mut stream: TcpStream, answers: &Answers, together: &Together) {
     let mut buffer = vec![0; 4096];
     let mut filled = 0;
     let _ = stream.set_nodelay(true);
@@ -55,8 +96,14 @@ fn serve_http1(mut stream: TcpStream, answers: &Answers) {
             continue;
         }
         let path = request.split(|&byte| byte == b' ').nth(1).unwrap_or_default();
-        let Some((_, answer)) = answers.iter().find(|(known, _)| *known == path) else { return };
-        if stream.write_all(answer).is_err() {
+        let Some((path, answer)) = answers.iter().find(|(known, _)| *known == path) else { return };
+        let mut written = Ok(());
+        if *path == TOGETHER.as_bytes() {
+            together.write(|| written = stream.write_all(answer));
+        } else {
+            written = stream.write_all(answer);
+        }
+        if written.is_err() {
             return;
         }
         filled = 0;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use anyhow::{Context, ensure};
+use rustix::process::Pid;
 
 use crate::backend::Backends;
 use crate::serve;
@@ -52,6 +53,7 @@ impl Proxy {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped());
         let mut child = command.spawn().context("cannot start valgrind")?;
+        backends.together.is_for(Pid::from_child(&child));
         let orders = child.stdin.take().context("no input")?;
         let output = child.stdout.take().context("no output")?;
         let answers = BufReader::new(output).lines();

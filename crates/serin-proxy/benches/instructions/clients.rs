@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use bytes::Bytes;
@@ -13,10 +14,10 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use tokio::runtime::Runtime;
 use tokio::task::LocalSet;
 
-use crate::backend::SIZES;
+use crate::backend::{MANY, SIZES, TOGETHER};
 
-/// Streams that are under way at a time where there are many.
-const STREAMS: usize = 16;
+/// How long answers to many requests may take. A backend waits for all of them, so one that gets lost would be waited for.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What clients need for TLS, with the tickets that they got.
 pub(crate) struct Tls {
@@ -124,19 +125,21 @@ impl Http2 {
         Ok(1)
     }
 
-    /// Requests at the same time.
-    pub(crate) fn get_many(&mut self, path: &str) -> anyhow::Result<usize> {
+    /// Requests at the same time, which are answered at the same time.
+    pub(crate) fn get_many(&mut self) -> anyhow::Result<usize> {
         let mut asking = Vec::new();
-        for _ in 0..STREAMS {
-            let one = ask(self.send.clone(), request(path, None)?, None);
+        for _ in 0..MANY {
+            let one = ask(self.send.clone(), request(TOGETHER, None)?, None);
             asking.push(self.tasks.spawn_local(one));
         }
-        self.tasks.block_on(&self.runtime, async {
+        let answers = async {
             for one in asking {
                 one.await??;
             }
-            anyhow::Ok(STREAMS)
-        })
+            anyhow::Ok(MANY)
+        };
+        let waiting = async { tokio::time::timeout(PATIENCE, answers).await };
+        self.tasks.block_on(&self.runtime, waiting).context("an answer is missing")?
     }
 
     /// One call of gRPC.

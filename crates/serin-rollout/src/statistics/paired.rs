@@ -4,9 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use super::special::ln_incomplete_beta;
 
-/// Evidence against "of the pairs that differ, the canary is the bad one in half at most".
+/// Evidence against "of the pairs that differ, the canary is the bad one in no more than a fair share".
 ///
-/// The uniform mixture over shares above one half: with `x` of `n` the canary's, `2^(n+1) ∫ θ^x (1−θ)^(n−x) dθ` from ½ to 1.
+/// The uniform mixture over the shares above the fair one, `q`: with `x` of `n` the canary's,
+/// `∫ θ^x (1−θ)^(n−x) dθ / (1−q)` from `q` to 1, over `q^x (1−q)^(n−x)`. No true share of at most `q` lets any of these bets grow on average.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Paired {
     canary_only: u64,
@@ -25,14 +26,15 @@ impl Paired {
         (self.canary_only, self.primary_only)
     }
 
-    /// The logarithm of the evidence; 0 at the beginning.
-    pub fn log_e(&self) -> f64 {
+    /// The logarithm of the evidence, if `fair` is the canary's share of the bad ones where versions are alike; 0 at the beginning.
+    pub fn log_e(&self, fair: f64) -> f64 {
         if self.pairs() == (0, 0) {
             return 0.0;
         }
         let (x, y) = (self.canary_only as f64, self.primary_only as f64);
-        // With θ' = 1 − θ the integral runs from 0 to ½.
-        (x + y + 1.0) * std::f64::consts::LN_2 + ln_incomplete_beta(y + 1.0, x + 1.0, 0.5)
+        // With θ' = 1 − θ the integral runs from 0 to the primary's fair share.
+        let rest = 1.0 - fair;
+        ln_incomplete_beta(y + 1.0, x + 1.0, rest) - (y + 1.0) * rest.ln() - x * fair.ln()
     }
 
     /// The same after `more` pairs in which only the canary was bad.

@@ -26,7 +26,7 @@ fn mirrored_pairs_give_the_published_values() {
     let e = |canary_only, primary_only| {
         let mut test = Paired::default();
         test.observe(canary_only, primary_only);
-        test.log_e().exp()
+        test.log_e(0.5).exp()
     };
     let all_canary =
         [(5, 10.5), (6, 18.1), (7, 31.9), (8, 56.8), (9, 102.3), (10, 186.1), (12, 630.0)];
@@ -40,6 +40,57 @@ fn mirrored_pairs_give_the_published_values() {
         e(12, 1)
     );
     assert!((e(0, 0) - 1.0).abs() < 1e-12);
+}
+
+proptest! {
+    /// What makes it evidence: where the true share is the fair one, the next pair changes nothing on average; where it is less, evidence falls.
+    #[test]
+    fn pairs_are_fair_bets(
+        canary_only in 0_u64..300,
+        primary_only in 0_u64..300,
+        fair in 0.3_f64..0.9,
+        part in 0.0_f64..=1.0,
+    ) {
+        let e = |canary, primary| {
+            let mut test = Paired::default();
+            test.observe(canary, primary);
+            test.log_e(fair)
+        };
+        let now = e(canary_only, primary_only);
+        let worse = (e(canary_only + 1, primary_only) - now).exp();
+        let better = (e(canary_only, primary_only + 1) - now).exp();
+        let next = |share: f64| share * worse + (1.0 - share) * better;
+        prop_assert!((next(fair) - 1.0).abs() < 1e-6, "{}", next(fair));
+        prop_assert!(next(fair * part) <= 1.0 + 1e-6);
+    }
+}
+
+#[test]
+fn copies_that_wait_behind_their_originals_are_no_evidence_and_slow_ones_are() {
+    let evidence = |canary_slower, primary_slower| {
+        let mut sequential = Sequential::new(Policy { mirrored: true, ..Policy::default() });
+        // The first copies meet cold caches.
+        sequential.observe_mirror(&MirrorInterval { pairs: 1_000, ..MirrorInterval::default() });
+        sequential.observe_mirror(&MirrorInterval {
+            pairs: 1_000,
+            canary_slower,
+            primary_slower,
+            ..MirrorInterval::default()
+        });
+        sequential.log_e()
+    };
+    let needed = 100_f64.ln();
+    // Seen on a machine whose processors other work took.
+    for (canary, primary) in [(52, 17), (30, 7), (300, 100)] {
+        assert!(
+            evidence(canary, primary) < 1.0,
+            "{canary}:{primary} {}",
+            evidence(canary, primary)
+        );
+    }
+    // Three times slower, where a request's p99 is four times its median.
+    assert!(evidence(94, 6) > needed, "{}", evidence(94, 6));
+    assert!(evidence(40, 0) > needed, "{}", evidence(40, 0));
 }
 
 #[test]

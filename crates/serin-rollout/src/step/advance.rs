@@ -263,14 +263,18 @@ impl Run<'_> {
             self.enter(Phase::Finalising);
             return;
         }
+        self.copy_to_primary(reason);
+        self.state.warm_since = None;
+        self.enter(Phase::Promoting);
+    }
+
+    pub(super) fn copy_to_primary(&mut self, reason: &str) {
         let (target, namespace) = (&self.plan.target, &self.plan.namespace);
         let event =
             format!("Copying {target}.{namespace} template spec to {target}-primary.{namespace}");
         self.tell(event, reason);
         self.actions.push(Action::CopyToPrimary { revision: self.state.last_applied.clone() });
         self.set_scaler(Side::Primary);
-        self.state.warm_since = None;
-        self.enter(Phase::Promoting);
     }
 }
 

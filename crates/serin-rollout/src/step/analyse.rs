@@ -18,6 +18,7 @@ impl Run<'_> {
         for (index, hook) in plan.hooks(HookType::Rollback) {
             if self.ask(About::Hook(index))? == Answer::Yes {
                 let reason = format!("the webhook {} asked for it", hook.name);
+                self.warn(format!("Rollback check {} passed", hook.name), reason.clone());
                 self.warn(
                     format!("Rolling back {} manual webhook invoked", plan.full_name()),
                     reason.clone(),
@@ -59,9 +60,12 @@ impl Run<'_> {
             return GO_ON;
         }
         self.tell(
-            format!("Starting canary analysis for {}", self.plan.full_name()),
+            format!("Starting canary analysis for {}", self.plan.target_name()),
             "the new version is ready",
         );
+        for lack in &self.plan.lacks {
+            self.warn(*lack, "without routes the Service leads to the one version or the other");
+        }
         if let Some(refusal) = self.ask_hooks(HookType::PreRollout)? {
             return self.refused(&refusal, "pre-rollout check");
         }
@@ -74,7 +78,11 @@ impl Run<'_> {
             return self.refused(&refusal, "external check");
         }
         let plan = self.plan;
-        for (index, metric) in plan.metrics.iter().enumerate() {
+        let all = || plan.metrics.iter().enumerate();
+        let is_template = |(_, metric): &(usize, &CanaryMetric)| metric.template_ref.is_some();
+        // Those of templates come last.
+        for (index, metric) in all().filter(|it| !is_template(it)).chain(all().filter(is_template))
+        {
             let answer = self.ask(About::Metric(index))?;
             if answer == Answer::NoValue && self.is_early(metric) {
                 // The first look-back window still ends before the traffic began: that is not the canary's silence.
@@ -135,30 +143,10 @@ impl Run<'_> {
 /// What an event says of a metric that does not pass; `None` if it does.
 fn halt(plan: &crate::Plan, metric: &CanaryMetric, answer: &Answer) -> Option<String> {
     let name = plan.full_name();
-    let is_built_in = metric.template_ref.is_none() && metric.query.is_empty();
     let value = match answer {
         Answer::Value(value) if !value.is_nan() => *value,
-        Answer::Value(_) | Answer::NoValue | Answer::Yes if is_built_in => {
-            return Some(format!(
-                "Halt advancement no values found for {} metric {} probably {}.{} is not receiving traffic",
-                plan.router.provider(),
-                metric.name,
-                plan.target,
-                plan.namespace
-            ));
-        }
-        Answer::Value(_) | Answer::NoValue | Answer::Yes => {
-            return Some(format!(
-                "Halt advancement no values found for custom metric: {}",
-                metric.name
-            ));
-        }
-        Answer::Failed(why) | Answer::No(why) if is_built_in => {
-            return Some(format!("Prometheus query failed: {why}"));
-        }
-        Answer::Failed(why) | Answer::No(why) => {
-            return Some(format!("Metric query failed for {}: {why}", metric.name));
-        }
+        Answer::Value(_) | Answer::NoValue | Answer::Yes => return Some(silence(plan, metric)),
+        Answer::Failed(why) | Answer::No(why) => return Some(trouble(metric, why)),
     };
     let (min, max) = limits(metric);
     let below = min.filter(|min| value < *min);
@@ -176,6 +164,30 @@ fn halt(plan: &crate::Plan, metric: &CanaryMetric, answer: &Answer) -> Option<St
         }
         other => format!("Halt {name} advancement {other} {value:.2} {sign} {limit}"),
     })
+}
+
+/// What an event says of a metric without a value.
+fn silence(plan: &crate::Plan, metric: &CanaryMetric) -> String {
+    let (found, name) = ("Halt advancement no values found for", &metric.name);
+    if metric.template_ref.is_some() {
+        return format!("{found} custom metric: {name}: no values found");
+    }
+    if !metric.query.is_empty() {
+        return format!("{found} metric: {name}");
+    }
+    let (provider, target) = (plan.router.provider(), plan.target_name());
+    format!("{found} {provider} metric {name} probably {target} is not receiving traffic")
+}
+
+/// What an event says of a metric that could not be asked for.
+fn trouble(metric: &CanaryMetric, why: &str) -> String {
+    if metric.template_ref.is_some() {
+        return format!("Metric query failed for {}: {why}", metric.name);
+    }
+    if !metric.query.is_empty() {
+        return format!("Prometheus query failed for {}: {why}", metric.name);
+    }
+    format!("Prometheus query failed: {why}")
 }
 
 /// Milliseconds as Go writes them, to a thousandth: `512.5ms`, `1.5s`, `1m30s`.

@@ -28,9 +28,8 @@ impl Run<'_> {
                 _ => Some("it has no ready pod".to_owned()),
             };
             if let Some(why) = why {
-                let name =
-                    format!("{}-primary.{} not ready", self.plan.target, self.plan.namespace);
-                self.wait_for(&name, &why);
+                let name = format!("{}-primary.{}", self.plan.target, self.plan.namespace);
+                self.wait_for_pods(&name, &why);
                 return DONE;
             }
         }
@@ -77,10 +76,6 @@ impl Run<'_> {
         if !is_new && self.state.phase != Phase::Waiting {
             return GO_ON;
         }
-        if self.plan.skips_analysis {
-            self.begin_run(Phase::Progressing);
-            return DONE;
-        }
         if self.state.phase == Phase::Waiting {
             self.ask_rollback_hooks()?;
         }
@@ -98,9 +93,8 @@ impl Run<'_> {
             return DONE;
         }
         self.may_move()?;
-        let name = format!("{}.{}", self.plan.target, self.plan.namespace);
         self.tell(
-            format!("New revision detected! Scaling up {name}"),
+            format!("New revision detected! Scaling up {}", self.plan.target_name()),
             "the workload or its configuration changed",
         );
         self.alert(Severity::Info, "New revision detected, progressing canary analysis.");
@@ -170,7 +164,7 @@ impl Run<'_> {
             return GO_ON;
         }
         let event =
-            format!("New revision detected! Restarting analysis for {}", self.plan.full_name());
+            format!("New revision detected! Restarting analysis for {}", self.plan.target_name());
         if phase.is_analysed() {
             let weight = self.state.routes.canary;
             let back = self.plan.step_weight_promotion;
@@ -213,13 +207,14 @@ impl Run<'_> {
             return GO_ON;
         }
         self.state.routes = Routes::default();
-        self.actions.push(Action::CopyToPrimary { revision: self.state.last_applied.clone() });
+        let reason = "spec.skipAnalysis is set, or there is no analysis";
+        self.copy_to_primary(reason);
         self.succeed(
             format!(
                 "Promotion completed! Canary analysis was skipped for {}",
-                self.plan.full_name()
+                self.plan.target_name()
             ),
-            "spec.skipAnalysis is set, or there is no analysis",
+            reason,
             "Canary analysis was skipped, promotion finished.",
         );
         DONE

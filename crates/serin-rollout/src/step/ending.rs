@@ -76,10 +76,7 @@ impl Run<'_> {
             self.take_cookies_away();
         }
         self.succeed(
-            format!(
-                "Promotion completed! Scaling down {}.{}",
-                self.plan.target, self.plan.namespace
-            ),
+            format!("Promotion completed! Scaling down {}", self.plan.target_name()),
             "the new version is the primary and has all traffic",
             "Canary analysis completed successfully, promotion finished.",
         );
@@ -97,8 +94,7 @@ impl Run<'_> {
 
     /// All traffic goes to the primary, the canary goes away.
     pub(super) fn roll_back(&mut self, reason: &str) {
-        let (target, namespace) = (&self.plan.target, &self.plan.namespace);
-        let event = format!("Canary failed! Scaling down {target}.{namespace}");
+        let event = format!("Canary failed! Scaling down {}", self.plan.full_name());
         self.state.routes.canary = 0;
         self.state.routes.mirror = None;
         self.take_cookies_away();

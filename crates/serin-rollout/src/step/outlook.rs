@@ -28,7 +28,6 @@ impl State {
                 Outlook { what: format!("{what}, once it is resumed"), at: None }
             }
             Phase::Waiting => Outlook { what, at: None },
-            Phase::Initializing => Outlook { what, at: Some(self.tick.due) },
             phase => Outlook { what, at: phase.is_running().then_some(self.tick.due) },
         }
     }

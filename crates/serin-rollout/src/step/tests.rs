@@ -4,6 +4,7 @@ mod better;
 mod explore;
 mod extensions;
 mod model;
+mod texts;
 mod walkthroughs;
 
 use serde_json::{Value, json};
@@ -11,7 +12,7 @@ use serin_api::Object;
 use serin_api::delivery::{Canary, FlaggerCanary};
 
 use crate::action::Action;
-use crate::observation::{About, Answer, Question};
+use crate::observation::{About, Answer, Question, Readiness};
 use crate::plan::Plan;
 use crate::rehearse::World;
 use crate::state::{Phase, State};

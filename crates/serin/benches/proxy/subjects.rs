@@ -14,6 +14,9 @@ use serin_testkit::tools;
 pub(crate) const SUBJECT_CORE: &str = "0";
 pub(crate) const LOAD_CORE: &str = "1";
 
+/// How long a proxy may take to end.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// Where things listen.
 #[derive(Clone, Copy)]
 pub(crate) struct Backends {
@@ -40,6 +43,13 @@ impl Subject {
 
 impl Drop for Subject {
     fn drop(&mut self) {
+        // Ended in order, it writes what it has counted of itself, if it was built to do that.
+        let id = rustix::process::Pid::from_child(&self.child);
+        let _ = rustix::process::kill_process(id, rustix::process::Signal::TERM);
+        let end = Instant::now() + PATIENCE;
+        while Instant::now() < end && self.child.try_wait().is_ok_and(|ended| ended.is_none()) {
+            std::thread::sleep(Duration::from_millis(20));
+        }
         // It may have ended by itself.
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -171,9 +181,10 @@ http {{
 }
 
 /// Connections for which this process may open files, two each; as many as any case needs, if that is allowed.
-fn connections() -> u64 {
+pub(crate) fn connections() -> usize {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum;
-    limit.map_or(12_000, |limit| (limit.saturating_sub(200) / 2).min(12_000))
+    let most = limit.map_or(12_000, |limit| (limit.saturating_sub(200) / 2).min(12_000));
+    usize::try_from(most).unwrap_or(usize::MAX)
 }
 
 fn haproxy(program: &Path, folder: &Path, backends: Backends) -> anyhow::Result<Subject> {

@@ -25,11 +25,11 @@ pub(super) fn list(
         ["NAMESPACE", "NAME", "PHASE", "CANARY", "FAILED", "VERDICT", "NEXT"].map(str::to_owned),
     ];
     for it in all {
-        let next = it.waits_for.clone().or_else(|| it.next.as_ref().map(|next| next.what.clone()));
+        let next = it.next.as_ref().filter(|_| it.is_running()).map(|next| next.what.clone());
         let next = if it.suspended {
             "nothing, it is suspended".to_owned()
         } else {
-            next.unwrap_or_default()
+            it.waits_for.clone().or(next).unwrap_or_default()
         };
         rows.push([
             it.namespace.clone(),
@@ -38,7 +38,7 @@ pub(super) fn list(
             format!("{} %", it.weights.canary),
             format!("{}/{}", it.failed_checks, it.threshold),
             it.verdict.clone().unwrap_or_else(|| "-".to_owned()),
-            if it.is_running() || it.suspended { next } else { String::new() },
+            next,
         ]);
     }
     if all.is_empty() {
@@ -203,14 +203,20 @@ fn evidence(facts: &Facts, palette: Palette, out: &mut dyn Write) -> anyhow::Res
 }
 
 fn next(facts: &Facts, now: i64, palette: Palette, out: &mut dyn Write) -> anyhow::Result<()> {
-    let Some(next) = facts.next.as_ref().filter(|_| facts.is_running()) else { return Ok(()) };
-    let due = next.at.as_ref().and_then(|at| at.parse::<jiff::Timestamp>().ok());
-    let when = match due.map(|it| it.as_millisecond() - now) {
-        Some(due @ 1..) => format!(" in {} s", (due + 999) / 1000),
-        Some(_) => " now".to_owned(),
-        None => String::new(),
-    };
-    writeln!(out, "\nnext{when}: {}", palette.strong(&next.what))?;
+    let next = facts.next.as_ref().filter(|_| facts.is_running());
+    if next.is_some() || facts.waits_for.is_some() {
+        writeln!(out)?;
+    }
+    if let Some(next) = next {
+        let due = next.at.as_ref().and_then(|at| at.parse::<jiff::Timestamp>().ok());
+        let when = match due.map(|it| it.as_millisecond() - now) {
+            Some(due @ 1..) => format!(" in {} s", (due + 999) / 1000),
+            Some(_) => " now".to_owned(),
+            None => String::new(),
+        };
+        writeln!(out, "next{when}: {}", palette.strong(&next.what))?;
+    }
+    // Between releases, too: one that cannot begin says why.
     if let Some(waits) = &facts.waits_for {
         writeln!(out, "waits for: {}", palette.warning(waits))?;
     }
@@ -331,9 +337,23 @@ mod tests {
 
     #[test]
     fn releases_are_listed() {
-        assert_snapshot!(printed(|out| list(&[example()], true, PLAIN, out)), @r#"
-        NAMESPACE   NAME      PHASE         CANARY   FAILED   VERDICT        NEXT
-        shop        reviews   Progressing   20 %     1/5      inconclusive   the new version gets 40 %
+        let why = "spec.provider nginx is not supported".to_owned();
+        let blocked = Facts {
+            name: "blocked".to_owned(),
+            phase: Phase::Initializing,
+            verdict: None,
+            waits_for: Some(why),
+            ..example()
+        };
+        let rest = Facts { name: "rest".to_owned(), phase: Phase::Succeeded, ..example() };
+        let all = [example(), blocked.clone(), rest];
+        assert_snapshot!(printed(|out| list(&all, true, PLAIN, out)), @r#"
+        NAMESPACE   NAME      PHASE          CANARY   FAILED   VERDICT        NEXT
+        shop        reviews   Progressing    20 %     1/5      inconclusive   the new version gets 40 %
+        shop        blocked   Initializing   20 %     1/5      -              spec.provider nginx is not supported
+        shop        rest      Succeeded      20 %     1/5      inconclusive
         "#);
+        let text = printed(|out| next(&blocked, 0, PLAIN, out));
+        assert_eq!(text, "\nwaits for: spec.provider nginx is not supported\n");
     }
 }

@@ -27,7 +27,6 @@ use super::access_log;
 use super::admin::{self, Order, Shared, Stage};
 use super::attributes::Node;
 use super::certificates;
-use super::code;
 use super::log::Level;
 use super::manifests::Manifests;
 use super::metric_changes;
@@ -38,6 +37,7 @@ use crate::check::text;
 use crate::cli::GatewayArgs;
 use crate::explain::labels;
 use crate::keys::Fetcher;
+use crate::memory;
 use crate::terminal::{self, Palette};
 use crate::world;
 
@@ -94,7 +94,7 @@ pub(super) async fn serve(
     take_over::finish(args.take_over.as_deref(), before, send)?;
     writeln!(out, "ready {}{admin}", addresses(&published))?;
     out.flush()?;
-    code::give_back();
+    memory::give_back_code();
     let mut certificates = interval(CERTIFICATE_FILES);
     loop {
         let due = gateway.lookup.due;

@@ -1,6 +1,6 @@
 //! The gates and tasks that webhooks of releases ask for, at the paths of Flagger's load tester.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::io::Write;
 use std::net::SocketAddr;
@@ -35,9 +35,35 @@ struct Hook {
 }
 
 /// Gates by their paths and releases: open or closed.
+#[derive(Default)]
 struct Gates {
     open: Mutex<BTreeMap<(&'static str, String), bool>>,
     allows_commands: bool,
+    running: Arc<Running>,
+}
+
+/// Tasks that go on, by release and what they do. A hook asks for its task with each check.
+#[derive(Default)]
+struct Running(Mutex<BTreeSet<String>>);
+
+/// One of them. It goes on until this is dropped, however it ends.
+struct GoesOn {
+    running: Arc<Running>,
+    task: String,
+}
+
+impl Running {
+    /// None if it goes on already.
+    fn begin(self: &Arc<Self>, task: String) -> Option<GoesOn> {
+        let is_new = self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(task.clone());
+        is_new.then(|| GoesOn { running: Arc::clone(self), task })
+    }
+}
+
+impl Drop for GoesOn {
+    fn drop(&mut self) {
+        self.running.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.task);
+    }
 }
 
 /// Serves until a signal.
@@ -50,7 +76,7 @@ pub(super) async fn serve(
         TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
     writeln!(out, "ready http://{}", listener.local_addr()?)?;
     out.flush()?;
-    let gates = Arc::new(Gates { open: Mutex::default(), allows_commands });
+    let gates = Arc::new(Gates { allows_commands, ..Gates::default() });
     loop {
         tokio::select! {
             accepted = listener.accept() => {
@@ -139,11 +165,10 @@ impl Gates {
             "bash" => execute(of("cmd")).await,
             "cmd" => {
                 let command = of("cmd").to_owned();
-                tokio::spawn(async move {
+                self.start(hook, async move {
                     let (status, text) = execute(&command).await;
                     tracing::info!(command, %status, text, "a command of a webhook ended");
-                });
-                (StatusCode::ACCEPTED, "started".to_owned())
+                })
             }
             other => (
                 StatusCode::BAD_REQUEST,
@@ -165,14 +190,24 @@ impl Gates {
         };
         match Wanted::of(&of("url", ""), rate, duration.to_std()) {
             Err(error) => (StatusCode::BAD_REQUEST, format!("{error:#}")),
-            Ok(wanted) => {
-                tokio::spawn(async move {
-                    let outcome = generate(&wanted, std::future::pending()).await;
-                    tracing::info!(uri = %wanted.uri, outcome.requests, outcome.failed, "load ended");
-                });
-                (StatusCode::ACCEPTED, "started".to_owned())
-            }
+            Ok(wanted) => self.start(hook, async move {
+                let outcome = generate(&wanted, std::future::pending()).await;
+                tracing::info!(uri = %wanted.uri, outcome.requests, outcome.failed, "load ended");
+            }),
         }
+    }
+
+    /// Begins a task, unless the same one of the same release goes on.
+    fn start(&self, hook: &Hook, task: impl Future<Output = ()> + Send + 'static) -> Answer {
+        let key = format!("{}.{} {:?}", hook.name, hook.namespace, hook.metadata);
+        let Some(goes_on) = self.running.begin(key) else {
+            return (StatusCode::ACCEPTED, "it goes on".to_owned());
+        };
+        tokio::spawn(async move {
+            task.await;
+            drop(goes_on);
+        });
+        (StatusCode::ACCEPTED, "started".to_owned())
     }
 }
 
@@ -205,7 +240,7 @@ mod tests {
     use super::*;
 
     fn gates(allows_commands: bool) -> Gates {
-        Gates { open: Mutex::default(), allows_commands }
+        Gates { allows_commands, ..Gates::default() }
     }
 
     fn hook(metadata: &[(&str, &str)]) -> Hook {
@@ -248,6 +283,12 @@ mod tests {
         assert_eq!((status.as_u16(), text.as_str()), (500, "out\n"));
         let fine = hook(&[("type", "bash"), ("cmd", "true")]);
         assert_eq!(gates(true).task(&fine).await.0, 200);
+        let long = hook(&[("cmd", "exec sleep 600")]);
+        let gates_that_run = gates(true);
+        let other = Hook { name: "other".to_owned(), ..hook(&[("cmd", "exec sleep 600")]) };
+        for (hook, expect) in [(&long, "started"), (&long, "it goes on"), (&other, "started")] {
+            assert_eq!(gates_that_run.task(hook).await, (StatusCode::ACCEPTED, expect.to_owned()));
+        }
         assert_eq!(gates(true).task(&hook(&[("type", "helmv3")])).await.0, 400);
         assert_eq!(gates(false).task(&hook(&[("type", "load"), ("url", "ftp://x")])).await.0, 400);
     }

@@ -23,21 +23,21 @@ const MANAGER: &str = "serin-up";
 /// How long a kind may take to be served after its definition was applied.
 const DEFINED: Duration = Duration::from_secs(10);
 
-/// Reads manifests and applies their objects: definitions and namespaces first, then in the order of the files.
+/// The objects of all manifests, each with the file it comes from.
 ///
 /// # Errors
-/// A manifest cannot be read, or the API refuses an object. What was applied before stays.
-pub(super) async fn apply(client: &Client, paths: &[PathBuf]) -> anyhow::Result<usize> {
+/// A manifest cannot be read.
+pub(super) fn read(paths: &[PathBuf]) -> anyhow::Result<Vec<(String, Value)>> {
     let mut objects = Vec::new();
     for text in input::read(paths)? {
         let content = std::str::from_utf8(&text.content)
             .with_context(|| format!("{}: it is not UTF-8", text.file))?;
         objects.append(&mut read_text(&text.file, content)?);
     }
-    apply_objects(client, objects).await
+    Ok(objects)
 }
 
-/// Applies objects, each with the file it comes from.
+/// Applies objects, each with the file it comes from: definitions and namespaces first, then in the order of the files.
 ///
 /// # Errors
 /// The API refuses one. What was applied before stays.
@@ -124,12 +124,20 @@ async fn resource(
             Err(_) if Instant::now() < until => {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
-            Err(error) => {
-                return Err(error).with_context(|| {
-                    format!("the API has no kind {} in {}", kind.kind, kind.api_version())
-                });
+            Err(error) if is_absent(&error) => {
+                bail!("the API has no kind {} in {}", kind.kind, kind.api_version())
             }
+            Err(error) => return Err(error).context("cannot ask the API for its kinds"),
         }
+    }
+}
+
+/// Whether the API has no such group, version or kind.
+fn is_absent(error: &kube::Error) -> bool {
+    match error {
+        kube::Error::Discovery(_) => true,
+        kube::Error::Api(status) => status.code == 404,
+        _ => false,
     }
 }
 
@@ -170,8 +178,10 @@ pub(crate) async fn pods(client: &Client) -> anyhow::Result<Pods> {
 pub(crate) async fn wait_until_ready(client: &Client, limit: Duration) -> anyhow::Result<Pods> {
     let until = Instant::now() + limit;
     let config = watcher::Config::default;
-    let changed_pods = watcher(Api::<Pod>::all(client.clone()), config()).touched_objects();
-    let changed = watcher(Api::<Deployment>::all(client.clone()), config()).touched_objects();
+    let changed_pods = watcher(Api::<Pod>::all(client.clone()), config()).default_backoff();
+    let changed_pods = changed_pods.touched_objects();
+    let changed = watcher(Api::<Deployment>::all(client.clone()), config()).default_backoff();
+    let changed = changed.touched_objects();
     let mut changes = std::pin::pin!(futures_util::stream::select(
         changed_pods.map(|change| change.map(drop)),
         changed.map(|change| change.map(drop)),

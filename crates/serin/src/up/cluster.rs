@@ -5,13 +5,13 @@
 //! what only the node can answer ([`Kubelet`]), and releases ask what the proxies have counted ([`Counted`]).
 
 use std::collections::BTreeMap;
-use std::io::Write;
+use std::io::{self, Write};
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZero;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use serin_apiserver::{ApiServer, Listener, User, remove_kubeconfig, write_kubeconfig};
 use serin_control::Control;
 use serin_node::{Kubelet, Node};
@@ -22,6 +22,7 @@ use tokio::sync::watch;
 
 use super::admission::Judgement;
 use super::fleet::Fleet;
+use super::former::Former;
 use super::inside::{self, Inside};
 use super::metrics::Metrics;
 use super::networks::PodNetworks;
@@ -31,6 +32,7 @@ use super::traffic::Counted;
 use super::{apply, dashboard, images, kubeconfig, privileges};
 use crate::cli::UpArgs;
 use crate::keys::Fetcher;
+use crate::memory;
 
 /// The name of the one node.
 const NODE: &str = "serin";
@@ -52,11 +54,15 @@ pub(super) async fn run(
     out: &mut dyn Write,
 ) -> anyhow::Result<()> {
     let mut signals = Signals::new()?;
+    let objects = apply::read(&args.files)?;
     let kubeconfig = kubeconfig(args)?;
+    check_address(args)?;
+    let left = hold.left().unwrap_or_default();
+    // Who is to be ended is known before anything can take long.
+    hold.tell(&Run { pid: std::process::id(), ready: false, ..left.clone() })?;
     let api = Api::start(args, place).await?;
     let access = api.server.access(api.listener.address());
-    let left = hold.left().and_then(|run| run.context_before);
-    let context_before = write_kubeconfig(&kubeconfig, &access)?.or(left);
+    let context_before = write_kubeconfig(&kubeconfig, &access)?.or(left.context_before);
     let mut run = Run {
         pid: std::process::id(),
         api: access.url.clone(),
@@ -73,17 +79,18 @@ pub(super) async fn run(
     hold.tell(&run)?;
     let serving = tokio::spawn(api.listener.serve(stopped(stopping.clone())));
     let works = async {
+        cluster.let_in().await?;
         if !args.files.is_empty() {
-            apply::apply(&cluster.client, &args.files).await?;
+            apply::apply_objects(&cluster.client, objects).await?;
             apply::wait_until_ready(&cluster.client, args.timeout.to_std()).await?;
         }
         anyhow::Ok(())
     };
     let began = tokio::select! {
-        began = works => began,
-        () = signals.next() => Ok(()),
+        began = works => Some(began),
+        () = signals.next() => None,
     };
-    if began.is_ok() {
+    if let Some(Ok(())) = began {
         run.ready = true;
         hold.tell(&run)?;
         let (url, file) = (&access.url, kubeconfig.display());
@@ -91,6 +98,7 @@ pub(super) async fn run(
         let (gateway, dashboard) = (gateway_url(args), dashboard.unwrap_or_default());
         writeln!(out, "ready API {url} gateway {gateway} kubeconfig {file}{dashboard}")?;
         out.flush()?;
+        memory::give_back();
         signals.next().await;
     }
     cluster.node.stop().await;
@@ -100,7 +108,7 @@ pub(super) async fn run(
     if let Err(error) = remove_kubeconfig(&kubeconfig, &access, before) {
         tracing::warn!(%error, "the cluster's context stays in the kubeconfig");
     }
-    began
+    began.unwrap_or(Ok(()))
 }
 
 /// The API, and the node's services that it asks.
@@ -132,7 +140,9 @@ struct Cluster {
     client: kube::Client,
     node: Node,
     dashboard: Option<serin_dashboard::Dashboard>,
-    _control: Arc<Control>,
+    control: Arc<Control>,
+    /// What ran when the run before was killed.
+    former: Former,
 }
 
 impl Cluster {
@@ -151,7 +161,9 @@ impl Cluster {
         let told = Told::new(place.join("access-logs"), inside.for_threads());
         let keys = Fetcher::new(keys, Arc::clone(&inside) as _);
         let fleet = Fleet::new(proxy, Arc::clone(&networks), ports(args), (told, keys));
-        let settings = control_settings(args, api);
+        let former = Former::read(&client).await.context("cannot list the pods")?;
+        let settings =
+            serin_control::Settings { holds: !former.is_none(), ..control_settings(args, api) };
         serin_control::bootstrap(&client, &settings).await?;
         let observer = fleet.observer();
         let traffic = Arc::new(Counted::new(observer.clone()));
@@ -183,7 +195,16 @@ impl Cluster {
         if !args.no_operator {
             tokio::spawn(async move { operator.run(stop).await });
         }
-        Ok(Self { client, node, dashboard: served, _control: control })
+        Ok(Self { client, node, dashboard: served, control, former })
+    }
+
+    /// Lets in what comes from outside as soon as the pods are back that took it before.
+    async fn let_in(&self) -> anyhow::Result<()> {
+        if !self.former.is_none() {
+            self.former.are_back(&self.client, &self.control).await?;
+            self.control.open();
+        }
+        Ok(())
     }
 }
 
@@ -203,6 +224,19 @@ fn gateway_url(args: &UpArgs) -> String {
         Some(port) => format!("http://{}", SocketAddr::new(args.gateway_address, *port)),
         None if args.gateway_address.is_ipv6() => format!("http://[{}]", args.gateway_address),
         None => format!("http://{}", args.gateway_address),
+    }
+}
+
+/// Refuses an address that is another machine's.
+fn check_address(args: &UpArgs) -> anyhow::Result<()> {
+    match std::net::UdpSocket::bind((args.gateway_address, 0)) {
+        Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => bail!(
+            "--gateway-address {}: this machine does not have that address (`ip address` lists those that it has; 127.0.0.2 and its like \
+             always do)",
+            args.gateway_address
+        ),
+        // Whether ports can be had is told for each.
+        _ => Ok(()),
     }
 }
 

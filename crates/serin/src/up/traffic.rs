@@ -174,8 +174,8 @@ impl Traffic for Counted {
         Some(Proxies { acked: count(acked), total: count(live.proxies) })
     }
 
-    fn forget(&self, subject: &Subject) {
-        self.looks().remove(&key(subject));
+    fn forget(&self, namespace: &str, release: &str) {
+        self.looks().remove(&(namespace.to_owned(), release.to_owned()));
     }
 }
 

@@ -1,4 +1,4 @@
-//! Clients of other people: Python's, JavaScript's, and what charts and kustomize do by kubectl.
+//! Clients of other people: Python's, JavaScript's, Helm, and what charts and kustomize do by kubectl.
 
 use std::path::Path;
 use std::process::Command;
@@ -30,6 +30,15 @@ fn javascripts_client_finds_a_kubernetes() {
     let mut command = Command::new(node);
     command.arg(Path::new(HERE).join("node.mjs")).arg(server.kubeconfig());
     holds(command.env("TOOLS", tools::root().join("target/tools/node")));
+}
+
+#[test]
+fn helm_installs_upgrades_rolls_back_and_uninstalls_a_chart() {
+    let Some(python) = tools::find("python") else { return };
+    let server = Server::start(tempfile::tempdir().unwrap());
+    let mut command = Command::new(python);
+    command.arg(Path::new(HERE).join("helm.py")).arg(server.kubeconfig());
+    holds(command.arg(server.folder.path()));
 }
 
 /// The words after the names in what kubectl says of many objects.

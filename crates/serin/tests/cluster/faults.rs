@@ -56,16 +56,7 @@ fn has_listeners(cluster: &Cluster) {
 
 #[test]
 fn a_full_disk_refuses_writes_and_nothing_else() {
-    let place = tempfile::tempdir().unwrap();
-    let mounted = Command::new("mount")
-        .args(["-t", "tmpfs", "-o", "size=32m", "tmpfs"])
-        .arg(place.path())
-        .output();
-    if !mounted.is_ok_and(|it| it.status.success()) {
-        println!("skipped: only root may make a small disk");
-        return;
-    }
-    let _unmounted = Unmounted(place.path());
+    let Some(place) = SmallDisk::mount() else { return };
     let data = place.path().join("data");
     let Some(cluster) = Cluster::start_in(&data, &[]) else { return };
     cluster.kubectl(&["create", "configmap", "before", "--from-literal=a=b"]);
@@ -93,12 +84,32 @@ fn a_full_disk_refuses_writes_and_nothing_else() {
     }
 }
 
-/// Unmounts a small disk at the end.
-struct Unmounted<'p>(&'p Path);
+/// A disk of 32 MiB, until the test ends.
+pub(crate) struct SmallDisk(tempfile::TempDir);
 
-impl Drop for Unmounted<'_> {
+impl SmallDisk {
+    /// `None`, with the reason printed, where this user may not make one.
+    pub(crate) fn mount() -> Option<Self> {
+        let place = tempfile::tempdir().unwrap();
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=32m", "tmpfs"])
+            .arg(place.path())
+            .output();
+        if !mounted.is_ok_and(|it| it.status.success()) {
+            println!("skipped: only root may make a small disk");
+            return None;
+        }
+        Some(Self(place))
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+impl Drop for SmallDisk {
     fn drop(&mut self) {
         // At once for new uses, and for good when the last one has ended.
-        let _ = Command::new("umount").arg("-l").arg(self.0).output();
+        let _ = Command::new("umount").arg("-l").arg(self.path()).output();
     }
 }

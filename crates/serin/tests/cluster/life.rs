@@ -1,6 +1,9 @@
 //! How a cluster starts and ends.
 
 use std::process::Command;
+use std::time::Instant;
+
+use serin_testkit::PATIENCE;
 
 use crate::machine::Cluster;
 
@@ -64,6 +67,27 @@ fn a_container_that_is_added_looks_into_a_pod_and_resources_change_while_it_runs
     cluster.kubectl(&["wait", "pod/sized", "--for=condition=PodResizePending", "--timeout=60s"]);
     let restarts = "jsonpath={.status.containerStatuses[0].restartCount}";
     assert_eq!(cluster.kubectl(&["get", "pod", "sized", "-o", restarts]), "0");
+}
+
+#[test]
+fn a_signal_ends_a_cluster_that_is_not_ready_yet() {
+    let pod = "{apiVersion: v1, kind: Pod, metadata: {name: never}, spec: {containers: [{name: never, image: 'nowhere.invalid/never:1', \
+               imagePullPolicy: Never}]}}";
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("never.yaml");
+    std::fs::write(&file, pod).unwrap();
+    let arguments = ["-f", file.to_str().unwrap()];
+    let Some(mut cluster) = Cluster::begin_in(&folder.path().join("data"), &arguments) else {
+        return;
+    };
+    let until = Instant::now() + PATIENCE;
+    while !cluster.try_kubectl(&["get", "pod", "never"]).status.success() {
+        assert!(Instant::now() < until, "{}", cluster.process.output());
+    }
+    cluster.process.signal("INT");
+    assert!(cluster.process.wait().success());
+    let output = cluster.process.output();
+    assert!(!output.lines().any(|line| line.starts_with("ready")), "{output}");
 }
 
 #[test]

@@ -30,7 +30,22 @@ impl Cluster {
         Self::begin(tempfile::tempdir().unwrap(), data.to_owned(), arguments)
     }
 
+    /// The same without waiting until it is ready.
+    pub(crate) fn begin_in(data: &Path, arguments: &[&str]) -> Option<Self> {
+        Self::launch(tempfile::tempdir().unwrap(), data.to_owned(), arguments)
+    }
+
     fn begin(folder: tempfile::TempDir, data: PathBuf, arguments: &[&str]) -> Option<Self> {
+        let cluster = Self::launch(folder, data, arguments)?;
+        cluster.wait_ready();
+        Some(cluster)
+    }
+
+    fn wait_ready(&self) {
+        self.process.wait_for(|line| line.starts_with("ready"));
+    }
+
+    fn launch(folder: tempfile::TempDir, data: PathBuf, arguments: &[&str]) -> Option<Self> {
         if !is_allowed() {
             println!("skipped: this user may not make network namespaces");
             return None;
@@ -46,7 +61,9 @@ impl Cluster {
         let Self { process, folder, gateway, data } = self;
         drop(process);
         let process = start(folder.path(), &data, gateway, arguments);
-        Self { process, folder, gateway, data }
+        let cluster = Self { process, folder, gateway, data };
+        cluster.wait_ready();
+        cluster
     }
 
     pub(crate) fn kubeconfig(&self) -> PathBuf {
@@ -149,9 +166,7 @@ fn start(folder: &Path, data: &Path, gateway: Ipv4Addr, arguments: &[&str]) -> P
     command.arg("up").arg("--data-dir").arg(data);
     command.arg("--kubeconfig").arg(folder.join("kubeconfig"));
     command.args(["--gateway-address", &gateway.to_string(), "--log-level", "info"]);
-    let process = Process::start(command.args(arguments));
-    process.wait_for(|line| line.starts_with("ready"));
-    process
+    Process::start(command.args(arguments))
 }
 
 /// An address of the loopback network that no other test of this machine uses.

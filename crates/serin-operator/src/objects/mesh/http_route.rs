@@ -51,17 +51,14 @@ impl Scene<'_> {
             Some(found) if !self.owns(found) => self.remember_original(found, &mut object),
             _ => json::set(&mut object, "metadata/ownerReferences", self.owner()),
         }
-        let is_in_place = found.is_some_and(|found| {
+        let is_in_place = |found: &Value| {
             let same = |part: &str| json::holds(json::at(found, part), json::at(&object, part));
             ["spec/parentRefs", "spec/hostnames", "metadata/labels", "metadata/annotations"]
                 .into_iter()
                 .all(same)
                 && rules(found) == rules(&object)
-        });
-        if !is_in_place {
-            self.cluster.apply(Kind::HttpRoute, &object).await?;
-        }
-        Ok(())
+        };
+        Ok(self.cluster.ensure(Kind::HttpRoute, &object, is_in_place).await?)
     }
 
     pub(super) fn observe_http_route(&self, found: &Value, believed: &[Routes]) -> Option<Routes> {

@@ -300,10 +300,10 @@ fn a_configuration_that_changes_is_released_too() {
 fn a_canary_that_does_not_become_ready_is_given_up() {
     let mut release = Release::changed(flagger(json!({"interval": "1m", "stepWeight": 50})));
     release.tick();
-    release.world.target.readiness = crate::Readiness::Pending("1 of 2 pods".to_owned());
+    release.world.target.readiness = Readiness::Pending("1 of 2 pods".to_owned());
     release.tick();
     assert_eq!(release.shown(), "Progressing 0");
-    release.world.target.readiness = crate::Readiness::Stuck("crash loop".to_owned());
+    release.world.target.readiness = Readiness::Stuck("crash loop".to_owned());
     release.tick();
     assert_eq!(release.shown(), "Failed 0");
     assert!(
@@ -317,8 +317,7 @@ fn a_canary_that_does_not_become_ready_is_given_up() {
 fn a_primary_that_fails_in_promotion_leaves_the_traffic_with_the_canary() {
     let mut release = Release::changed(flagger(json!({"interval": "1m", "stepWeight": 50})));
     release.until(Phase::Promoting);
-    release.world.primary.as_mut().unwrap().readiness =
-        crate::Readiness::Stuck("no image".to_owned());
+    release.world.primary.as_mut().unwrap().readiness = Readiness::Stuck("no image".to_owned());
     release.tick();
     assert_eq!(release.shown(), "Failed 100");
     assert_eq!(release.world.target.ready_pods, 2);

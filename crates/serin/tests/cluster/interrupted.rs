@@ -1,0 +1,134 @@
+//! Releases in the middle of which the machine fails: they go on where they were.
+
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::net::Ipv4Addr;
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use serde_json::json;
+use serin_testkit::PATIENCE;
+
+use crate::faults::SmallDisk;
+use crate::machine::Cluster;
+use crate::releases::{Shop, canary, decisions};
+
+/// Steps by the clock alone.
+fn stepwise() -> serde_json::Value {
+    let analysis = json!({"interval": "4s", "threshold": 2, "stepWeights": [20, 40, 60, 80, 100]});
+    canary("serin.dev/v1alpha1", json!({"analysis": analysis}))
+}
+
+/// Each step was taken once, and the release began once.
+#[track_caller]
+fn took_each_step_once(shop: &Shop) {
+    let shown = shop.shown();
+    let mut steps = decisions(&shown);
+    let is_step =
+        |it: &&str| it.starts_with("Advance ") || it.starts_with("New revision detected!");
+    steps.retain(is_step);
+    assert_eq!(
+        steps,
+        [
+            "New revision detected! Scaling up hello.default",
+            "Advance hello.default canary weight 20",
+            "Advance hello.default canary weight 40",
+            "Advance hello.default canary weight 60",
+            "Advance hello.default canary weight 80",
+            "Advance hello.default canary weight 100",
+        ],
+        "{shown:#}"
+    );
+}
+
+fn wait_for_weight(shop: &Shop, weight: u32) {
+    let condition = format!("--for=jsonpath={{.status.canaryWeight}}={weight}");
+    shop.cluster.kubectl(&["wait", "canaries.serin.dev/hello", &condition, "--timeout=120s"]);
+}
+
+#[test]
+fn a_release_stays_where_it_is_while_the_disk_is_full() {
+    let Some(disk) = SmallDisk::mount() else { return };
+    let data = disk.path().join("data");
+    let Some(cluster) = Cluster::start_in(&data, &[]) else { return };
+    let shop = Shop::on(cluster, stepwise());
+    let users = shop.users(50);
+    shop.release("v2", &[]);
+    wait_for_weight(&shop, 40);
+    let ballast = disk.path().join("ballast");
+    let mut file = File::create(&ballast).unwrap();
+    while file.write_all(&[0; 4096]).is_ok() {}
+    // What the store has set aside for itself goes first: it is full when the release says nothing new for two intervals.
+    let log = |shop: &Shop| shop.cluster.process.output();
+    let until = Instant::now() + PATIENCE;
+    while !log(&shop).contains("a turn failed and is tried again") {
+        assert!(Instant::now() < until, "{}", log(&shop));
+        let literal = format!("--from-literal=a={}", "x".repeat(100_000));
+        let name = format!("c{}", until.duration_since(Instant::now()).as_micros());
+        shop.cluster.try_kubectl(&["create", "configmap", &name, &literal]);
+    }
+    assert_eq!(shop.shown()["phase"], "Progressing", "it can be looked at");
+    fs::remove_file(&ballast).unwrap();
+    drop(file);
+    shop.until("Succeeded");
+    shop.is_with_primary("v2");
+    let outcome = users.stop();
+    assert_eq!(outcome["failed"], 0, "{outcome:#}\n{:#}", shop.shown());
+    took_each_step_once(&shop);
+}
+
+/// Somebody who asks again and again, whether or not anybody listens.
+struct Asking {
+    enough: Arc<AtomicBool>,
+    /// The statuses in order; 0 where nobody listened, or the connection broke.
+    statuses: JoinHandle<Vec<u16>>,
+}
+
+impl Asking {
+    fn start(gateway: Ipv4Addr) -> Self {
+        let enough = Arc::new(AtomicBool::new(false));
+        let is_enough = Arc::clone(&enough);
+        let ask = move || {
+            let mut curl = Command::new("curl");
+            curl.args(["-s", "-o", "/dev/null", "-w", "%{http_code}", "--max-time", "10"]);
+            curl.args(["-H", "host: hello.example"]).arg(format!("http://{gateway}/hello"));
+            let output = curl.output().unwrap().stdout;
+            String::from_utf8(output).unwrap().parse().unwrap()
+        };
+        let statuses = std::thread::spawn(move || {
+            std::iter::from_fn(|| (!is_enough.load(Ordering::Relaxed)).then(&ask)).collect()
+        });
+        Self { enough, statuses }
+    }
+
+    fn stop(self) -> Vec<u16> {
+        self.enough.store(true, Ordering::Relaxed);
+        self.statuses.join().unwrap()
+    }
+}
+
+#[test]
+fn a_release_goes_on_after_everything_was_killed_and_no_version_is_asked_before_it_is_back() {
+    let Some(mut shop) = Shop::open(stepwise()) else { return };
+    shop.release("v2", &[]);
+    wait_for_weight(&shop, 40);
+    shop.cluster.process.signal("KILL");
+    shop.cluster.process.wait();
+    let asking = Asking::start(shop.cluster.gateway);
+    shop.cluster = shop.cluster.start_again(&[]);
+    // `ready` is told when the gateway lets requests in.
+    let users = shop.users(50);
+    shop.until("Succeeded");
+    shop.is_with_primary("v2");
+    let outcome = users.stop();
+    assert_eq!(outcome["failed"], 0, "{outcome:#}\n{:#}", shop.shown());
+    let statuses = asking.stop();
+    assert!(statuses.contains(&200), "{statuses:?}");
+    assert!(statuses.iter().all(|status| matches!(status, 0 | 200)), "{statuses:?}");
+    let begun = statuses.iter().position(|status| *status == 200);
+    assert!(!statuses[begun.unwrap_or_default()..].contains(&0), "{statuses:?}");
+    took_each_step_once(&shop);
+}
