@@ -72,8 +72,13 @@ impl Groups {
         } else {
             version_1(name)
         };
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         for base in &bases {
             remove_below(&base.folder);
+            // All pods together weigh as much as the machine has, beside what else runs there.
+            if let Err(error) = share(base.kind, &base.folder, cores as i128 * 1000) {
+                tracing::debug!(folder = %base.folder.display(), %error, "no share of the processor");
+            }
         }
         Self { bases }
     }
@@ -155,9 +160,22 @@ fn remove_below(folder: &Path) {
     }
 }
 
+/// Weighs a group by the thousandths of a processor that it asks for, as the kubelet does: who asks for nothing weighs least.
+fn share(kind: Kind, folder: &Path, milli: i128) -> io::Result<()> {
+    let shares = (milli * 1024 / 1000).clamp(2, 262_144);
+    match kind {
+        Kind::Unified => {
+            let weight = 1 + (shares - 2) * 9999 / 262_142;
+            fs::write(folder.join("cpu.weight"), weight.to_string())
+        }
+        Kind::Cpu => fs::write(folder.join("cpu.shares"), shares.to_string()),
+        Kind::Memory | Kind::CpuAccount => Ok(()),
+    }
+}
+
 fn limit(kind: Kind, folder: &Path, limits: Limits) -> io::Result<()> {
     let write = |file: &str, value: String| fs::write(folder.join(file), value);
-    let shares = limits.cpu_request.or(limits.cpu).map(|milli| (milli * 1024 / 1000).max(2));
+    share(kind, folder, limits.cpu_request.or(limits.cpu).unwrap_or(0))?;
     let quota = limits.cpu.map(|milli| (milli * PERIOD / 1000).max(1000));
     match kind {
         Kind::Unified => {
@@ -167,11 +185,6 @@ fn limit(kind: Kind, folder: &Path, limits: Limits) -> io::Result<()> {
             if let Some(quota) = quota {
                 write("cpu.max", format!("{quota} {PERIOD}"))?;
             }
-            if let Some(shares) = shares {
-                // As the kubelet translates shares to weights.
-                let weight = 1 + (shares.min(262_144) - 2) * 9999 / 262_142;
-                write("cpu.weight", weight.to_string())?;
-            }
         }
         Kind::Memory => {
             if let Some(memory) = limits.memory {
@@ -179,9 +192,6 @@ fn limit(kind: Kind, folder: &Path, limits: Limits) -> io::Result<()> {
             }
         }
         Kind::Cpu => {
-            if let Some(shares) = shares {
-                write("cpu.shares", shares.to_string())?;
-            }
             if let Some(quota) = quota {
                 write("cpu.cfs_period_us", PERIOD.to_string())?;
                 write("cpu.cfs_quota_us", quota.to_string())?;
@@ -272,4 +282,31 @@ fn number_of(path: &Path, name: &str) -> Option<u64> {
         (key == name).then_some(value)
     });
     value?.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_asks_for_nothing_weighs_least() {
+        let check = |kind, file: &str, milli, expect: &str| {
+            let folder = tempfile::tempdir().unwrap();
+            let limits = Limits { cpu_request: milli, ..Limits::default() };
+            limit(kind, folder.path(), limits).unwrap();
+            let written = fs::read_to_string(folder.path().join(file)).unwrap();
+            assert_eq!(written, expect, "{kind:?} {milli:?}");
+        };
+        for (milli, shares, weight) in [
+            (None, "2", "1"),
+            (Some(1), "2", "1"),
+            (Some(10), "10", "1"),
+            (Some(250), "256", "10"),
+            (Some(1000), "1024", "39"),
+            (Some(1_000_000), "262144", "10000"),
+        ] {
+            check(Kind::Cpu, "cpu.shares", milli, shares);
+            check(Kind::Unified, "cpu.weight", milli, weight);
+        }
+    }
 }

@@ -8,4 +8,4 @@ pub mod tools;
 pub use process::Process;
 
 /// Time after which a test gives up waiting for something that will not come. Generous: only failures take so long.
-pub const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
+pub const PATIENCE: std::time::Duration = std::time::Duration::from_secs(300);

@@ -257,7 +257,7 @@ fn a_release_obeys_clicks_and_keys() {
     scene.browser.until("document.querySelector(\"a[href$='/hold']\") !== null");
     scene.tells("promote", "The new version is promoted now, without any further check.");
     let promoted = "--for=jsonpath={.status.phase}=Succeeded";
-    scene.cluster.kubectl(&["wait", "canary.serin.dev/details", promoted, "--timeout=60s"]);
+    scene.cluster.kubectl(&["wait", "canary.serin.dev/details", promoted]);
     scene.shows("All users have the new version.");
     assert_eq!(scene.browser.errors(), Vec::<String>::new());
 }

@@ -27,26 +27,41 @@ const QUEUE: usize = 8192;
 
 tokio::task_local! {
     /// What the parts of the server tell of the request that is carried out.
-    static ANNOTATIONS: RefCell<Annotations>;
+    static TOLD: RefCell<Told>;
 }
 
-/// Texts by key.
-pub(crate) type Annotations = BTreeMap<String, String>;
+/// What is known of a request only while it is carried out.
+#[derive(Default)]
+pub(crate) struct Told {
+    /// Texts by key.
+    annotations: BTreeMap<String, String>,
+    /// What the object that was sent says of itself, by the names of an event's `objectRef`.
+    object: Vec<(&'static str, String)>,
+}
 
 /// Adds something to the event of the request that is carried out, if it is recorded.
 pub(crate) fn annotate(key: &str, value: &str) {
     // Work beside requests has no event.
-    let _ = ANNOTATIONS.try_with(|all| all.borrow_mut().insert(key.to_owned(), value.to_owned()));
+    let _ = TOLD
+        .try_with(|told| told.borrow_mut().annotations.insert(key.to_owned(), value.to_owned()));
+}
+
+/// Notes which object the request that is carried out has sent.
+pub(crate) fn note(object: &Value) {
+    let _ = TOLD.try_with(|told| {
+        let fields = ["namespace", "name", "uid", "resourceVersion"];
+        let of = |field| Some((field, object["metadata"][field].as_str()?.to_owned()));
+        told.borrow_mut().object = fields.into_iter().filter_map(of).collect();
+    });
 }
 
 /// Carries out a request, and tells what was added to its event meanwhile.
-pub(crate) async fn annotated<F: Future>(work: F) -> (F::Output, Annotations) {
-    ANNOTATIONS
-        .scope(RefCell::default(), async {
-            let output = work.await;
-            (output, ANNOTATIONS.with(RefCell::take))
-        })
-        .await
+pub(crate) async fn listening<F: Future>(work: F) -> (F::Output, Told) {
+    TOLD.scope(RefCell::default(), async {
+        let output = work.await;
+        (output, TOLD.with(RefCell::take))
+    })
+    .await
 }
 
 /// Where lines are handed over.
@@ -72,7 +87,7 @@ pub(crate) struct Entry<'e> {
     /// Whether the answer goes on after it began.
     pub(crate) goes_on: bool,
     /// What was added to the event.
-    pub(crate) annotations: Annotations,
+    pub(crate) told: Told,
 }
 
 impl Audit {
@@ -156,7 +171,7 @@ impl Entry<'_> {
             let decision = if matches!(self.code.as_u16(), 401 | 403) { "forbid" } else { "allow" };
             event["annotations"] = json!({"authorization.k8s.io/decision": decision});
         }
-        for (key, value) in &self.annotations {
+        for (key, value) in &self.told.annotations {
             event["annotations"][key] = json!(value);
         }
         event
@@ -171,7 +186,9 @@ impl Entry<'_> {
             ("apiVersion", self.version),
             ("subresource", self.what.subresource),
         ];
-        let some = fields.iter().filter(|(_, text)| !text.is_empty());
-        some.map(|(name, text)| ((*name).to_owned(), Value::from(*text))).collect()
+        // What the path says goes before what the object says.
+        let sent = self.told.object.iter().map(|(name, text)| (*name, text.as_str()));
+        let all = sent.chain(fields).filter(|(_, text)| !text.is_empty());
+        all.map(|(name, text)| (name.to_owned(), Value::from(text))).collect()
     }
 }

@@ -129,8 +129,8 @@ impl ApiServer {
             let (user, acting) = found?;
             self.route(acting.unwrap_or(user), &head, parts.extensions, body).await
         };
-        let (result, annotations) = match &self.inner.audit {
-            Some(_) => audit::annotated(work).await,
+        let (result, told) = match &self.inner.audit {
+            Some(_) => audit::listening(work).await,
             None => (work.await, Default::default()),
         };
         // Who is unknown is asked to say who they are.
@@ -142,7 +142,7 @@ impl ApiServer {
         if let Some(audit) = &self.inner.audit {
             let user = recorded.as_ref().map(|(user, _)| user);
             let acting = recorded.as_ref().and_then(|(_, acting)| acting.as_ref());
-            let answer = (&response, failed.as_ref(), annotations);
+            let answer = (&response, failed.as_ref(), told);
             record(audit, (begun, peer, &head), (user, acting), answer);
         }
         response
@@ -183,11 +183,7 @@ impl ApiServer {
                 let verb = head.method.as_str().to_ascii_lowercase();
                 self.permit(&user, &Attributes::of_path(&verb, &head.path))?;
                 if head.method != Method::GET && head.method != Method::HEAD {
-                    return Err(Status::new(
-                        405,
-                        "MethodNotAllowed",
-                        "the server does not allow this method on the requested resource",
-                    ));
+                    return Err(not_allowed());
                 }
                 if let Target::Resources { group, version } = &target
                     && let Some(service) = self.elsewhere(group, version)
@@ -215,7 +211,9 @@ impl ApiServer {
             }
         };
         if !fits {
-            return Err(Status::no_such_path());
+            // The place is there, for lists of all namespaces.
+            let is_place = resource.namespaced && path.namespace.is_none() && path.name.is_none();
+            return Err(if is_place { not_allowed() } else { Status::no_such_path() });
         }
         let answer = if verb == "watch" { Answer::Watch } else { Answer::Objects };
         let accept = Accept::parse(head.header(&ACCEPT), answer);
@@ -246,6 +244,11 @@ impl ApiServer {
             extensions: Extensions::new(),
         })
     }
+}
+
+fn not_allowed() -> Status {
+    let why = "the server does not allow this method on the requested resource";
+    Status::new(405, "MethodNotAllowed", why).with(Default::default())
 }
 
 /// What stands below `proxy` in the path, as the client wrote it, with the query.
@@ -287,7 +290,7 @@ fn record(
     audit: &Audit,
     (begun, peer, head): (Timestamp, Option<IpAddr>, &Head),
     (user, acting): (Option<&User>, Option<&User>),
-    (response, failure, annotations): (&Response<Body>, Option<&Status>, audit::Annotations),
+    (response, failure, told): (&Response<Body>, Option<&Status>, audit::Told),
 ) {
     let method = head.method.as_str().to_ascii_lowercase();
     let target = Target::parse(&head.path);
@@ -311,7 +314,7 @@ fn record(
         code: response.status(),
         failure,
         goes_on: response.body().is_endless(),
-        annotations,
+        told,
     });
 }
 
@@ -332,10 +335,7 @@ fn verb_of(method: &Method, named: bool, watches: bool) -> Result<&'static str, 
         ("PATCH", _) => "patch",
         ("DELETE", true) => "delete",
         ("DELETE", false) => "deletecollection",
-        _ => {
-            let message = "the server does not allow this method on the requested resource";
-            return Err(Status::new(405, "MethodNotAllowed", message).with(Default::default()));
-        }
+        _ => return Err(not_allowed()),
     })
 }
 

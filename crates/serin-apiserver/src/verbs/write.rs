@@ -11,6 +11,7 @@ use super::{
     addresses, certificates, claims, collect, definitions, input, namespaces, priorities, remove,
     runtimes, security, services, shares, tokens,
 };
+use crate::access::audit;
 use crate::access::rbac::escalation;
 use crate::admission::{Operation, Review};
 use crate::http::Body;
@@ -25,6 +26,7 @@ const NAMES: usize = 8;
 
 pub(super) async fn create(server: &ApiServer, call: &Call) -> Result<Response<Body>, Status> {
     let decoded = decode::object(&call.resource, input::body(call)?, input::validation(call)?)?;
+    audit::note(&decoded.object);
     create_object(server, call, decoded, Ownership::Update).await
 }
 
@@ -119,6 +121,7 @@ pub(super) async fn update(server: &ApiServer, call: &Call) -> Result<Response<B
         .await;
     }
     let decoded = decode::object(&call.resource, body, input::validation(call)?)?;
+    audit::note(&decoded.object);
     let name = decoded.object["metadata"]["name"].as_str().unwrap_or_default();
     if name != call.object_name() {
         return Err(Status::bad_request(format!(

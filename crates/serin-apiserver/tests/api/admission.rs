@@ -395,3 +395,33 @@ async fn a_binding_warns_selects_and_brings_parameters() {
     let refused = client.post(MAPS, map("last")).await;
     assert!(refused.message().contains("no params found for policy binding"), "{refused:?}");
 }
+
+#[tokio::test]
+async fn the_audit_log_has_what_a_policy_says_of_a_write() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("audit.log");
+    let client = start(Settings { audit_log: Some(log.clone()), ..Settings::default() }).await;
+    let spec = json!({
+        "validations": [{"expression": "object.data.size() < 1", "message": "too much"}],
+        "auditAnnotations": [
+            {"key": "size", "valueExpression": "'has ' + string(object.data.size())"},
+            {"key": "none", "valueExpression": "null"},
+        ],
+    });
+    policy(&client, spec, json!({"validationActions": ["Audit"]})).await;
+    assert_eq!(client.post(MAPS, map("m")).await.code, 201);
+    client.end().await;
+    let text = std::fs::read_to_string(log).unwrap();
+    let mut events = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let event = events.find(|it| it["objectRef"]["name"] == "m").unwrap();
+    let annotations = event["annotations"].as_object().unwrap();
+    let keys: Vec<&String> = annotations.keys().collect();
+    let failures = "validation.policy.admission.k8s.io/validation_failure";
+    assert_eq!(keys, ["authorization.k8s.io/decision", "p/size", failures]);
+    assert_eq!(annotations["p/size"], "has 1");
+    let failed: Value = serde_json::from_str(annotations[failures].as_str().unwrap()).unwrap();
+    let expected = json!([{
+        "message": "too much", "policy": "p", "binding": "b", "expressionIndex": 0, "validationActions": ["Audit"],
+    }]);
+    assert_eq!(failed, expected);
+}

@@ -171,7 +171,26 @@ async fn requests_are_recorded_without_what_they_carry() {
     assert_eq!(event["annotations"]["authorization.k8s.io/decision"], "forbid");
     let made = events.iter().rev().find(|it| it["user"]["username"] == "kubernetes-admin").unwrap();
     assert_eq!((&made["verb"], &made["responseStatus"]["code"]), (&json!("create"), &json!(201)));
+    assert_eq!(
+        made["objectRef"],
+        json!({"resource": "secrets", "namespace": "default", "name": "s", "apiVersion": "v1"}),
+        "the path does not say the name"
+    );
     assert!(events.iter().any(|it| it["responseStatus"]["code"] == 401));
+}
+
+#[tokio::test]
+async fn a_place_without_a_namespace_is_for_lists() {
+    let client = start(Settings::default()).await;
+    let refused = client.post("/api/v1/pods", json!({"metadata": {"name": "p"}})).await;
+    assert_eq!(refused.code, 405);
+    assert_eq!(
+        refused.message(),
+        "the server does not allow this method on the requested resource"
+    );
+    assert_eq!(client.delete("/api/v1/pods").await.code, 405);
+    assert_eq!(client.get("/api/v1/pods/p").await.code, 404, "no object is there");
+    assert_eq!(client.get("/api/v1/namespaces/default/nodes").await.code, 404);
 }
 
 #[tokio::test]

@@ -18,7 +18,7 @@ use serin_routing::request::RequestParts;
 use tokio::sync::{Notify, watch};
 
 /// Longer than anything takes; what waits so long has failed.
-pub(crate) const LIMIT: Duration = Duration::from_secs(30);
+pub(crate) const LIMIT: Duration = Duration::from_secs(300);
 
 /// A model, and the workload that it is for.
 type Published = (Arc<Model>, Arc<Workload>);

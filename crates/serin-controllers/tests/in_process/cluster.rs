@@ -19,9 +19,6 @@ use serin_apiserver::{ApiServer, User};
 use serin_controllers::Settings;
 use tokio::sync::oneshot;
 
-/// How long something may take before a test gives up. Nothing that works takes this long.
-const PATIENCE: Duration = Duration::from_secs(60);
-
 pub(crate) trait Kind:
     Resource<DynamicType = (), Scope = NamespaceResourceScope>
     + Clone
@@ -145,7 +142,7 @@ impl Cluster {
 
     /// Waits until an object is as expected, and gives it.
     pub(crate) async fn until<K: Kind>(&self, name: &str, good: impl Fn(&Value) -> bool) -> Value {
-        let end = tokio::time::Instant::now() + PATIENCE;
+        let end = tokio::time::Instant::now() + serin_testkit::PATIENCE;
         loop {
             let object = self.get::<K>(name).await;
             if good(&object) {
@@ -162,7 +159,7 @@ impl Cluster {
         labels: &str,
         good: impl Fn(&[K]) -> bool,
     ) -> Vec<K> {
-        let end = tokio::time::Instant::now() + PATIENCE;
+        let end = tokio::time::Instant::now() + serin_testkit::PATIENCE;
         let mut pause = Duration::from_millis(2);
         loop {
             let objects = self.list::<K>(labels).await;

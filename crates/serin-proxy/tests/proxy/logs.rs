@@ -17,7 +17,6 @@ use crate::support::{
 
 const FORMAT: &str = "%RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS% %PROTOCOL% %BYTES_RECEIVED% %BYTES_SENT% \
     %UPSTREAM_HOST% %UPSTREAM_CLUSTER_RAW% %UPSTREAM_LOCAL_ADDRESS% %DOWNSTREAM_REMOTE_ADDRESS% %REQ(:METHOD)%";
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A proxy with a log.
 struct Logged {
@@ -45,7 +44,7 @@ impl Logged {
     /// Waits until all connections are over, and tells what was logged of them.
     fn lines(self) -> Vec<String> {
         run(self.running.proxy.drain());
-        self.log.finish(PATIENCE);
+        self.log.finish(serin_testkit::PATIENCE);
         let lines = std::fs::read_to_string(&self.file).unwrap();
         std::fs::remove_file(&self.file).unwrap();
         lines.lines().map(str::to_owned).collect()

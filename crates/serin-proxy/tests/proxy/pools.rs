@@ -191,7 +191,6 @@ fn held() -> (SocketAddr, Receiver<TcpStream>) {
 
 #[test]
 fn room_under_the_limit_goes_to_those_that_wait_for_another_endpoint() {
-    const PATIENCE: Duration = Duration::from_secs(20);
     let (one, two) = (held(), held());
     let mut setup = Setup::new(one.0);
     setup.clusters[0].1.push(two.0);
@@ -211,7 +210,7 @@ fn room_under_the_limit_goes_to_those_that_wait_for_another_endpoint() {
         }
     };
     let second = ask();
-    let mut second_stream = second_up.recv_timeout(PATIENCE).unwrap();
+    let mut second_stream = second_up.recv_timeout(serin_testkit::PATIENCE).unwrap();
     let third = ask();
     let observer = running.proxy.observer();
     // Once it has chosen its endpoint it waits for a connection.
@@ -220,7 +219,7 @@ fn room_under_the_limit_goes_to_those_that_wait_for_another_endpoint() {
     second_stream.write_all(answer).unwrap();
     drop(second_stream);
     // The first endpoint's connection is still in use.
-    let third_stream = at_first.recv_timeout(PATIENCE).unwrap();
+    let third_stream = at_first.recv_timeout(serin_testkit::PATIENCE).unwrap();
     for mut stream in [first_stream, third_stream] {
         stream.write_all(answer).unwrap();
     }

@@ -3,7 +3,6 @@
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use h2::RecvStream;
@@ -17,9 +16,6 @@ use socket2::{Domain, Socket, Type};
 const LOCALHOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 /// The host that the model has rules for.
 pub(crate) const HOST: &str = "echo.example";
-/// A test that waits longer than this for something has failed.
-const PATIENCE: Duration = Duration::from_secs(20);
-
 /// What a proxy is to be started with.
 pub(crate) struct Setup {
     pub(crate) http: HttpConnection,
@@ -289,7 +285,7 @@ pub(crate) fn talk(address: SocketAddr, request: impl AsRef<[u8]>) -> String {
 /// A connection on which no read waits for ever.
 pub(crate) fn connect(address: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_read_timeout(Some(serin_testkit::PATIENCE)).unwrap();
     stream
 }
 
@@ -308,7 +304,7 @@ pub(crate) fn read_until(stream: &mut TcpStream, text: &str) -> String {
 /// Runs a test with clients or upstreams that need a runtime.
 pub(crate) fn run<T>(test: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let within = async { tokio::time::timeout(PATIENCE, test).await };
+    let within = async { tokio::time::timeout(serin_testkit::PATIENCE, test).await };
     runtime.block_on(within).unwrap()
 }
 

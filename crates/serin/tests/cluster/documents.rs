@@ -51,11 +51,10 @@ fn a_version_calls_its_own_version() {
 fn a_deployment_is_updated_pod_by_pod_and_goes_back() {
     let Some(cluster) = Cluster::start(&[]) else { return };
     cluster.apply(&["samples/versions/as-written/1-rolling.yaml"]);
-    let rolled =
-        cluster.kubectl(&["rollout", "status", "deployment/nginx-deployment", "--timeout=60s"]);
+    let rolled = cluster.kubectl(&["rollout", "status", "deployment/nginx-deployment"]);
     assert!(rolled.contains("successfully rolled out"), "{rolled}");
     cluster.kubectl(&["set", "image", "deployment/nginx-deployment", "nginx=nginx:1.16.1"]);
-    cluster.kubectl(&["rollout", "status", "deployment/nginx-deployment", "--timeout=60s"]);
+    cluster.kubectl(&["rollout", "status", "deployment/nginx-deployment"]);
     let running = || {
         let template = "jsonpath={.spec.template.spec.containers[0].image} {.status.updatedReplicas} {.status.readyReplicas} {.status.replicas}";
         cluster.kubectl(&["get", "deployment", "nginx-deployment", "-o", template])
@@ -63,7 +62,7 @@ fn a_deployment_is_updated_pod_by_pod_and_goes_back() {
     assert_eq!(running(), "nginx:1.16.1 3 3 3");
     let undone = cluster.kubectl(&["rollout", "undo", "deployment/nginx-deployment"]);
     assert!(undone.contains("rolled back"), "{undone}");
-    cluster.kubectl(&["rollout", "status", "deployment/nginx-deployment", "--timeout=60s"]);
+    cluster.kubectl(&["rollout", "status", "deployment/nginx-deployment"]);
     assert_eq!(running(), "nginx:1.14.2 3 3 3");
 }
 

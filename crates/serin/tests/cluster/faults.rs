@@ -21,7 +21,7 @@ fn a_rolling_update_ends_well_though_the_process_is_killed_in_the_middle() {
         String::from_utf8_lossy(&output.stdout).lines().count()
     };
     cluster.kubectl(&["create", "deployment", "rolled", "--image=rolled:0", "--replicas=4"]);
-    cluster.kubectl(&["rollout", "status", "deployment/rolled", "--timeout=60s"]);
+    cluster.kubectl(&["rollout", "status", "deployment/rolled"]);
     // So many pods of the new version are there when the process is killed.
     for (round, new) in [(1, 0), (2, 1), (3, 2), (4, 4)] {
         let image = format!("rolled:{round}");
@@ -37,7 +37,7 @@ fn a_rolling_update_ends_well_though_the_process_is_killed_in_the_middle() {
         cluster.process.wait();
         cluster = cluster.start_again(&arguments);
     }
-    cluster.kubectl(&["rollout", "status", "deployment/rolled", "--timeout=120s"]);
+    cluster.kubectl(&["rollout", "status", "deployment/rolled"]);
     let images = "jsonpath={.items[*].spec.containers[0].image}";
     let found = || cluster.kubectl(&["get", "pods", "-l", "app=rolled", "-o", images]);
     let until = Instant::now() + PATIENCE;

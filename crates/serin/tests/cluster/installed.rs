@@ -135,7 +135,7 @@ fn an_installed_controller_does_its_work_with_just_its_rights() {
     let image = format!("serin:*={}", program(folder.path()));
     let Some(cluster) = Cluster::start(&["--no-operator", "--image", &image]) else { return };
     install(&cluster);
-    let rolled_out = ["rollout", "status", "deployment/serin-operator", "--timeout=60s"];
+    let rolled_out = ["rollout", "status", "deployment/serin-operator"];
     cluster.kubectl(&[&["-n", NAMESPACE], &rolled_out[..]].concat());
 
     let analysis = json!({

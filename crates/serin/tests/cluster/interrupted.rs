@@ -46,7 +46,7 @@ fn took_each_step_once(shop: &Shop) {
 
 fn wait_for_weight(shop: &Shop, weight: u32) {
     let condition = format!("--for=jsonpath={{.status.canaryWeight}}={weight}");
-    shop.cluster.kubectl(&["wait", "canaries.serin.dev/hello", &condition, "--timeout=120s"]);
+    shop.cluster.kubectl(&["wait", "canaries.serin.dev/hello", &condition]);
 }
 
 #[test]

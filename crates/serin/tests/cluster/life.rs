@@ -15,7 +15,7 @@ fn a_pod_runs_has_an_address_logs_and_can_be_entered() {
         return;
     };
     cluster.kubectl(&["run", "talker", "--image=talker:1"]);
-    cluster.kubectl(&["wait", "pod/talker", "--for=condition=Ready", "--timeout=60s"]);
+    cluster.kubectl(&["wait", "pod/talker", "--for=condition=Ready"]);
     let address = cluster.kubectl(&["get", "pod", "talker", "-o", "jsonpath={.status.podIP}"]);
     assert!(address.starts_with("10.244."), "{address}");
     assert_eq!(cluster.kubectl(&["logs", "talker"]), "hello from talker\n");
@@ -29,12 +29,12 @@ fn a_container_that_is_added_looks_into_a_pod_and_resources_change_while_it_runs
     let images = ["--image", "talker:*=sh -c 'exec sleep 1000'", "--image", "look:*=sh"];
     let Some(cluster) = Cluster::start(&images) else { return };
     cluster.kubectl(&["run", "talker", "--image=talker:1"]);
-    cluster.kubectl(&["wait", "pod/talker", "--for=condition=Ready", "--timeout=60s"]);
+    cluster.kubectl(&["wait", "pod/talker", "--for=condition=Ready"]);
     let debug = ["debug", "talker", "--image=look:1", "--profile=general", "-c", "look"];
     let looks = ["--target=talker", "--", "sh", "-c", "hostname; cat /proc/1/cmdline; sleep 1000"];
     cluster.kubectl(&[&debug[..], &looks[..]].concat());
     let state = "jsonpath={.status.ephemeralContainerStatuses[0].state.running.startedAt}";
-    cluster.kubectl(&["wait", "pod/talker", "--timeout=60s", &format!("--for={state}")]);
+    cluster.kubectl(&["wait", "pod/talker", &format!("--for={state}")]);
     cluster.kubectl(&["exec", "talker", "-c", "look", "--", "true"]);
     let log = cluster.kubectl(&["logs", "talker", "-c", "look"]);
     assert!(log.starts_with("talker\n"), "{log}");
@@ -52,7 +52,7 @@ fn a_container_that_is_added_looks_into_a_pod_and_resources_change_while_it_runs
     let file = cluster.folder.path().join("sized.json");
     std::fs::write(&file, sized).unwrap();
     cluster.kubectl(&["apply", "-f", file.to_str().unwrap()]);
-    cluster.kubectl(&["wait", "pod/sized", "--for=condition=Ready", "--timeout=60s"]);
+    cluster.kubectl(&["wait", "pod/sized", "--for=condition=Ready"]);
     let patch = |cpu: &str, limit: &str| {
         let resources = format!(r#"{{"requests":{{"cpu":"{cpu}"}},"limits":{{"cpu":"{limit}"}}}}"#);
         let patch =
@@ -61,10 +61,10 @@ fn a_container_that_is_added_looks_into_a_pod_and_resources_change_while_it_runs
     };
     patch("20m", "200m");
     let wanted = "--for=jsonpath={.status.containerStatuses[0].resources.limits.cpu}=200m";
-    cluster.kubectl(&["wait", "pod/sized", wanted, "--timeout=60s"]);
+    cluster.kubectl(&["wait", "pod/sized", wanted]);
     // More than the machine has is told and leaves the container as it is.
     patch("1000", "1000");
-    cluster.kubectl(&["wait", "pod/sized", "--for=condition=PodResizePending", "--timeout=60s"]);
+    cluster.kubectl(&["wait", "pod/sized", "--for=condition=PodResizePending"]);
     let restarts = "jsonpath={.status.containerStatuses[0].restartCount}";
     assert_eq!(cluster.kubectl(&["get", "pod", "sized", "-o", restarts]), "0");
 }
@@ -102,12 +102,12 @@ fn what_a_killed_cluster_left_is_gone_after_the_next_start() {
         String::from_utf8_lossy(&output.stdout).lines().count()
     };
     cluster.kubectl(&["run", "left", "--image=left:1"]);
-    cluster.kubectl(&["wait", "pod/left", "--for=condition=Ready", "--timeout=60s"]);
+    cluster.kubectl(&["wait", "pod/left", "--for=condition=Ready"]);
     assert_eq!(running(), 1);
     cluster.process.signal("KILL");
     cluster.process.wait();
     let mut cluster = cluster.start_again(&arguments);
-    cluster.kubectl(&["wait", "pod/left", "--for=condition=Ready", "--timeout=60s"]);
+    cluster.kubectl(&["wait", "pod/left", "--for=condition=Ready"]);
     assert_eq!(running(), 1, "the pod runs once");
     cluster.process.signal("TERM");
     assert!(cluster.process.wait().success());

@@ -2,14 +2,11 @@
 
 use std::fmt::Write as _;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use serin_testkit::tools;
+use serin_testkit::{PATIENCE, tools};
 
 use crate::machine::Cluster;
-
-/// An autoscaler looks every 15 seconds at what was used in the 15 before, and waits until a pod has begun.
-const SLOW: Duration = Duration::from_secs(180);
 
 /// Waits until kubectl prints something like that.
 fn until(cluster: &Cluster, arguments: &[&str], is_it: impl Fn(&str) -> bool) -> String {
@@ -21,7 +18,11 @@ fn until(cluster: &Cluster, arguments: &[&str], is_it: impl Fn(&str) -> bool) ->
             println!("{arguments:?} after {:?}: {}", begin.elapsed(), text.trim());
             return text;
         }
-        assert!(begin.elapsed() < SLOW, "kubectl {arguments:?} says {text}\n{output:?}");
+        assert!(
+            begin.elapsed() < PATIENCE,
+            "kubectl {arguments:?} says {text}\n{output:?}\n{}",
+            cluster.described()
+        );
     }
 }
 
@@ -61,7 +62,7 @@ fn kubectl_autoscale_answers_to_real_load_and_to_its_end() {
     cluster.kubectl(&["set", "resources", reviews, "--requests=cpu=10m"]);
     let others = ["deployment/reviews-v2", "deployment/reviews-v3"];
     cluster.kubectl(&["scale", others[0], others[1], "--replicas=0"]);
-    cluster.kubectl(&["rollout", "status", reviews, "--timeout=60s"]);
+    cluster.kubectl(&["rollout", "status", reviews]);
     cluster.wait_available();
     let told = cluster.kubectl(&[
         "autoscale",
@@ -118,7 +119,7 @@ fn two_hundred_pods_and_a_thousand_services_are_one_mesh() {
     println!("1,000 Services after {:?}", begin.elapsed());
     let begin = Instant::now();
     cluster.kubectl(&["create", "deployment", "web", "--image=nginx:1.16.1", "--replicas=200"]);
-    cluster.kubectl(&["rollout", "status", "deployment/web", "--timeout=300s"]);
+    cluster.kubectl(&["rollout", "status", "deployment/web"]);
     println!("200 pods ready after {:?}", begin.elapsed());
     let addresses = "jsonpath={.items[*].status.podIP}";
     let addresses = cluster.kubectl(&["get", "pods", "-l", "app=web", "-o", addresses]);

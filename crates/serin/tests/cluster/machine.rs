@@ -88,6 +88,10 @@ impl Cluster {
         let kubectl = tools::find("kubectl").expect("it was there at the start");
         let mut command = Command::new(kubectl);
         command.arg("--kubeconfig").arg(self.kubeconfig()).args(arguments);
+        let waits = arguments.windows(2).any(|it| it[0] == "wait" || *it == ["rollout", "status"]);
+        if waits {
+            command.arg(format!("--timeout={}s", PATIENCE.as_secs()));
+        }
         command.current_dir(tools::root()).output().unwrap()
     }
 
@@ -100,23 +104,17 @@ impl Cluster {
 
     /// Waits until every Deployment of the default namespace is available.
     pub(crate) fn wait_available(&self) {
-        self.kubectl(&[
-            "wait",
-            "deployment",
-            "--all",
-            "--for=condition=Available",
-            "--timeout=60s",
-        ]);
+        self.kubectl(&["wait", "deployment", "--all", "--for=condition=Available"]);
     }
 
     /// Waits until a rule is what every proxy decides by.
     pub(crate) fn wait_live(&self, object: &str) {
-        self.kubectl(&["wait", object, "--for=condition=Live", "--timeout=30s"]);
+        self.kubectl(&["wait", object, "--for=condition=Live"]);
     }
 
     /// What there is, for a test that fails.
-    fn described(&self) -> String {
-        let output = self.try_kubectl(&["get", "pods,events,virtualservices", "-A"]);
+    pub(crate) fn described(&self) -> String {
+        let output = self.try_kubectl(&["get", "pods,events,hpa,virtualservices", "-A"]);
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 

@@ -16,7 +16,7 @@ fn a_gateway_whose_port_is_taken_says_so_and_is_served_when_it_is_free() {
     std::fs::write(&file, GATEWAY).unwrap();
     cluster.kubectl(&["apply", "-f", file.to_str().unwrap()]);
     let wait = |condition: &str| {
-        cluster.kubectl(&["wait", "gateway.networking.istio.io/taken", condition, "--timeout=30s"]);
+        cluster.kubectl(&["wait", "gateway.networking.istio.io/taken", condition]);
     };
     wait("--for=condition=Live=False");
     let reason = "jsonpath={.status.conditions[?(@.type==\"Live\")].reason}";
@@ -70,5 +70,5 @@ fn each_proxy_has_an_access_log_when_the_mesh_asks_for_them() {
     });
     cluster.kubectl(&["delete", "configmap", "istio", "-n", "istio-system"]);
     cluster.kubectl(&["delete", "deployment", "--all"]);
-    cluster.kubectl(&["wait", "pod", "--all", "--for=delete", "--timeout=60s"]);
+    cluster.kubectl(&["wait", "pod", "--all", "--for=delete"]);
 }

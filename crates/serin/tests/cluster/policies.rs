@@ -88,7 +88,7 @@ spec:
 ";
     apply(&cluster, policy);
     let wait = ["wait", "authorizationpolicy/edge", "-n", "istio-system"];
-    cluster.kubectl(&[&wait[..], &["--for=condition=Live", "--timeout=30s"]].concat());
+    cluster.kubectl(&[&wait[..], &["--for=condition=Live"]].concat());
     let get = |header: &str| cluster.get(&["-H", header], "/productpage");
     assert!(get("x-human: yes").starts_with("HTTP/1.1 200"));
     assert!(

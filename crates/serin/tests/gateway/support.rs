@@ -8,10 +8,6 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
-use std::time::Duration;
-
-/// How long anything may take before the test has failed.
-const LIMIT: Duration = Duration::from_secs(30);
 
 /// A folder of its own for one test, removed at its end.
 pub(crate) struct Folder(pub(crate) PathBuf);
@@ -187,7 +183,7 @@ impl Gateway {
     }
 
     fn say_until(&mut self, text: &str) -> Option<String> {
-        while let Ok(line) = self.stderr.recv_timeout(LIMIT) {
+        while let Ok(line) = self.stderr.recv_timeout(serin_testkit::PATIENCE) {
             self.said.push(line.clone());
             if line.contains(text) {
                 return Some(line);
@@ -288,7 +284,7 @@ impl Client {
     }
 
     pub(crate) fn over(stream: TcpStream) -> Self {
-        stream.set_read_timeout(Some(LIMIT)).unwrap();
+        stream.set_read_timeout(Some(serin_testkit::PATIENCE)).unwrap();
         stream.set_nodelay(true).unwrap();
         Self { stream, seen: Vec::new() }
     }

@@ -6,14 +6,11 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::time::Duration;
 
 use super::models::model;
 use super::pods::Pod;
 use super::{Node, endpoint};
 use crate::support::next_request;
-
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A pod's process.
 struct Server {
@@ -35,7 +32,7 @@ impl Server {
     fn stop(self) {
         socket2::SockRef::from(&self.listener).shutdown(Shutdown::Both).unwrap();
         drop(self.listener);
-        let ended = self.ended.recv_timeout(PATIENCE);
+        let ended = self.ended.recv_timeout(serin_testkit::PATIENCE);
         assert!(ended.is_ok(), "connections stay open to a pod that has left");
     }
 }
@@ -182,6 +179,6 @@ fn a_pod_that_has_left_is_over_when_its_last_request_is() {
     called.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").unwrap();
     node.runtime.block_on(observer.until_over(server.address));
     // The connection is not kept for a pod that has left.
-    called.set_read_timeout(Some(PATIENCE)).unwrap();
+    called.set_read_timeout(Some(serin_testkit::PATIENCE)).unwrap();
     assert_eq!(called.read(&mut [0]).unwrap(), 0);
 }
