@@ -12,12 +12,17 @@ use crate::workspace::Workspace;
 /// Unit, integration and documentation tests of the whole workspace, and before them the programs that they talk to.
 pub(crate) fn run(workspace: &Workspace, steps: &mut Steps) {
     steps.run("tools", || tools::ensure(workspace));
-    let runner: &[&str] = if workspace.has_subcommand("nextest") {
-        &["nextest", "run", "--locked", "--workspace", "--no-fail-fast"]
+    let mut tests = if workspace.has_subcommand("nextest") {
+        // Tests of whole programs wait more than they compute.
+        let threads = 2 * std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let mut tests = workspace.cargo(&["nextest", "run", "--locked", "--workspace"]);
+        tests.args(["--no-fail-fast", "--test-threads", &threads.to_string()]);
+        tests
     } else {
-        &["test", "--locked", "--workspace", "--no-fail-fast", "--lib", "--bins", "--tests"]
+        let mut tests = workspace.cargo(&["test", "--locked", "--workspace", "--no-fail-fast"]);
+        tests.args(["--lib", "--bins", "--tests"]);
+        tests
     };
-    let mut tests = workspace.cargo(runner);
     tests.env("SERIN_TOOLS", "required");
     counted(steps, "tests", tests);
     counted(

@@ -41,6 +41,8 @@ pub fn v3_index(catalog: &Catalog) -> Value {
             let path = path_of(&group.name, &version.name);
             let mut hash = Sha512::new();
             hash.update(VERSION);
+            // Kinds without a definition are what this version of the program knows.
+            hash.update(env!("CARGO_PKG_VERSION"));
             for resource in version.resources.values() {
                 hash.update(&resource.plural);
                 let definition = resource.definition().and_then(|it| it.version(&resource.version));

@@ -27,28 +27,34 @@ fn until(cluster: &Cluster, arguments: &[&str], is_it: impl Fn(&str) -> bool) ->
 }
 
 /// Requests one after the other, from a pod, until a file says that it is enough.
-struct Load(Child);
+struct Load {
+    kubectl: Child,
+    enough: String,
+}
 
 impl Load {
     fn start(cluster: &Cluster, pod: &str, url: &str) -> Self {
-        let script =
-            format!("while ! test -e /tmp/enough; do curl -s -m 5 -o /dev/null {url}; done");
+        // What stands in for an image has the machine's files: no other test may have left it.
+        let enough = format!("/tmp/serin-enough-{}", std::process::id());
+        let script = format!(
+            "while ! test -e {enough}; do curl -s -m 5 -o /dev/null {url}; done; rm {enough}"
+        );
         let mut kubectl = Command::new(tools::find("kubectl").expect("it was there at the start"));
         kubectl.arg("--kubeconfig").arg(cluster.kubeconfig());
         kubectl.args(["exec", pod, "--", "sh", "-c", &script]).stdout(Stdio::null());
-        Self(kubectl.spawn().unwrap())
+        Self { kubectl: kubectl.spawn().unwrap(), enough }
     }
 
     fn end(mut self, cluster: &Cluster, pod: &str) {
-        cluster.kubectl(&["exec", pod, "--", "touch", "/tmp/enough"]);
-        self.0.wait().unwrap();
+        cluster.kubectl(&["exec", pod, "--", "touch", &self.enough]);
+        self.kubectl.wait().unwrap();
     }
 }
 
 impl Drop for Load {
     fn drop(&mut self) {
         // It may have ended; a cluster that is gone takes the rest with it.
-        let _ = self.0.kill();
+        let _ = self.kubectl.kill();
     }
 }
 
