@@ -30,6 +30,8 @@ pub(super) fn get(server: &ApiServer, call: &Call) -> Result<Response<Body>, Sta
 
 pub(super) fn list(server: &ApiServer, call: &Call) -> Result<Response<Body>, Status> {
     let selection = Selection::read(&call.resource, &call.query, None)?;
+    // It ends watches only, and has to be a number here, too.
+    call.query.number("timeoutSeconds")?;
     let limit = call.query.number("limit")?.and_then(|limit| usize::try_from(limit).ok());
     let limit = limit.filter(|limit| *limit > 0).unwrap_or(usize::MAX);
     let everything = selection.is_everything();

@@ -194,6 +194,17 @@ async fn a_place_without_a_namespace_is_for_lists() {
 }
 
 #[tokio::test]
+async fn numbers_of_a_list_are_numbers() {
+    let client = start(Settings::default()).await;
+    for name in ["limit", "timeoutSeconds"] {
+        let refused = client.get(&format!("/api/v1/pods?{name}=x")).await;
+        let why = "strconv.ParseInt: parsing \"x\": invalid syntax";
+        assert_eq!((refused.code, refused.message()), (400, why), "{name}");
+        assert_eq!(client.get(&format!("/api/v1/pods?{name}=7")).await.code, 200);
+    }
+}
+
+#[tokio::test]
 async fn pages_show_one_state_whatever_happens_between_them() {
     let client = start(Settings::default()).await;
     let maps = "/api/v1/namespaces/default/configmaps";
