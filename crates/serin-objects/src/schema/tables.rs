@@ -227,6 +227,8 @@ const ZERO_IS_NONE_IN: &[(&str, &str)] = &[
 
 /// Optional texts whose empty value differs from none.
 const EMPTY_IS_VALUE: &[(&str, &str)] = &[
+    ("CronJobSpec", "timeZone"),
+    ("PodDNSConfigOption", "value"),
     ("PersistentVolumeClaimSpec", "storageClassName"),
     ("IngressSpec", "ingressClassName"),
     ("ServiceSpec", "loadBalancerClass"),
