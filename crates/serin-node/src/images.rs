@@ -92,18 +92,19 @@ impl Images {
         if let Some(here) = self.store.find(image) {
             return Ok((!is_asked_again()).then_some(here));
         }
-        if let Some(arguments) = self.stand_in.as_ref().and_then(|stand_in| stand_in(image)) {
-            let mut entrypoint = vec![self.program.display().to_string()];
-            entrypoint.extend(arguments.iter().cloned());
+        if let Some(sample) = self.stand_in.as_ref().and_then(|stand_in| stand_in(image)) {
+            let note = format!(
+                "Image {image:?} is not pulled: `serin {}` stands in for it",
+                sample.join(" ")
+            );
+            let program = self.program.display().to_string();
             return Ok(Some(Image {
                 id: id("stand-in", image),
-                entrypoint,
+                // Images that servers come in have no entry point, or one that runs its arguments.
+                arguments: std::iter::once(program).chain(sample).collect(),
                 environment: host_path(),
                 folder: "/".to_owned(),
-                note: Some(format!(
-                    "Image {image:?} is not pulled: `serin {}` stands in for it",
-                    arguments.join(" ")
-                )),
+                note: Some(note),
                 ..Image::default()
             }));
         }

@@ -35,8 +35,8 @@ tokio::task_local! {
 pub(crate) struct Told {
     /// Texts by key.
     annotations: BTreeMap<String, String>,
-    /// What the object that was sent says of itself, by the names of an event's `objectRef`.
-    object: Vec<(&'static str, String)>,
+    /// What the object that was sent says of itself, by the fields of its metadata.
+    object: BTreeMap<&'static str, String>,
 }
 
 /// Adds something to the event of the request that is carried out, if it is recorded.
@@ -178,17 +178,20 @@ impl Entry<'_> {
     }
 
     fn reference(&self) -> Value {
+        let sent = |field| self.told.object.get(field).map_or("", String::as_str);
+        // What the path says goes before what the object says.
+        let either = |said, field| if str::is_empty(said) { sent(field) } else { said };
         let fields = [
             ("resource", self.what.resource),
-            ("namespace", self.what.namespace),
-            ("name", self.what.name),
+            ("namespace", either(self.what.namespace, "namespace")),
+            ("name", either(self.what.name, "name")),
+            ("uid", sent("uid")),
             ("apiGroup", self.what.group),
             ("apiVersion", self.version),
+            ("resourceVersion", sent("resourceVersion")),
             ("subresource", self.what.subresource),
         ];
-        // What the path says goes before what the object says.
-        let sent = self.told.object.iter().map(|(name, text)| (*name, text.as_str()));
-        let all = sent.chain(fields).filter(|(_, text)| !text.is_empty());
-        all.map(|(name, text)| (name.to_owned(), Value::from(text))).collect()
+        let some = fields.iter().filter(|(_, text)| !text.is_empty());
+        some.map(|(name, text)| ((*name).to_owned(), Value::from(*text))).collect()
     }
 }

@@ -22,6 +22,10 @@ fn a_pod_runs_has_an_address_logs_and_can_be_entered() {
     assert_eq!(cluster.kubectl(&["exec", "talker", "--", "hostname"]), "talker\n");
     cluster.kubectl(&["delete", "pod", "talker"]);
     assert_eq!(cluster.kubectl(&["get", "pods"]), "");
+    // Arguments take the place of the server that an image is for.
+    let said = ["--rm", "--attach", "--quiet", "--restart=Never", "--", "echo", "hi"];
+    let said = cluster.kubectl(&[&["run", "said", "--image=nginx"], &said[..]].concat());
+    assert_eq!(said, "hi\n");
 }
 
 #[test]
