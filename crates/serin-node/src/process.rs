@@ -140,6 +140,11 @@ impl Process {
         }
     }
 
+    /// Whether it has ended.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.try_wait().is_some()
+    }
+
     fn try_wait(&self) -> Option<Exit> {
         use std::os::unix::process::ExitStatusExt as _;
         let mut child = self.inner.child.lock().unwrap_or_else(PoisonError::into_inner);

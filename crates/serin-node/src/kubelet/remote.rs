@@ -235,6 +235,11 @@ async fn attach(place: &Place, wanted: Wanted, session: Session) {
     let Session { mut input, output } = session;
     let container = &place.container;
     let mut pieces = container.log.listen();
+    if container.process.has_ended() {
+        // Whoever wants to know what it said before is to read its log, and does where this fails.
+        let _ = output.send(Output::Status(failure("the container has ended"))).await;
+        return;
+    }
     let showing = async {
         loop {
             let sent = match pieces.recv().await {
