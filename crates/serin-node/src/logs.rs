@@ -8,6 +8,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -24,6 +25,10 @@ const KEPT: u32 = 4;
 const LONGEST_LINE: usize = 16 << 10;
 /// Pieces of output that a slow `attach` may be behind.
 const BEHIND: usize = 256;
+/// So long after a run began an `attach` is still one to its beginning: who starts a pod can only ask for it when it runs.
+const YOUNG: Duration = Duration::from_secs(10);
+/// How much is kept for the first of them.
+const BEGINNING: usize = 64 << 10;
 
 /// Where a piece of output came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +52,15 @@ struct Inner {
     /// Counts up whenever something was written; ends when the run has.
     grown: Mutex<Option<watch::Sender<u64>>>,
     pieces: broadcast::Sender<(Stream, Bytes)>,
+    beginning: Mutex<Option<Beginning>>,
+}
+
+/// What a run has said since it began, until somebody listens or it is no longer young.
+#[derive(Debug)]
+struct Beginning {
+    since: Instant,
+    size: usize,
+    pieces: broadcast::Receiver<(Stream, Bytes)>,
 }
 
 #[derive(Debug)]
@@ -68,12 +82,15 @@ impl Log {
         let path = folder.join(format!("{run}.log"));
         let file = OpenOptions::new().create(true).append(true).open(&path)?;
         let size = file.metadata()?.len();
+        let (sender, pieces) = broadcast::channel(BEHIND);
+        let beginning = Beginning { since: Instant::now(), size: 0, pieces };
         Ok(Self {
             inner: Arc::new(Inner {
                 path,
                 file: Mutex::new(Open { file: Some(file), size }),
                 grown: Mutex::new(Some(watch::Sender::new(0))),
-                pieces: broadcast::Sender::new(BEHIND),
+                pieces: sender,
+                beginning: Mutex::new(Some(beginning)),
             }),
         })
     }
@@ -90,6 +107,7 @@ impl Log {
                     let piece = buffer.get(..length).unwrap_or_default();
                     // Nobody may be listening.
                     let _ = self.inner.pieces.send((stream, Bytes::copy_from_slice(piece)));
+                    self.keep_beginning(length);
                     self.append(stream, &mut line, piece);
                 }
             }
@@ -173,9 +191,21 @@ impl Log {
         last.get(start..).map(str::to_owned)
     }
 
-    /// Output from here on, as it comes.
-    pub(crate) fn listen(&self) -> broadcast::Receiver<(Stream, Bytes)> {
-        self.inner.pieces.subscribe()
+    fn keep_beginning(&self, said: usize) {
+        let mut kept = self.inner.beginning.lock().unwrap_or_else(PoisonError::into_inner);
+        *kept = kept.take().and_then(|it| {
+            let size = it.size + said;
+            (size <= BEGINNING && it.since.elapsed() < YOUNG).then_some(Beginning { size, ..it })
+        });
+    }
+
+    /// Output as it comes, and whether it is all since the run began: for the first who listens while it is young.
+    pub(crate) fn listen(&self) -> (broadcast::Receiver<(Stream, Bytes)>, bool) {
+        let kept = self.inner.beginning.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match kept.filter(|it| it.since.elapsed() < YOUNG) {
+            Some(beginning) => (beginning.pieces, true),
+            None => (self.inner.pieces.subscribe(), false),
+        }
     }
 }
 
@@ -194,4 +224,25 @@ fn entry(stream: Stream, line: &[u8], whole: bool) -> Vec<u8> {
     text.extend(line);
     text.push(b'\n');
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn who_listens_first_hears_what_was_said_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = Log::create(folder.path(), 0).unwrap();
+        log.follow(Stream::Out, &b"hi\n"[..]).await;
+        let (mut first, is_all) = log.listen();
+        assert!(is_all);
+        assert_eq!(first.try_recv().unwrap(), (Stream::Out, Bytes::from_static(b"hi\n")));
+        let (mut second, is_all) = log.listen();
+        assert!(!is_all && second.try_recv().is_err());
+
+        let log = Log::create(folder.path(), 1).unwrap();
+        log.follow(Stream::Err, &vec![b'x'; BEGINNING + 1][..]).await;
+        assert!(!log.listen().1, "so much is not kept");
+    }
 }

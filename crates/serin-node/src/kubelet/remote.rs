@@ -234,25 +234,36 @@ async fn pump(
 async fn attach(place: &Place, wanted: Wanted, session: Session) {
     let Session { mut input, output } = session;
     let container = &place.container;
-    let mut pieces = container.log.listen();
-    if container.process.has_ended() {
-        // Whoever wants to know what it said before is to read its log, and does where this fails.
+    let (mut pieces, is_all) = container.log.listen();
+    if container.process.has_ended() && !is_all {
+        // Whoever wants to know what it said is to read its log, and does where this fails.
         let _ = output.send(Output::Status(failure("the container has ended"))).await;
         return;
     }
+    let show = async |piece: (logs::Stream, Bytes)| match piece {
+        (logs::Stream::Out, bytes) if wanted.stdout => output.send(Output::Out(bytes)).await,
+        (logs::Stream::Err, bytes) if wanted.stderr => output.send(Output::Err(bytes)).await,
+        _ => Ok(()),
+    };
+    let ended = async {
+        container.process.wait().await;
+        // What it said last is on its way.
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
     let showing = async {
+        tokio::pin!(ended);
         loop {
-            let sent = match pieces.recv().await {
-                Ok((logs::Stream::Out, bytes)) if wanted.stdout => {
-                    output.send(Output::Out(bytes)).await
-                }
-                Ok((logs::Stream::Err, bytes)) if wanted.stderr => {
-                    output.send(Output::Err(bytes)).await
-                }
-                Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => Ok(()),
+            let piece = tokio::select! {
+                biased;
+                piece = pieces.recv() => piece,
+                () = &mut ended => return,
+            };
+            let shown = match piece {
+                Ok(piece) => show(piece).await,
+                Err(broadcast::error::RecvError::Lagged(_)) => Ok(()),
                 Err(broadcast::error::RecvError::Closed) => return,
             };
-            if sent.is_err() {
+            if shown.is_err() {
                 return;
             }
         }
@@ -278,17 +289,6 @@ async fn attach(place: &Place, wanted: Wanted, session: Session) {
         () = showing => {}
         () = feeding => {}
         () = output.closed() => {}
-        _ = container.process.wait() => {
-            // What it said last is on its way.
-            tokio::time::sleep(Duration::from_millis(50)).await;
-            while let Ok((stream, bytes)) = pieces.try_recv() {
-                let piece = match stream {
-                    logs::Stream::Out => Output::Out(bytes),
-                    logs::Stream::Err => Output::Err(bytes),
-                };
-                let _ = output.send(piece).await;
-            }
-        }
     }
     let _ = output.send(Output::Status(exit_status(0))).await;
 }

@@ -23,9 +23,9 @@ fn a_pod_runs_has_an_address_logs_and_can_be_entered() {
     cluster.kubectl(&["delete", "pod", "talker"]);
     assert_eq!(cluster.kubectl(&["get", "pods"]), "");
     // Arguments take the place of the server that an image is for.
-    cluster.kubectl(&["run", "said", "--image=nginx", "--restart=Never", "--", "echo", "hi"]);
-    cluster.kubectl(&["wait", "pod/said", "--for=jsonpath={.status.phase}=Succeeded"]);
-    assert_eq!(cluster.kubectl(&["logs", "said"]), "hi\n");
+    let said = ["--rm", "--attach", "--quiet", "--restart=Never", "--", "echo", "hi"];
+    let said = cluster.kubectl(&[&["run", "said", "--image=nginx"], &said[..]].concat());
+    assert_eq!(said, "hi\n");
 }
 
 #[test]
