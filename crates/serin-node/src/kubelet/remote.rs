@@ -83,8 +83,8 @@ pub(super) fn answer(
 ) -> Answer {
     let query = Query::of(&request);
     let Some(place) = shared.running.place(identity(pod).2, container) else {
-        let message =
-            format!("unable to upgrade connection: container not found (\"{container}\")");
+        // kubectl says before it that it cannot upgrade the connection; with a colon of ours it takes the text for YAML.
+        let message = format!("container not found (\"{container}\")");
         return text(StatusCode::NOT_FOUND, &message);
     };
     let wanted = Wanted {

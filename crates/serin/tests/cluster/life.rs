@@ -26,6 +26,21 @@ fn a_pod_runs_has_an_address_logs_and_can_be_entered() {
     let said = ["--rm", "--attach", "--quiet", "--restart=Never", "--", "echo", "hi"];
     let said = cluster.kubectl(&[&["run", "said", "--image=nginx"], &said[..]].concat());
     assert_eq!(said, "hi\n");
+    // One of its containers has ended.
+    let two = r#"{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "two"}, "spec": {"restartPolicy": "Never", "containers": [
+        {"name": "runs", "image": "talker:1"}, {"name": "ended", "image": "nginx", "args": ["true"]}]}}"#;
+    let file = cluster.folder.path().join("two.json");
+    std::fs::write(&file, two).unwrap();
+    cluster.kubectl(&["apply", "-f", file.to_str().unwrap()]);
+    let ended = "--for=jsonpath={.status.containerStatuses[?(@.name==\"ended\")].state.terminated.exitCode}=0";
+    cluster.kubectl(&["wait", "pod/two", ended]);
+    for command in
+        [&["attach", "two", "-c", "ended"][..], &["exec", "two", "-c", "ended", "--", "ls"]]
+    {
+        let refused = String::from_utf8(cluster.try_kubectl(command).stderr).unwrap();
+        let why = "error: unable to upgrade connection: container not found (\"ended\")\n";
+        assert!(refused.ends_with(why), "{refused}");
+    }
 }
 
 #[test]
