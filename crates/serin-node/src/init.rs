@@ -20,14 +20,16 @@ use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
+use rustix::fs::{Mode, OFlags, fchown, open};
 use rustix::io::fcntl_dupfd_cloexec;
-use rustix::process::{Signal, WaitOptions, set_parent_process_death_signal, wait};
+use rustix::process::{Signal, Uid, WaitOptions, set_parent_process_death_signal, wait};
+use rustix::pty::{OpenptFlags, openpt, ptsname, unlockpt};
 use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout, stdin};
 use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space};
 
 pub(crate) use self::launch::{Launch, Mount, Place, Reply, Root};
 use self::user::Identity;
-use crate::sys;
+use crate::{passing, sys};
 
 /// The first argument that makes this program the first process of a container.
 pub const ARGUMENT: &str = "__pod";
@@ -72,7 +74,6 @@ fn tell(mut control: &UnixStream, reply: &Reply) -> io::Result<()> {
 
 fn start(launch: &Launch, control: &UnixStream) -> io::Result<ExitCode> {
     let stdin = open_stdin(launch)?;
-    let terminal = launch.terminal.as_deref().map(open_terminal).transpose()?;
     match &launch.place {
         Place::New(root) => {
             sys::unshare(UnshareFlags::NEWNS)?;
@@ -90,6 +91,7 @@ fn start(launch: &Launch, control: &UnixStream) -> io::Result<ExitCode> {
         }
     }
     let identity = user::find(&launch.user, &launch.groups)?;
+    let terminal = launch.terminal.then(|| open_terminal(&identity, control)).transpose()?;
     dup2_stdin(terminal.as_ref().map_or(stdin.as_fd(), |terminal| terminal.as_fd()))?;
     if let Some(terminal) = &terminal {
         dup2_stdout(terminal)?;
@@ -116,8 +118,15 @@ fn open_stdin(launch: &Launch) -> io::Result<OwnedFd> {
     Ok(File::open(path)?.into())
 }
 
-fn open_terminal(path: &Path) -> io::Result<OwnedFd> {
-    Ok(OpenOptions::new().read(true).write(true).open(path)?.into())
+/// A terminal of the container's own, so that programs find it there by its name. Its other side goes to the node.
+fn open_terminal(identity: &Identity, control: &UnixStream) -> io::Result<OwnedFd> {
+    let controlling = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
+    unlockpt(&controlling)?;
+    let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let terminal = open(ptsname(&controlling, Vec::new())?, flags, Mode::empty())?;
+    fchown(&terminal, Some(Uid::from_raw(identity.uid)), None)?;
+    passing::send(control, controlling.as_fd())?;
+    Ok(terminal)
 }
 
 /// Into the control groups that limit the container.
@@ -144,7 +153,7 @@ fn command(launch: &Launch, identity: &Identity) -> io::Result<Command> {
     }
     command.current_dir(folder);
     let (uid, gid, groups) = (identity.uid, identity.gid, identity.groups.clone());
-    let has_terminal = launch.terminal.is_some();
+    let has_terminal = launch.terminal;
     let (capabilities, no_new_privileges) = (launch.capabilities, launch.no_new_privileges);
     let own_session = matches!(launch.place, Place::New(_)) || has_terminal;
     sys::before_exec(&mut command, move || {

@@ -16,6 +16,7 @@ mod kubelet;
 mod logs;
 mod moment;
 mod node;
+mod passing;
 mod paths;
 mod pod;
 mod probes;

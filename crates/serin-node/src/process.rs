@@ -10,11 +10,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use tokio::io::unix::AsyncFd;
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, Interest};
 use tokio::net::unix::pipe;
 
 use crate::init::{ARGUMENT, Launch, Place, Reply};
+use crate::passing;
 use crate::sandbox::{Sandbox, Spawned};
+use crate::streams::Terminal;
 
 /// A process that was started. Clones are the same process.
 #[derive(Clone, Debug)]
@@ -29,11 +31,12 @@ struct Inner {
     child: Mutex<Spawned>,
 }
 
-/// The ends of the process's output; none where it has a terminal.
+/// Where the process's output arrives: at its terminal, or at the ends of pipes.
 #[derive(Debug, Default)]
 pub(crate) struct Output {
     pub stdout: Option<pipe::Receiver>,
     pub stderr: Option<pipe::Receiver>,
+    pub terminal: Option<Terminal>,
 }
 
 /// How a process ended, as Kubernetes tells it.
@@ -69,7 +72,7 @@ impl Process {
         let (ours, theirs) = UnixStream::pair().map_err(StartError::System)?;
         let mut command = Command::new(program);
         command.arg(ARGUMENT).env_clear().stdin(OwnedFd::from(theirs));
-        if launch.terminal.is_some() {
+        if launch.terminal {
             command.stdout(Stdio::null()).stderr(Stdio::null());
         } else {
             command.stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -81,14 +84,15 @@ impl Process {
         let pids = fellow.map(|pid| File::open(format!("/proc/{pid}/ns/pid")));
         let pids = pids.transpose().map_err(StartError::System)?;
         let mut spawned = sandbox.spawn(command, pids).await.map_err(StartError::System)?;
-        let output = Output {
+        let mut output = Output {
             stdout: receiver(spawned.child.stdout.take().map(OwnedFd::from))
                 .map_err(StartError::System)?,
             stderr: receiver(spawned.child.stderr.take().map(OwnedFd::from))
                 .map_err(StartError::System)?,
+            terminal: None,
         };
         let process = Self::adopt(spawned).map_err(StartError::System)?;
-        match process.instruct(ours, launch).await {
+        match process.instruct(ours, launch, &mut output.terminal).await {
             Ok(None | Some(Reply::Started)) => Ok((process, output)),
             Ok(Some(Reply::Failed(message))) => Err(StartError::Program { message, process }),
             Err(error) => Err(StartError::System(error)),
@@ -103,22 +107,34 @@ impl Process {
         Ok(Self { inner: Arc::new(Inner { pid, handle, child: Mutex::new(spawned) }) })
     }
 
-    async fn instruct(&self, socket: UnixStream, launch: &Launch) -> io::Result<Option<Reply>> {
+    async fn instruct(
+        &self,
+        socket: UnixStream,
+        launch: &Launch,
+        terminal: &mut Option<Terminal>,
+    ) -> io::Result<Option<Reply>> {
         socket.set_nonblocking(true)?;
         let mut socket = tokio::net::UnixStream::from_std(socket)?;
         let bytes = serde_json::to_vec(launch)?;
         let length = u32::try_from(bytes.len()).map_err(io::Error::other)?;
         socket.write_all(&length.to_le_bytes()).await?;
         socket.write_all(&bytes).await?;
-        let mut line = String::new();
-        BufReader::new(&mut socket).take(64 * 1024).read_line(&mut line).await?;
+        let mut line = Vec::new();
+        if launch.terminal {
+            let (byte, descriptor) =
+                socket.async_io(Interest::READABLE, || passing::receive(&socket)).await?;
+            *terminal = descriptor.map(Terminal::new).transpose()?;
+            // What comes without a terminal tells why there is none.
+            line.extend(byte.filter(|_| terminal.is_none()));
+        }
+        BufReader::new(&mut socket).take(64 * 1024).read_until(b'\n', &mut line).await?;
         if line.is_empty() {
             return match launch.place {
                 Place::Enter(_) => Ok(None),
                 Place::New(_) => Err(io::Error::other("the container ended while it was made")),
             };
         }
-        Ok(Some(serde_json::from_str(&line)?))
+        Ok(Some(serde_json::from_slice(&line)?))
     }
 
     /// Its ID in the namespace of the node.

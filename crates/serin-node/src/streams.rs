@@ -3,9 +3,8 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
@@ -15,44 +14,39 @@ use crate::init::{Launch, Place as Where};
 use crate::process::{Output, Process, StartError};
 use crate::running::Place;
 
-/// The standard input and terminal of a process.
+/// A pipe to the standard input of a process that does not run yet.
+#[derive(Debug)]
+pub(crate) struct Stdin {
+    ours: pipe::Sender,
+    theirs: OwnedFd,
+}
+
+impl Stdin {
+    pub(crate) fn open() -> io::Result<Self> {
+        let (theirs, ours) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
+        Ok(Self { ours: pipe::Sender::from_owned_fd(ours)?, theirs })
+    }
+
+    /// How the process opens its end.
+    pub(crate) fn path(&self) -> PathBuf {
+        use std::os::fd::AsRawFd as _;
+        PathBuf::from(format!("/proc/{}/fd/{}", std::process::id(), self.theirs.as_raw_fd()))
+    }
+}
+
+/// The standard input and terminal of a process that has begun.
 #[derive(Debug, Default)]
 pub(crate) struct Io {
     /// Its standard input, until it is closed.
     stdin: tokio::sync::Mutex<Option<pipe::Sender>>,
     /// Its terminal.
     terminal: Option<Terminal>,
-    /// The other end, until the process has it.
-    kept: Mutex<Option<OwnedFd>>,
 }
 
 impl Io {
-    /// What a process needs, and what it is told: the paths of its standard input and of its terminal.
-    pub(crate) fn make(
-        stdin: bool,
-        terminal: bool,
-    ) -> io::Result<(Self, Option<PathBuf>, Option<PathBuf>)> {
-        if terminal {
-            let (terminal, path) = Terminal::open()?;
-            return Ok((Self { terminal: Some(terminal), ..Self::default() }, None, Some(path)));
-        }
-        if !stdin {
-            return Ok((Self::default(), None, None));
-        }
-        let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
-        let path = descriptor_path(&read);
-        let sender = pipe::Sender::from_owned_fd(write)?;
-        let io = Self {
-            stdin: tokio::sync::Mutex::new(Some(sender)),
-            terminal: None,
-            kept: Mutex::new(Some(read)),
-        };
-        Ok((io, Some(path), None))
-    }
-
-    /// The process has begun: it holds its own ends.
-    pub(crate) fn begun(&self) {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner).take();
+    /// The process holds its own end of its standard input now, and this side lets go of it.
+    pub(crate) fn new(stdin: Option<Stdin>, terminal: Option<Terminal>) -> Self {
+        Self { stdin: tokio::sync::Mutex::new(stdin.map(|stdin| stdin.ours)), terminal }
     }
 
     /// Its terminal.
@@ -81,12 +75,6 @@ impl Io {
     }
 }
 
-/// How another process of this machine opens a descriptor of this one.
-fn descriptor_path(fd: &OwnedFd) -> PathBuf {
-    use std::os::fd::AsRawFd as _;
-    PathBuf::from(format!("/proc/{}/fd/{}", std::process::id(), fd.as_raw_fd()))
-}
-
 /// The controlling side of a terminal. Clones are the same terminal.
 #[derive(Clone, Debug)]
 pub(crate) struct Terminal {
@@ -94,14 +82,9 @@ pub(crate) struct Terminal {
 }
 
 impl Terminal {
-    fn open() -> io::Result<(Self, PathBuf)> {
-        let fd = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
-        grantpt(&fd)?;
-        unlockpt(&fd)?;
-        let name = ptsname(&fd, Vec::new())?;
+    pub(crate) fn new(fd: OwnedFd) -> io::Result<Self> {
         rustix::fs::fcntl_setfl(&fd, rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::RDWR)?;
-        let path = PathBuf::from(name.to_string_lossy().into_owned());
-        Ok((Self { fd: Arc::new(crate::sys::watched(fd)?) }, path))
+        Ok(Self { fd: Arc::new(crate::sys::watched(fd)?) })
     }
 
     /// Sets its size in characters.
@@ -181,10 +164,10 @@ pub(crate) async fn exec(
     stdin: bool,
     terminal: bool,
 ) -> Result<Exec, StartError> {
-    let (io, stdin, terminal) = Io::make(stdin, terminal).map_err(StartError::System)?;
+    let stdin = (stdin && !terminal).then(Stdin::open).transpose().map_err(StartError::System)?;
     let container = &place.container;
     let mut environment = container.environment.as_ref().clone();
-    if terminal.is_some() && !environment.iter().any(|(name, _)| name == "TERM") {
+    if terminal && !environment.iter().any(|(name, _)| name == "TERM") {
         environment.push(("TERM".to_owned(), "xterm".to_owned()));
     }
     let launch = Launch {
@@ -194,13 +177,13 @@ pub(crate) async fn exec(
         folder: container.folder.clone(),
         user: container.user.clone(),
         groups: Vec::new(),
-        stdin,
+        stdin: stdin.as_ref().map(Stdin::path),
         terminal,
         capabilities: container.capabilities,
         no_new_privileges: false,
         cgroups: Some(container.cgroups.clone()).filter(|folders| !folders.is_empty()),
     };
-    let (process, output) = Process::start(&place.sandbox, program, &launch).await?;
-    io.begun();
+    let (process, mut output) = Process::start(&place.sandbox, program, &launch).await?;
+    let io = Io::new(stdin, output.terminal.take());
     Ok(Exec { process, io, output })
 }

@@ -21,8 +21,8 @@ pub(crate) struct Launch {
     pub groups: Vec<u32>,
     /// Where standard input is read from; without one there is none.
     pub stdin: Option<PathBuf>,
-    /// The terminal that is standard input, output and error.
-    pub terminal: Option<PathBuf>,
+    /// Whether a terminal of the container's own is standard input, output and error.
+    pub terminal: bool,
     /// The capabilities that stay, one bit each; all without.
     pub capabilities: Option<u64>,
     /// Whether set-user-ID programs give nothing.
@@ -66,7 +66,7 @@ pub(crate) struct Mount {
     pub read_only: bool,
 }
 
-/// The answer: one line. A program that was entered says nothing; the socket closes when it begins.
+/// The answer: one line, after a byte that bears the controlling side of the terminal where one was asked for. A program that was entered says nothing; the socket closes when it begins.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum Reply {
     /// The program runs.

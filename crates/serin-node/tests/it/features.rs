@@ -3,7 +3,7 @@
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Api, PostParams};
 use serde_json::{Value, json};
-use serin_testkit::tools;
+use serin_testkit::{PATIENCE, tools};
 
 use crate::world::{World, kubectl};
 
@@ -187,7 +187,7 @@ async fn tokens_and_secrets_are_projected() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn kubectl_runs_attaches_copies_and_gives_terminals() {
+async fn kubectl_runs_attaches_and_copies() {
     let Some(world) = World::start().await else { return };
     let config = world.listen().await;
     let run = [
@@ -226,16 +226,31 @@ async fn kubectl_runs_attaches_copies_and_gives_terminals() {
     let (out, err, code) = kubectl(&config, &there, "").await;
     assert_eq!(code, 0, "{out} {err}");
     assert_eq!(std::fs::read(&back).unwrap(), std::fs::read(&file).unwrap());
+}
 
-    let config = config.to_str().unwrap();
-    let command = format!(
-        "kubectl --kubeconfig {config} exec -it here -- sh -c 'test -t 0 && test -t 1 && echo a terminal'"
-    );
-    let output = tokio::process::Command::new("script")
-        .args(["-qec", &command, "/dev/null"])
-        .stdin(std::process::Stdio::null())
-        .output();
-    let output = tokio::time::timeout(std::time::Duration::from_secs(30), output).await;
-    let shown = String::from_utf8_lossy(&output.unwrap().unwrap().stdout).into_owned();
-    assert!(shown.contains("a terminal"), "{shown:?}");
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_terminal_is_the_containers_own() {
+    let Some(world) = World::start().await else { return };
+    let config = world.listen().await;
+    let more = json!({"securityContext": {"runAsUser": 1000}});
+    world.run("here", "exec sleep 1000", more).await;
+    world.ready("here").await;
+    let at_terminal = async |command: &str| {
+        let command = format!("kubectl --kubeconfig {} {command}", config.display());
+        let output = tokio::process::Command::new("script")
+            .args(["-qec", &command, "/dev/null"])
+            .stdin(std::process::Stdio::null())
+            .output();
+        let output = tokio::time::timeout(PATIENCE, output).await.unwrap().unwrap();
+        String::from_utf8_lossy(&output.stdout).replace("\r\n", "\n")
+    };
+    // It has a name there, and is the user's.
+    let shown =
+        at_terminal("exec -it here -- sh -c 'tty; stat -c %u $(tty); echo by name > $(tty)'").await;
+    assert!(shown.contains("/dev/pts/0\n1000\nby name\n"), "{shown:?}");
+    let shown = at_terminal("exec -it here -- no-such-program").await;
+    assert!(shown.contains("executable file not found"), "{shown:?}");
+    let run = "run talk --image=sh:1 --restart=Never --rm -it --command -- sh -c 'tty; echo $0'";
+    let shown = at_terminal(run).await;
+    assert!(shown.contains("/dev/pts/0\nsh\n"), "{shown:?}");
 }

@@ -27,7 +27,7 @@ use crate::node::Shared;
 use crate::process::{Exit, Output, Process, StartError};
 use crate::running::{LiveContainer, LivePod, Place as Live};
 use crate::sandbox::{Plan, Sandbox};
-use crate::streams::Io;
+use crate::streams::{Io, Stdin};
 
 /// How long to wait before an image that may not be pulled is looked for again.
 const FIRST_PULL: SignedDuration = SignedDuration::from_secs(10);
@@ -360,8 +360,9 @@ async fn try_run(
     let log =
         Log::create(&folder, job.run).map_err(|error| format!("cannot write logs: {error}"))?;
     forget_logs(&folder, job.run);
-    let (io, stdin, terminal) = Io::make(spec.stdin == Some(true), spec.tty == Some(true))
-        .map_err(|error| format!("cannot make standard streams: {error}"))?;
+    let terminal = spec.tty == Some(true);
+    let stdin = (spec.stdin == Some(true) && !terminal).then(Stdin::open).transpose();
+    let stdin = stdin.map_err(|error| format!("cannot make standard input: {error}"))?;
     let unique = uuid::Uuid::from_u128(job.shared.random()).simple().to_string();
     let group = job.shared.groups.group(&unique, Limits::of(spec));
     let context = spec.security_context.as_ref();
@@ -378,14 +379,14 @@ async fn try_run(
         folder: prepared.folder,
         user: prepared.user,
         groups: prepared.groups,
-        stdin,
+        stdin: stdin.as_ref().map(Stdin::path),
         terminal,
         capabilities: prepared.capabilities,
         no_new_privileges: context.and_then(|one| one.allow_privilege_escalation) == Some(false),
         cgroups: Some(group.folders()).filter(|folders| !folders.is_empty()),
     };
     let started = Process::start(job.sandbox, &job.shared.settings.program, &launch).await;
-    let (process, pipes, failure) = match started {
+    let (process, mut pipes, failure) = match started {
         Ok((process, output)) => (process, output, None),
         Err(StartError::Program { message, process }) => {
             (process, Output::default(), Some(message))
@@ -395,8 +396,7 @@ async fn try_run(
             return Err(error.to_string());
         }
     };
-    io.begun();
-    let io = Arc::new(io);
+    let io = Arc::new(Io::new(stdin, pipes.terminal.take()));
     let output = if failure.is_none() { follow(&log, pipes, &io) } else { Vec::new() };
     let begun = Begun {
         process,
