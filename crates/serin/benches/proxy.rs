@@ -3,7 +3,8 @@
 //! Every subject has one route table: requests with a certain header to one version, of the others 90 of 100 to one and 10 to
 //! the other version; connections to the backends are kept; no access log. The subject runs alone on one core with one
 //! thread of work, load and backends on another. All subjects are up at the same time and are measured in turn, round by round.
-//! Processor time is the subject's own, of all its threads, as the scheduler counts it.
+//! Processor time is the subject's own, of all its threads, as the scheduler counts it. How fast a core is changes from second to second
+//! where it is shared, so that there are several rounds, and Serin is compared with each peer within a round.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "samples are printed")]
 
@@ -31,7 +32,7 @@ struct Plan {
     idle: &'static [usize],
 }
 
-const FULL: Plan = Plan { rounds: 3, seconds: 3, idle: &[1_000, 10_000] };
+const FULL: Plan = Plan { rounds: 7, seconds: 3, idle: &[1_000, 10_000] };
 const QUICK: Plan = Plan { rounds: 1, seconds: 1, idle: &[1_000] };
 
 fn main() -> ExitCode {

@@ -90,13 +90,11 @@ pub(crate) fn run(plan: &Plan) -> anyhow::Result<()> {
     for round in 0..plan.rounds {
         for case in &CASES {
             eprintln!("round {} of {}: {}", round + 1, plan.rounds, case.name);
-            for subject in &subjects {
-                bench
-                    .measure(case, subject)
-                    .with_context(|| format!("{} of {}", case.name, subject.name))?;
-            }
+            let measured = subjects.iter().map(|it| Ok((it, bench.measure(case, it)?)));
+            let measured = measured.collect::<anyhow::Result<Vec<_>>>()?;
+            compare(case.name, &measured);
         }
-        bench.measure(&MANY_RULES, &with_many_rules).context(MANY_RULES.name)?;
+        bench.measure(&MANY_RULES, &with_many_rules)?;
         bench.rate("direct", backend.backends.one)?;
         for subject in &subjects {
             bench.rate(subject.name, subject.plain)?;
@@ -117,9 +115,9 @@ fn idle_connections(
 ) -> anyhow::Result<()> {
     for (kind, is_tls) in [("idle connection", false), ("idle tls connection", true)] {
         for &count in plan.idle {
-            // What a subject may not have would wait for others to go, without end.
-            let count = count.min(subjects::connections() - 100);
             for subject in subjects::start(folder, backends)? {
+                // What a subject may not have would wait for others to go, without end.
+                let count = count.min(subject.connections);
                 // What the first request of all takes is not the connections': code, tables, a connection to a backend.
                 drop(Held::open(&subject, 1, is_tls, folder)?);
                 let before = memory(subject.process())?;
@@ -169,16 +167,19 @@ struct Bench<'b> {
 }
 
 impl Bench<'_> {
-    fn measure(&self, case: &Case, subject: &Subject) -> anyhow::Result<()> {
-        // Connections are opened and caches filled before anything counts.
+    /// Processor time of a request, in µs.
+    fn measure(&self, case: &Case, subject: &Subject) -> anyhow::Result<f64> {
         let before = processor_time(subject.process())?;
-        let (requests, seconds) = self.load(&case.load, subject)?;
+        let (requests, seconds) = self
+            .load(&case.load, subject)
+            .with_context(|| format!("{} of {}", case.name, subject.name))?;
         let spent = processor_time(subject.process())? - before;
         ensure!(requests > 0.0, "no request was answered");
-        sample(case.name, subject, "cpu", "µs/request", spent / requests / 1e3);
+        let each = spent / requests / 1e3;
+        sample(case.name, subject, "cpu", "µs/request", each);
         sample(case.name, subject, "throughput", "requests/s", requests / seconds);
         sample(case.name, subject, "memory", "MiB", memory(subject.process())? / 1024.0);
-        Ok(())
+        Ok(each)
     }
 
     /// Requests that were answered, and the seconds that took.
@@ -255,6 +256,14 @@ impl Bench<'_> {
             print(&format!("latency at {RATE}/s"), name, metric, "µs", value);
         }
         Ok(())
+    }
+}
+
+/// What the first subject took, of what each of the others took in the same round.
+fn compare(case: &str, measured: &[(&Subject, f64)]) {
+    let Some(((first, own), others)) = measured.split_first() else { return };
+    for (other, theirs) in others {
+        sample(case, first, &format!("cpu, of {}", other.name), "", own / theirs);
     }
 }
 

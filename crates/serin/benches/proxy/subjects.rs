@@ -14,6 +14,9 @@ use serin_testkit::tools;
 pub(crate) const SUBJECT_CORE: &str = "0";
 pub(crate) const LOAD_CORE: &str = "1";
 
+/// Descriptors that no case needs more of: HAProxy takes two for a connection.
+const DESCRIPTORS: u64 = 24_000;
+
 /// How long a proxy may take to end.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -33,6 +36,8 @@ pub(crate) struct Subject {
     pub(crate) tls: u16,
     /// HTTP/2 without TLS.
     pub(crate) http2: u16,
+    /// Clients' connections that it has descriptors for, and some to spare.
+    pub(crate) connections: usize,
 }
 
 impl Subject {
@@ -62,7 +67,7 @@ pub(crate) fn pinned(core: &str, program: &Path) -> Command {
     command
         .args([
             "-c",
-            "ulimit -n 40000 2>/dev/null || ulimit -n $(ulimit -H -n); exec taskset -c \"$@\"",
+            "ulimit -n 24000 2>/dev/null || ulimit -n $(ulimit -H -n); exec taskset -c \"$@\"",
             "sh",
             core,
         ])
@@ -95,7 +100,8 @@ fn launch(name: &'static str, mut command: Command, ports: [u16; 3]) -> anyhow::
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(fs::File::create(&log)?);
     let child = command.spawn().with_context(|| format!("cannot start {name}"))?;
     let [plain, tls, http2] = ports;
-    let mut subject = Subject { name, child, plain, tls, http2 };
+    let connections = descriptors() - 100;
+    let mut subject = Subject { name, child, plain, tls, http2, connections };
     let deadline = Instant::now() + Duration::from_secs(20);
     for port in ports {
         while TcpStream::connect(("127.0.0.1", port)).is_err() {
@@ -180,11 +186,10 @@ http {{
     launch("nginx", command, ports)
 }
 
-/// Connections for which this process may open files, two each; as many as any case needs, if that is allowed.
-pub(crate) fn connections() -> usize {
+/// Files that a process may open here; as many as any case needs, if that is allowed.
+fn descriptors() -> usize {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum;
-    let most = limit.map_or(12_000, |limit| (limit.saturating_sub(200) / 2).min(12_000));
-    usize::try_from(most).unwrap_or(usize::MAX)
+    usize::try_from(limit.unwrap_or(DESCRIPTORS).min(DESCRIPTORS)).unwrap_or(usize::MAX)
 }
 
 fn haproxy(program: &Path, folder: &Path, backends: Backends) -> anyhow::Result<Subject> {
@@ -196,7 +201,7 @@ fn haproxy(program: &Path, folder: &Path, backends: Backends) -> anyhow::Result<
     let pem = folder.join("haproxy.pem");
     fs::write(&pem, both)?;
     let pem = pem.display();
-    let connections = connections();
+    let connections = (descriptors() - 200) / 2;
     let text = format!(
         "\
 global
@@ -232,7 +237,9 @@ backend grpc
     fs::write(&file, text)?;
     let mut command = pinned(SUBJECT_CORE, program);
     command.arg("-db").arg("-f").arg(file);
-    launch("haproxy", command, ports)
+    let mut subject = launch("haproxy", command, ports)?;
+    subject.connections = connections - 100;
+    Ok(subject)
 }
 
 fn envoy(program: &Path, folder: &Path, backends: Backends) -> anyhow::Result<Subject> {
