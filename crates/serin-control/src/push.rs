@@ -154,6 +154,8 @@ impl<P: Publisher> Loop<P> {
         self.making = None;
         let (models, push) = match made {
             Ok(made) => made,
+            // The program ends.
+            Err(error) if error.is_cancelled() => return,
             Err(error) => {
                 // Proxies keep what they have; the next change is tried from the beginning, and brings what this one would have.
                 tracing::error!(%error, "models could not be made");

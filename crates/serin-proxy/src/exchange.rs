@@ -66,7 +66,7 @@ pub(crate) async fn handle(
 ) -> Ended {
     let worker = exchange.worker;
     let limit = exchange.http.stream_idle_timeout.filter(|limit| !limit.is_zero());
-    let progress = Progress::new(limit.map(|_| worker.clock));
+    let progress = Progress::new(worker.clock, limit.is_some());
     let mut outgoing = Outgoing::new(body, worker.settings.retry_buffer, &progress);
     let ended = {
         // In one place whichever way it is waited for: it is large.
@@ -84,7 +84,7 @@ pub(crate) async fn handle(
     responder.record.request_messages = progress.messages.get();
     let Some(ended) = ended else {
         // It is the upstream that is waited for, or the client.
-        let status = if progress.whole.get() { 504 } else { 408 };
+        let status = if progress.whole().is_some() { 504 } else { 408 };
         let failure = Failure::StreamIdleTimeout(status);
         let ended = reply::fail(exchange, request, None, failure, responder).await;
         let is_next = matches!(responder.reply, Reply::Http1(_));

@@ -7,6 +7,7 @@ use serin_routing::balancer::Attempts;
 use serin_routing::breaker::{Permit, Resource};
 use serin_routing::decide::{Decision, Forwarding};
 use serin_routing::response::{Failure, Flag};
+use serin_routing::time::Instant;
 
 use super::attempt::{Tried, attempt};
 use super::{Ended, Exchange, Outgoing, RequestFacts, reply};
@@ -35,6 +36,8 @@ pub(super) struct Trip<'t> {
     pub(super) upstream: &'t crate::upstream::Upstream,
     /// Time for one try.
     pub(super) try_timeout: Option<Duration>,
+    /// When what came before was over, such as an injected delay.
+    pub(super) started: Instant,
 }
 
 /// Sends a request upstream and its answer downstream.
@@ -58,7 +61,8 @@ pub(super) async fn forward(
         upstream.overflowed();
         return reply::fail(exchange, request, Some(decision), Failure::Overflow, responder).await;
     };
-    let trip = Trip { exchange, decision, forwarding, upstream: &upstream, try_timeout };
+    let started = exchange.worker.clock.now();
+    let trip = Trip { exchange, decision, forwarding, upstream: &upstream, try_timeout, started };
     let progress = outgoing.progress();
     let ended = {
         // In one place whichever way it is waited for: it is large.

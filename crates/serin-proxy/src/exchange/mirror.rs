@@ -146,7 +146,7 @@ impl Mirror {
         };
         let begun = (request, &*record);
         let visit = Visit::begin(&worker.telemetry, worker.clock, &target, begun, true);
-        let progress = Progress::new(None);
+        let progress = Progress::new(worker.clock, false);
         let mut outgoing = Outgoing::new(Source::Copy(source), 0, &progress);
         let is_reusable = {
             let (mut sink, mut answer) = connection.call(request, outgoing.is_empty()).ok()?;

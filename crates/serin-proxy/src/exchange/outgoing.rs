@@ -28,7 +28,9 @@ impl<'b> Outgoing<'b> {
     /// A body of which nothing was read. Up to `limit` bytes are kept.
     pub(super) fn new(source: Source<'b>, limit: usize, progress: &'b Progress) -> Self {
         let ended = source.is_empty();
-        progress.whole.set(ended);
+        if ended {
+            progress.received();
+        }
         Self {
             source,
             kept: Vec::new(),
@@ -99,7 +101,9 @@ impl<'b> Outgoing<'b> {
             }
         }
         self.ended = true;
-        self.progress.whole.set(true);
+        if self.progress.whole().is_none() {
+            self.progress.received();
+        }
         self.copies.drain(..).for_each(|copy| copy.finish(self.source.trailers()));
         sink.finish(self.source.trailers()).await.map_err(|_| Broken::Sink)?;
         self.progress.sent.set(true);

@@ -25,8 +25,8 @@ pub(super) enum Step<S, O> {
 pub(super) struct Progress {
     /// What was read of the body is kept, so that it can be sent again.
     pub(super) replayable: Cell<bool>,
-    /// The whole request was received.
-    pub(super) whole: Cell<bool>,
+    /// When the whole request was received.
+    whole: Cell<Option<Instant>>,
     /// The whole request was written, so that another one can follow on the upstream's connection.
     pub(super) sent: Cell<bool>,
     /// The connection has become a tunnel.
@@ -36,33 +36,46 @@ pub(super) struct Progress {
     /// Messages in it, for gRPC.
     pub(super) messages: Cell<u64>,
     /// When something last moved, if anybody wants to know.
-    moved: Cell<Option<(Clock, Instant)>>,
+    moved: Cell<Option<Instant>>,
+    clock: Clock,
 }
 
 impl Progress {
-    pub(super) fn new(watch: Option<Clock>) -> Self {
+    /// Of a request that has just begun; `watched` if somebody will want to know when something last moved.
+    pub(super) fn new(clock: Clock, watched: bool) -> Self {
         Self {
             replayable: Cell::new(true),
-            whole: Cell::new(false),
+            whole: Cell::new(None),
             sent: Cell::new(false),
             switched: Cell::new(false),
             bytes: Cell::new(0),
             messages: Cell::new(0),
-            moved: Cell::new(watch.map(|clock| (clock, clock.now()))),
+            moved: Cell::new(watched.then(|| clock.now())),
+            clock,
         }
     }
 
     /// Something moved, in either direction.
     pub(super) fn moved(&self) {
-        if let Some((clock, _)) = self.moved.get() {
-            self.moved.set(Some((clock, clock.now())));
+        if self.moved.get().is_some() {
+            self.moved.set(Some(self.clock.now()));
         }
+    }
+
+    /// The whole request was received.
+    pub(super) fn received(&self) {
+        self.whole.set(Some(self.clock.now()));
+    }
+
+    /// When the whole request was received, if it was.
+    pub(super) const fn whole(&self) -> Option<Instant> {
+        self.whole.get()
     }
 
     /// Waits until nothing has moved for so long.
     pub(super) async fn idle(&self, limit: Duration) {
-        while let Some((clock, moved)) = self.moved.get() {
-            let idle = clock.now().since(moved);
+        while let Some(moved) = self.moved.get() {
+            let idle = self.clock.now().since(moved);
             if idle >= limit {
                 return;
             }
@@ -74,7 +87,7 @@ impl Progress {
     /// Waits for so long after the whole request was received, as Envoy's timeouts do: a client that is slow, or a stream that
     /// goes on, is not the upstream's fault.
     pub(super) async fn after_whole(&self, limit: Duration) {
-        until(&self.whole).await;
+        until(|| self.whole.get().is_some()).await;
         sleep(limit).await;
     }
 
@@ -104,10 +117,10 @@ impl Progress {
 
     /// Waits until the connection has become a tunnel.
     pub(super) async fn until_switched(&self) {
-        until(&self.switched).await;
+        until(|| self.switched.get()).await;
     }
 }
 
-async fn until(flag: &Cell<bool>) {
-    poll_fn(|_| if flag.get() { Poll::Ready(()) } else { Poll::Pending }).await;
+async fn until(is_so: impl Fn() -> bool) {
+    poll_fn(|_| if is_so() { Poll::Ready(()) } else { Poll::Pending }).await;
 }

@@ -78,10 +78,7 @@ impl Delivery<'_> {
     }
 
     fn finish_head(&self, response: &mut Response, is_switch: bool, responder: &Responder<'_>) {
-        let worker = self.trip.exchange.worker;
-        let elapsed = worker.clock.now().since(responder.record.started).as_millis();
-        let elapsed = u64::try_from(elapsed).unwrap_or(u64::MAX);
-        response.headers.set_number(b"x-envoy-upstream-service-time", elapsed);
+        self.tell_service_time(response);
         if let Some(cookie) = &self.trip.forwarding.cookie {
             response.headers.append(b"set-cookie", cookie.header().as_bytes());
         }
@@ -89,6 +86,16 @@ impl Delivery<'_> {
             self.switch(response, responder.switches_by_status());
         }
         reply::finish_head(self.trip.exchange, self.request, Some(self.trip.decision), response);
+    }
+
+    /// How long the upstream took, in milliseconds. As in Envoy it counts from when the whole request was there, whatever tries there were;
+    /// of an answer that came before that, and of a tunnel, nothing is said.
+    fn tell_service_time(&self, response: &mut Response) {
+        let Some(whole) = self.progress.whole() else { return };
+        let now = self.trip.exchange.worker.clock.now();
+        let elapsed = now.since(whole.max(self.trip.started)).as_millis();
+        let elapsed = u64::try_from(elapsed).unwrap_or(u64::MAX);
+        response.headers.set_number(b"x-envoy-upstream-service-time", elapsed);
     }
 
     /// Says in the client's version that the connection is a tunnel now.

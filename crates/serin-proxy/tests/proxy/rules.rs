@@ -1,11 +1,12 @@
 //! What rules say, as clients and upstreams see it.
 
+use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
 use serin_routing::balancer;
 use serin_routing::model::*;
 
-use crate::support::{Setup, answering, cluster, echo, route, talk, upstream};
+use crate::support::{Setup, answering, cluster, connect, echo, read_until, route, talk, upstream};
 
 const GET: &str = "GET /a?q HTTP/1.1\r\nHost: echo.example\r\nConnection: close\r\n\r\n";
 
@@ -113,14 +114,51 @@ fn t_fault_aborts_and_delays_come_before_the_upstream() {
         "{answer}"
     );
     let mut setup = Setup::new(echo());
-    let delay = Delay { duration: Duration::from_millis(60), fraction: PerMillion::ALL };
+    let duration = Duration::from_millis(60);
+    let delay = Delay { duration, fraction: PerMillion::ALL };
     setup.route().fault = Some(Fault { delay: Some(delay), abort: None });
     // The rule's timeout does not count the delay.
     setup.forward().timeout = Some(Duration::from_secs(15));
     let running = setup.start();
     let started = Instant::now();
-    assert!(talk(running.address, GET).starts_with("HTTP/1.1 200 "));
-    assert!(started.elapsed() >= Duration::from_millis(60));
+    let answer = talk(running.address, GET);
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    // What the upstream took is told without it.
+    let took = duration + service_time(&answer).unwrap();
+    assert!((duration..=started.elapsed()).contains(&took), "{took:?} in {answer}");
+}
+
+/// What an answer says that the upstream took.
+fn service_time(answer: &str) -> Option<Duration> {
+    let (_, rest) = answer.split_once("x-envoy-upstream-service-time: ")?;
+    rest.split_once("\r\n")?.0.parse().map(Duration::from_millis).ok()
+}
+
+#[test]
+fn the_time_of_the_upstream_counts_from_the_end_of_the_request() {
+    let running = Setup::new(echo()).start();
+    let mut stream = connect(running.address);
+    let head = "POST / HTTP/1.1\r\nHost: echo.example\r\nContent-Length: 4\r\n\r\nbo";
+    stream.write_all(head.as_bytes()).unwrap();
+    std::thread::sleep(Duration::from_millis(60));
+    let whole = Instant::now();
+    stream.write_all(b"dy").unwrap();
+    let answer = read_until(&mut stream, "\r\n\r\nbody");
+    let took = service_time(&answer).unwrap();
+    assert!(took <= whole.elapsed(), "{took:?} in {answer}");
+    // Before that, nothing can be said.
+    let early = upstream(|mut stream| {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).unwrap();
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nearly").unwrap();
+        // What is left is read, or its loss would break the answer.
+        let _ = std::io::copy(&mut stream, &mut std::io::sink());
+    });
+    let running = Setup::new(early).start();
+    let mut stream = connect(running.address);
+    stream.write_all(head.as_bytes()).unwrap();
+    let answer = read_until(&mut stream, "\r\n\r\nearly");
+    assert!(answer.starts_with("HTTP/1.1 200 ") && service_time(&answer).is_none(), "{answer}");
 }
 
 #[test]
@@ -204,7 +242,7 @@ fn what_strangers_say_to_steer_the_proxy_is_taken_out() {
 #[test]
 fn inside_the_mesh_a_client_may_set_its_timeout() {
     let silent = upstream(|mut stream| {
-        let _ = std::io::Read::read_to_end(&mut stream, &mut Vec::new());
+        let _ = stream.read_to_end(&mut Vec::new());
     });
     for field in ["X-Envoy-Upstream-Rq-Timeout-Ms", "X-Envoy-Upstream-Rq-Per-Try-Timeout-Ms"] {
         let mut setup = Setup::new(silent);

@@ -41,6 +41,7 @@ fn bytes_are_passed_on_both_ways_after_an_upgrade() {
     );
     assert!(head.contains("sec-websocket-accept: abc"), "{head}");
     assert!(!head.contains("content-length") && !head.contains("transfer-encoding"), "{head}");
+    assert!(!head.contains("service-time"), "{head}");
     read_until(&mut stream, "hello");
     for text in ["one", "two"] {
         stream.write_all(text.as_bytes()).unwrap();
