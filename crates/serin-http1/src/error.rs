@@ -75,7 +75,8 @@ impl Error {
             Self::TooManyFields => "http1.too_many_headers",
             Self::TransferEncoding => "http1.invalid_transfer_encoding",
             Self::Ambiguous => "http1.content_length_and_chunked_not_allowed",
-            Self::FieldName | Self::FieldValue => "http1.invalid_characters",
+            Self::Host => "missing_host_header",
+            Self::FieldValue => "http1.invalid_characters",
             _ => "http1.codec_error",
         }
     }

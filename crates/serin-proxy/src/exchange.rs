@@ -82,6 +82,9 @@ pub(crate) async fn handle(
     };
     responder.record.request_bytes = progress.bytes.get();
     responder.record.request_messages = progress.messages.get();
+    if let Some(detail) = &mut responder.record.detail {
+        detail.received = progress.whole();
+    }
     let Some(ended) = ended else {
         // It is the upstream that is waited for, or the client.
         let status = if progress.whole().is_some() { 504 } else { 408 };

@@ -256,7 +256,8 @@ fn late() -> Refusal {
 }
 
 fn too_old() -> Refusal {
-    refused(426, "low_version", Flags::NONE, String::new())
+    let flags = Flags::NONE.with(Flag::DownstreamProtocolError);
+    refused(426, "low_version", flags, String::new())
 }
 
 fn malformed(error: &Error) -> Refusal {

@@ -337,6 +337,11 @@ impl Headers {
         std::str::from_utf8(self.known(FieldName::GrpcStatus)?).ok()?.parse().ok()
     }
 
+    /// Bytes of all names and values.
+    pub(crate) fn size(&self) -> usize {
+        self.iter().map(|(_, name, value)| name.len() + value.len()).sum()
+    }
+
     /// All fields, in order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (FieldName, &[u8], &[u8])> {
         self.fields.iter().map(|field| (field.known, self.text(field.name), self.text(field.value)))

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use serin_routing::response::{Failure, Flag, Flags};
+use serin_routing::response::{BrokenOff, Failure, Flag, Flags};
 use serin_routing::time::Instant;
 use serin_telemetry::DestinationId;
 use serin_telemetry::trace::Context;
@@ -32,7 +32,7 @@ pub(crate) struct Record {
     pub(crate) status: u16,
     pub(crate) flags: Flags,
     pub(crate) details: &'static str,
-    /// Why TLS towards the upstream failed.
+    /// Why there is no connection to the upstream.
     pub(crate) transport_failure: Option<String>,
     /// Tries upstream.
     pub(crate) attempts: u32,
@@ -78,6 +78,13 @@ impl Record {
     pub(crate) const fn abandoned(&mut self) {
         self.flag(Flag::DownstreamConnectionTermination);
         self.details = "downstream_remote_disconnect";
+    }
+
+    /// The upstream's answer broke off on its way downstream.
+    pub(crate) const fn broken_off(&mut self, how: BrokenOff) {
+        let (flag, details) = how.told();
+        self.flag(flag);
+        self.details = details;
     }
 
     /// It failed before anything was sent downstream.

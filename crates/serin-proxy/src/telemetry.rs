@@ -102,7 +102,15 @@ pub(crate) struct Detail {
     pub(crate) upstream: Option<Arc<WorkloadIdentity>>,
     /// This side's address of the connection to the endpoint.
     pub(crate) upstream_local: Option<SocketAddr>,
+    pub(crate) upstream_version: Option<Version>,
+    /// When the last byte of the request had come.
+    pub(crate) received: Option<Instant>,
+    /// When the head of the answer came from the endpoint.
+    pub(crate) answered: Option<Instant>,
+    /// When all of the answer had gone downstream.
+    pub(crate) delivered: Option<Instant>,
     pub(crate) response: Headers,
+    pub(crate) trailers: Headers,
 }
 
 impl Detail {
@@ -207,7 +215,7 @@ impl Telemetry {
     /// A request is over.
     pub(crate) fn end(&self, request: &Request, record: &Record, version: Version, now: Instant) {
         if let Some(reason) = &record.transport_failure {
-            tracing::debug!(reason, "TLS towards an endpoint failed");
+            tracing::debug!(reason, "an endpoint could not be connected to");
         }
         let duration = now.since(record.started);
         let protocol =

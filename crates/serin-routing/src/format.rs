@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use operator::{Address, Property};
+pub use operator::{Address, GrpcStatusForm, Property};
 
 use operator::{AddressPart, Operator};
 
@@ -35,6 +35,12 @@ pub trait Facts {
 
     /// The first value of a response header, by lower-case name.
     fn response_header(&self, name: &str) -> Option<&[u8]> {
+        let _ = name;
+        None
+    }
+
+    /// The first value of a trailer of the response, by lower-case name.
+    fn response_trailer(&self, name: &str) -> Option<&[u8]> {
         let _ = name;
         None
     }
@@ -183,6 +189,9 @@ impl Operator {
             Self::ResponseHeader(names) => {
                 header(names.iter().find_map(|name| facts.response_header(name)), out)
             }
+            Self::ResponseTrailer(names) => {
+                header(names.iter().find_map(|name| facts.response_trailer(name)), out)
+            }
             Self::StartTime(format) => {
                 let time = facts.start_time();
                 time.map(|time| time::append(time, format, out)).is_some()
@@ -197,9 +206,20 @@ impl Operator {
                 out.extend_from_slice(text.as_bytes());
                 true
             }
+            Self::QueryParameter(name) => {
+                let path = facts.request_header(":path").unwrap_or_default();
+                header(query_parameter(path, name.as_bytes()), out)
+            }
             Self::Property(property) => facts.append(*property, out),
+            Self::Absent => false,
         }
     }
+}
+
+/// The first value of a parameter of a target's query.
+fn query_parameter<'t>(target: &'t [u8], name: &[u8]) -> Option<&'t [u8]> {
+    let query = target.split(|&byte| byte == b'?').nth(1)?;
+    query.split(|&byte| byte == b'&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix(b"="))
 }
 
 #[cfg(test)]

@@ -57,7 +57,7 @@ pub enum Flag {
 }
 
 impl Flag {
-    /// All flags, in the order in which Envoy lists them.
+    /// All flags.
     pub const ALL: [Self; 22] = [
         Self::NoHealthyUpstream,
         Self::UpstreamRequestTimeout,
@@ -112,33 +112,89 @@ impl Flag {
     }
 }
 
-/// The flags of one request.
+impl Flag {
+    /// As the access log shows it in full.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::DownstreamConnectionTermination => "DownstreamConnectionTermination",
+            Self::DownstreamProtocolError => "DownstreamProtocolError",
+            Self::DurationTimeout => "DurationTimeout",
+            Self::DelayInjected => "DelayInjected",
+            Self::FaultInjected => "FaultInjected",
+            Self::InvalidEnvoyHeader => "InvalidEnvoyRequestHeaders",
+            Self::LocalReset => "LocalReset",
+            Self::NoClusterFound => "NoClusterFound",
+            Self::NoHealthyUpstream => "NoHealthyUpstream",
+            Self::NoRouteFound => "NoRouteFound",
+            Self::RateLimited => "RateLimited",
+            Self::StreamIdleTimeout => "StreamIdleTimeout",
+            Self::UnauthorizedExternalService => "UnauthorizedExternalService",
+            Self::UpstreamConnectionTermination => "UpstreamConnectionTermination",
+            Self::UpstreamConnectionFailure => "UpstreamConnectionFailure",
+            Self::UpstreamOverflow => "UpstreamOverflow",
+            Self::UpstreamProtocolError => "UpstreamProtocolError",
+            Self::UpstreamRemoteReset => "UpstreamRemoteReset",
+            Self::UpstreamRequestTimeout => "UpstreamRequestTimeout",
+            Self::UpstreamRetryLimitExceeded => "UpstreamRetryLimitExceeded",
+            Self::UpstreamMaxStreamDurationReached => "UpstreamMaxStreamDurationReached",
+            Self::OverloadManager => "OverloadManagerTerminated",
+        }
+    }
+}
+
+/// The flags of one request, in the order in which they came to be, which is Envoy's: `URX,UF` where tries ran out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Flags(u32);
 
 impl Flags {
     /// None.
     pub const NONE: Self = Self(0);
+    /// Bits of one flag: its number, counted from one.
+    const BITS: u32 = 5;
+    /// Flags that there is room for; no request has more than a few.
+    const ROOM: u32 = u32::BITS / Self::BITS;
 
     /// These flags and one more.
     #[must_use]
     pub const fn with(self, flag: Flag) -> Self {
-        Self(self.0 | 1 << flag as u32)
+        let end = self.len();
+        if self.contains(flag) || end == Self::ROOM {
+            return self;
+        }
+        Self(self.0 | (flag as u32 + 1) << (end * Self::BITS))
     }
 
     /// Whether a flag is among them.
     pub const fn contains(self, flag: Flag) -> bool {
-        self.0 >> flag as u32 & 1 == 1
+        let mut place = 0;
+        while place < Self::ROOM {
+            if self.number(place) == flag as u32 + 1 {
+                return true;
+            }
+            place += 1;
+        }
+        false
     }
 
-    /// The flags, in Envoy's order.
+    /// The flags, the first first.
     pub fn iter(self) -> impl Iterator<Item = Flag> {
-        Flag::ALL.into_iter().filter(move |flag| self.contains(*flag))
+        (0..self.len()).filter_map(move |place| {
+            Flag::ALL.into_iter().find(|flag| *flag as u32 + 1 == self.number(place))
+        })
+    }
+
+    /// How many there are.
+    const fn len(self) -> u32 {
+        (u32::BITS - self.0.leading_zeros()).div_ceil(Self::BITS)
+    }
+
+    const fn number(self, place: u32) -> u32 {
+        self.0 >> (place * Self::BITS) & ((1 << Self::BITS) - 1)
     }
 }
 
 impl fmt::Display for Flags {
-    /// `UF,URX`; `-` for none.
+    /// `URX,UF`; `-` for none.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (position, flag) in self.iter().enumerate() {
             let comma = if position == 0 { "" } else { "," };
@@ -161,6 +217,8 @@ pub enum Failure {
     Overflow,
     /// No connection could be made.
     ConnectFailure,
+    /// Connecting took too long.
+    ConnectTimeout,
     /// The connection broke before a response.
     ConnectionTermination,
     /// The upstream reset the stream before a response.
@@ -203,6 +261,36 @@ pub enum Failure {
         /// What is wrong, as Envoy's response code details have it.
         details: &'static str,
     },
+}
+
+/// How an upstream's answer ended before its end, when its head had gone downstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BrokenOff {
+    /// The connection broke.
+    Closed,
+    /// What came was no body, or not all of it before an orderly end.
+    Malformed,
+    /// The upstream reset the stream.
+    Reset,
+}
+
+impl BrokenOff {
+    /// The flag for the log, and `%RESPONSE_CODE_DETAILS%`.
+    pub const fn told(self) -> (Flag, &'static str) {
+        match self {
+            Self::Closed => (
+                Flag::UpstreamConnectionTermination,
+                "upstream_reset_after_response_started{connection_termination}",
+            ),
+            Self::Malformed => (
+                Flag::UpstreamProtocolError,
+                "upstream_reset_after_response_started{protocol_error}",
+            ),
+            Self::Reset => {
+                (Flag::UpstreamRemoteReset, "upstream_reset_after_response_started{remote_reset}")
+            }
+        }
+    }
 }
 
 /// An answer of the proxy's own.
@@ -254,8 +342,14 @@ impl Failure {
             Self::ConnectFailure => (
                 503,
                 Some(Flag::UpstreamConnectionFailure),
-                "upstream_reset_before_response_started{connection_failure}",
+                "upstream_reset_before_response_started{remote_connection_failure}",
                 "no connection to the upstream",
+            ),
+            Self::ConnectTimeout => (
+                503,
+                Some(Flag::UpstreamConnectionFailure),
+                "upstream_reset_before_response_started{connection_timeout}",
+                "no connection to the upstream in time",
             ),
             Self::ConnectionTermination => (
                 503,
@@ -345,12 +439,15 @@ mod tests {
     }
 
     #[test]
-    fn several_flags_are_listed_in_envoys_order() {
+    fn several_flags_are_listed_as_they_came() {
         let flags = Flags::NONE
             .with(Flag::UpstreamRetryLimitExceeded)
-            .with(Flag::UpstreamConnectionFailure);
-        assert_eq!(flags.to_string(), "UF,URX");
+            .with(Flag::UpstreamConnectionFailure)
+            .with(Flag::UpstreamRetryLimitExceeded);
+        assert_eq!(flags.to_string(), "URX,UF");
         assert_eq!(Flags::NONE.to_string(), "-");
+        let all = Flag::ALL.into_iter().fold(Flags::NONE, Flags::with);
+        assert!(all.iter().eq(Flag::ALL.into_iter().take(6)), "{all}");
     }
 
     #[test]

@@ -86,7 +86,10 @@ pub(super) async fn attempt(
         detail.endpoint = Some(target.address.clone());
         detail.upstream = trip.upstream.identity(&target);
         detail.upstream_local = None;
+        detail.upstream_version = None;
+        detail.answered = None;
     }
+    responder.record.transport_failure = None;
     if responder.record.attempts == 1 {
         mirror::start(trip, request, outgoing, &mut responder.record);
     }
@@ -114,6 +117,7 @@ pub(super) async fn attempt(
         };
     if let Some(detail) = &mut responder.record.detail {
         detail.upstream_local = connection.local_addr();
+        detail.upstream_version = Some(connection.version());
     }
     round.visit = {
         let begun = (request, &responder.record);
@@ -195,6 +199,9 @@ impl Round<'_> {
             }
             Err(Interrupted::Abandoned) => return (Tried::Abandoned, false),
         };
+        if let Some(detail) = &mut responder.record.detail {
+            detail.answered = Some(self.trip.exchange.worker.clock.now());
+        }
         self.trip.upstream.report(self.target, Outcome::Response(response.status));
         if let Some(visit) = &self.visit {
             visit.sent(self.progress.bytes.get(), self.progress.messages.get());
@@ -316,13 +323,17 @@ impl Round<'_> {
     }
 }
 
-const fn not_opened(error: &OpenError) -> NoAnswer {
-    match error {
-        OpenError::Overflow => NoAnswer::new(Failure::Overflow, ResetReason::Overflow, false),
-        OpenError::Connect(_) | OpenError::Protocol => {
-            NoAnswer::new(Failure::ConnectFailure, ResetReason::ConnectFailure, false)
+fn not_opened(error: &OpenError) -> NoAnswer {
+    let (failure, reason) = match error {
+        OpenError::Overflow => (Failure::Overflow, ResetReason::Overflow),
+        OpenError::Connect(error) if error.is_timeout() => {
+            (Failure::ConnectTimeout, ResetReason::ConnectFailure)
         }
-    }
+        OpenError::Connect(_) | OpenError::Protocol => {
+            (Failure::ConnectFailure, ResetReason::ConnectFailure)
+        }
+    };
+    NoAnswer::new(failure, reason, false)
 }
 
 fn no_answer(error: &UpstreamError, request_sent: bool) -> NoAnswer {

@@ -1,12 +1,12 @@
 //! The answer on its way downstream, while the rest of the request may still be on its way up.
 
-use serin_routing::response::Failure;
+use serin_routing::response::BrokenOff;
 
 use super::attempt::Sending;
 use super::forward::Trip;
 use super::progress::{Progress, Step};
 use super::{Ended, reply};
-use crate::body::{Broken, GrpcFrames, Sink, Source};
+use crate::body::{BodyError, Broken, GrpcFrames, Sink, Source};
 use crate::request::{Request, Upgrade};
 use crate::response::{Length, Responder, Response};
 use crate::upstream::Answer;
@@ -46,23 +46,20 @@ impl Delivery<'_> {
         self.progress.moved();
         let relayed = self.relay(&mut source, &mut sink, responder).await;
         match relayed {
-            Ok(()) => (Ended::Complete, is_reusable && self.progress.sent.get() && !is_switch),
+            Ok(()) => {
+                if let Some(detail) = &mut responder.record.detail {
+                    detail.delivered = Some(self.trip.exchange.worker.clock.now());
+                    detail.trailers.clone_from(source.trailers());
+                }
+                (Ended::Complete, is_reusable && self.progress.sent.get() && !is_switch)
+            }
             Err(Broken::Sink) => {
                 responder.record.abandoned();
                 (Ended::Broken, false)
             }
             Err(Broken::Source(error)) => {
                 tracing::debug!(%error, "the answer broke off");
-                let failure = match error {
-                    crate::body::BodyError::Http2(error) if error.is_reset() => {
-                        Failure::RemoteReset
-                    }
-                    crate::body::BodyError::Malformed(_) => Failure::UpstreamProtocolError,
-                    _ => Failure::ConnectionTermination,
-                };
-                if let Some(flag) = failure.reply().flag {
-                    responder.record.flag(flag);
-                }
+                responder.record.broken_off(why(&error));
                 (Ended::Broken, false)
             }
         }
@@ -153,6 +150,15 @@ impl Delivery<'_> {
             record.grpc_status = source.trailers().grpc_status();
         }
         Ok(())
+    }
+}
+
+/// Why an answer ended before its end.
+fn why(error: &BodyError) -> BrokenOff {
+    match error {
+        BodyError::Http2(error) if error.is_reset() => BrokenOff::Reset,
+        BodyError::Malformed(_) | BodyError::Truncated => BrokenOff::Malformed,
+        BodyError::Http2(_) | BodyError::Io(_) | BodyError::GivenUp => BrokenOff::Closed,
     }
 }
 

@@ -10,7 +10,7 @@ use serin_routing::response::{Flag, Flags};
 use serin_routing::time::Instant;
 use serin_telemetry::customization::CustomId;
 
-use super::facts::{endpoint, number, optional, socket};
+use super::facts::{endpoint, flags_in_full, hostname, number, optional, socket};
 use super::{Log, Telemetry};
 use crate::clock::wall_time;
 use crate::connection::Ends;
@@ -122,6 +122,11 @@ impl Facts for ConnectionFacts<'_> {
             Property::Duration => number(out, self.duration.as_millis()),
             Property::ResponseCode => number(out, self.refused.status),
             Property::ResponseFlags => number(out, self.refused.flags),
+            Property::ResponseFlagsLong => flags_in_full(out, self.refused.flags),
+            Property::RequestHeadersBytes
+            | Property::ResponseHeadersBytes
+            | Property::UpstreamRequestAttemptCount => number(out, 0),
+            Property::Hostname => hostname(out),
             Property::ResponseCodeDetails => optional(out, Some(self.refused.details)),
             Property::Protocol => self.refused.version.is_some_and(|it| number(out, it.name())),
             Property::UpstreamCluster => optional(out, self.detail.cluster.as_deref()),

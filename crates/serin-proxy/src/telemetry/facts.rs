@@ -8,6 +8,8 @@ use std::time::Duration;
 use serin_routing::format::{Address, Facts, Peer, PeerFacts, Property};
 use serin_routing::model::EndpointAddress;
 use serin_routing::request::Request as _;
+use serin_routing::response::{Flag, Flags};
+use serin_routing::time::Instant;
 use serin_telemetry::Workload;
 
 use super::Detail;
@@ -44,6 +46,10 @@ impl Facts for LogFacts<'_> {
         self.detail.response.find(name.as_bytes())
     }
 
+    fn response_trailer(&self, name: &str) -> Option<&[u8]> {
+        self.detail.trailers.find(name.as_bytes())
+    }
+
     fn start_time(&self) -> Option<Duration> {
         Some(self.record.started_at)
     }
@@ -65,10 +71,23 @@ impl Facts for LogFacts<'_> {
             Property::BytesReceived => number(out, record.request_bytes),
             Property::BytesSent => number(out, record.response_bytes),
             Property::Duration => number(out, self.duration.as_millis()),
+            Property::RequestDuration => span(out, Some(record.started), self.detail.received),
+            Property::ResponseDuration => span(out, Some(record.started), self.detail.answered),
+            Property::ResponseTxDuration => span(out, self.detail.answered, self.detail.delivered),
+            Property::RequestHeadersBytes => {
+                let own = [":method", ":authority", ":path", ":scheme"];
+                let own = own.iter().filter_map(|name| Some((*name, self.request_header(name)?)));
+                let own: usize = own.map(|(name, value)| name.len() + value.len()).sum();
+                number(out, own + self.request.headers.size())
+            }
+            Property::ResponseHeadersBytes if record.status == 0 => number(out, 0),
+            Property::ResponseHeadersBytes => {
+                number(out, ":status200".len() + self.detail.response.size())
+            }
             Property::ResponseCode => number(out, record.status),
             Property::ResponseFlags => number(out, record.flags),
-            Property::ResponseCodeDetails if record.details == "-" => false,
-            Property::ResponseCodeDetails => number(out, record.details),
+            Property::ResponseFlagsLong => flags_in_full(out, record.flags),
+            Property::ResponseCodeDetails => details(out, record),
             Property::Protocol => number(out, self.version.name()),
             Property::RouteName => optional(out, self.detail.route.as_deref()),
             Property::VirtualHostName => optional(out, self.detail.virtual_host.as_deref()),
@@ -78,7 +97,17 @@ impl Facts for LogFacts<'_> {
             Property::UpstreamTransportFailureReason => {
                 optional(out, record.transport_failure.as_deref())
             }
-            Property::GrpcStatus => record.grpc_status.is_some_and(|status| number(out, status)),
+            Property::UpstreamProtocol => {
+                optional(out, self.detail.upstream_version.map(Version::name))
+            }
+            Property::GrpcStatus(form) => {
+                record.grpc_status.is_some_and(|status| number(out, form.text(status)))
+            }
+            Property::StreamId => {
+                let id = self.request.headers.find(b"x-request-id").unwrap_or_default();
+                optional(out, std::str::from_utf8(id).ok())
+            }
+            Property::Hostname => hostname(out),
             _ => self.request.tls.as_ref().is_some_and(|tls| tls.append(property, out)),
         }
     }
@@ -136,6 +165,31 @@ pub(super) fn endpoint(out: &mut Vec<u8>, endpoint: Option<&EndpointAddress>) ->
         Some(EndpointAddress::Unix(path)) => number(out, path),
         None => false,
     }
+}
+
+/// Milliseconds from one moment to another, if both were.
+fn span(out: &mut Vec<u8>, from: Option<Instant>, to: Option<Instant>) -> bool {
+    from.zip(to).is_some_and(|(from, to)| number(out, to.since(from).as_millis()))
+}
+
+/// What became of a request, with the reason of the transport where that is why: `…{remote_connection_failure|…}`.
+fn details(out: &mut Vec<u8>, record: &Record) -> bool {
+    let failure = record.transport_failure.as_deref().zip(
+        record.details.strip_suffix("}").filter(|it| it.ends_with("{remote_connection_failure")),
+    );
+    match failure {
+        Some((reason, details)) => number(out, format_args!("{details}|{reason}}}")),
+        None => record.details != "-" && number(out, record.details),
+    }
+}
+
+pub(super) fn flags_in_full(out: &mut Vec<u8>, flags: Flags) -> bool {
+    let names: Vec<&str> = flags.iter().map(Flag::name).collect();
+    optional(out, Some(&names.join(",")))
+}
+
+pub(super) fn hostname(out: &mut Vec<u8>) -> bool {
+    optional(out, rustix::system::uname().nodename().to_str().ok())
 }
 
 pub(super) fn number(out: &mut Vec<u8>, value: impl std::fmt::Display) -> bool {

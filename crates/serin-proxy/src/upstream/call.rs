@@ -10,10 +10,10 @@ use h2::client::ResponseFuture;
 use serin_http1::{Framing, Limits};
 use serin_routing::time::Instant;
 
-use super::Upstream;
 use super::http1::Http1Answer;
 use super::http2::Http2Stream;
 use super::pool::Lease;
+use super::{Upstream, Version};
 use crate::body::{Http2Source, Sink, Source};
 use crate::request::{Request, Upgrade};
 use crate::response::{Length, Response};
@@ -55,6 +55,14 @@ impl Connection {
         match self {
             Self::Http1(lease) => lease.connection().local_addr(),
             Self::Http2(stream) => stream.local_addr(),
+        }
+    }
+
+    /// The version of HTTP that is spoken on it.
+    pub(crate) const fn version(&self) -> Version {
+        match self {
+            Self::Http1(_) => Version::Http1,
+            Self::Http2(_) => Version::Http2,
         }
     }
 

@@ -36,14 +36,29 @@ pub(crate) enum ConnectError {
 }
 
 impl ConnectError {
-    /// Why the transport failed, for `%UPSTREAM_TRANSPORT_FAILURE_REASON%`; `None` if it is no matter of TLS.
+    /// Why the transport failed, for `%UPSTREAM_TRANSPORT_FAILURE_REASON%`; `None` if nothing is known of it. In Envoy's words, which have
+    /// no spaces.
     pub(crate) fn transport_failure(&self) -> Option<String> {
-        match self {
-            Self::Tls(error) => Some(format!("TLS_error: {error}")),
-            Self::TlsNotReady(reason) => Some(format!("TLS_error: {reason}")),
-            Self::Io(_) | Self::Timeout(_) => None,
-        }
+        let text = match self {
+            Self::Io(error) => format!("delayed connect error: {}", without_number(error)),
+            Self::Tls(error) => format!("TLS_error:|{error}:TLS_error_end"),
+            Self::TlsNotReady(reason) => format!("TLS_error:|{reason}:TLS_error_end"),
+            Self::Timeout(_) => return None,
+        };
+        Some(text.replace(' ', "_"))
     }
+
+    /// It was time that ran out.
+    pub(crate) const fn is_timeout(&self) -> bool {
+        matches!(self, Self::Timeout(_))
+    }
+}
+
+/// What the system says, without the number that the library adds.
+fn without_number(error: &io::Error) -> String {
+    let mut text = error.to_string();
+    text.truncate(text.find(" (os error ").unwrap_or(text.len()));
+    text
 }
 
 /// What a connection is opened with, beside the endpoint's address. Connections that differ in it are not for one another's

@@ -61,7 +61,7 @@ pub(crate) enum OpenError {
 }
 
 impl OpenError {
-    /// Why TLS failed, if that is what failed.
+    /// Why the transport failed, if it did.
     pub(crate) fn transport_failure(&self) -> Option<String> {
         match self {
             Self::Connect(error) => error.transport_failure(),

@@ -26,13 +26,17 @@ struct Logged {
 }
 
 impl Logged {
-    fn start(mut setup: Setup) -> Self {
+    fn start(setup: Setup) -> Self {
+        Self::with(setup, FORMAT)
+    }
+
+    fn with(mut setup: Setup, format: &str) -> Self {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("serin-proxy-log-{}-{count}", std::process::id());
         let file = std::env::temp_dir().join(name);
         let writer = Writer::start(Target::File(file.clone())).unwrap();
-        let log = Arc::new(AccessLog::new(Layout::text(FORMAT), None, writer));
+        let log = Arc::new(AccessLog::new(Layout::text(format), None, writer));
         setup.access_log = Some(Arc::clone(&log));
         Self { running: setup.start(), log, file }
     }
@@ -134,8 +138,9 @@ fn what_is_refused_before_it_is_a_request_is_logged() {
         assert!(lines[0].ends_with(" -"), "there is no method: {lines:?}");
     };
     check("GET / HTTP/1.1\r\nbad header: 1\r\n\r\n", true, "400 DPE http1.");
+    check("GET / HTTP/1.1\r\n\r\n", true, "400 DPE missing_host_header HTTP/1.1 0 ");
     check("nonsense\r\n\r\n", true, "400 DPE http1.codec_error HTTP/1.1 0 ");
-    check("GET / HTTP/1.0\r\nhost: a\r\n\r\n", false, "426 - low_version HTTP/1.1 0 0 - - - ");
+    check("GET / HTTP/1.0\r\nhost: a\r\n\r\n", false, "426 DPE low_version HTTP/1.1 0 0 - - - ");
 }
 
 #[test]
@@ -167,11 +172,64 @@ fn a_request_names_this_sides_address_upstream_in_either_version() {
     assert!(lines[0].contains(" up 127.0.0.1:"), "{lines:?}");
 }
 
+const GET: &str = "GET / HTTP/1.1\r\nhost: echo.example\r\nconnection: close\r\n\r\n";
+
+/// The fields of the line of a request to an upstream that answers so and closes.
+fn logged(answer: &'static str, format: &str) -> Vec<String> {
+    let up = upstream(move |mut stream| {
+        crate::support::next_request(&mut stream, &mut Vec::new());
+        stream.write_all(answer.as_bytes()).unwrap();
+    });
+    let logged = Logged::with(Setup::new(up), format);
+    talk(logged.address(), GET);
+    logged.lines()[0].split(' ').map(str::to_owned).collect()
+}
+
+#[test]
+fn a_line_has_the_times_sizes_and_names_that_are_asked_for() {
+    let answer = "HTTP/1.1 200 OK\r\nx-a: bc\r\ntransfer-encoding: chunked\r\n\r\n1\r\nx\r\n0\r\nx-sum: 7\r\n\r\n";
+    let format = "%DURATION% %REQUEST_DURATION% %RESPONSE_DURATION% %RESPONSE_TX_DURATION% %REQUEST_HEADERS_BYTES% \
+        %RESPONSE_HEADERS_BYTES% %UPSTREAM_PROTOCOL% %TRAILER(X-Sum)% %HOSTNAME% %STREAM_ID% %RESPONSE_FLAGS_LONG% %REQ(X-REQUEST-ID)%";
+    let fields = logged(answer, format);
+    let number = |place: usize| fields[place].parse::<u64>().unwrap();
+    assert!(number(1) <= number(2) && number(2) + number(3) <= number(0), "{fields:?}");
+    // At least what came: pseudo headers, `host`'s in place of the authority; and the status, `x-a` and `server`.
+    assert!((60..500).contains(&number(4)) && (20..200).contains(&number(5)), "{fields:?}");
+    assert_eq!(fields[6..8], ["HTTP/1.1", "7"]);
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+    assert_eq!(fields[8], name.trim());
+    assert_eq!((&fields[9], fields[10].as_str()), (&fields[11], "-"));
+    // What has not been is not told.
+    let fields = logged("", format);
+    assert_eq!(fields[2..4], ["-", "-"]);
+    assert_eq!(fields[10], "UpstreamConnectionTermination");
+}
+
+#[test]
+fn a_line_says_how_an_answer_broke_off() {
+    let format = "%RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS%";
+    let malformed = ["200", "UPE", "upstream_reset_after_response_started{protocol_error}"];
+    assert_eq!(logged("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhal", format), malformed);
+    let chunked = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
+    assert_eq!(logged(chunked, format), malformed);
+}
+
+#[test]
+fn a_request_that_reached_nobody_says_why() {
+    let format = "%RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS% %UPSTREAM_TRANSPORT_FAILURE_REASON%";
+    let logged = Logged::with(Setup::new(refusing()), format);
+    talk(logged.address(), GET);
+    let why = "delayed_connect_error:_Connection_refused";
+    let details =
+        format!("upstream_reset_before_response_started{{remote_connection_failure|{why}}}");
+    assert_eq!(logged.lines(), [format!("UF {details} {why}")]);
+}
+
 #[test]
 fn a_request_that_reached_nobody_has_no_address_upstream() {
     let gone = refusing();
     let logged = Logged::start(Setup::new(gone));
-    talk(logged.address(), "GET / HTTP/1.1\r\nhost: echo.example\r\nconnection: close\r\n\r\n");
+    talk(logged.address(), GET);
     let lines = logged.lines();
     assert!(lines[0].contains(&format!(" {gone} up - 127")), "{lines:?}");
 }

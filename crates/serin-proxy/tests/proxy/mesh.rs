@@ -174,7 +174,7 @@ fn what_no_pod_had_is_counted_by_its_sender_alone() {
     let sent = &traffic.sent;
     assert_eq!((sent.requests, sent.failures, sent.unreached), (1, 1, 1));
     let flags: Vec<String> = sent.flags.keys().map(ToString::to_string).collect();
-    assert_eq!(flags, ["UF,URX"]);
+    assert_eq!(flags, ["URX,UF"]);
     assert_eq!(traffic.received.requests, 0);
 }
 

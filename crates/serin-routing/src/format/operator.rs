@@ -1,15 +1,22 @@
 //! The operators of format strings.
 
+use std::borrow::Cow;
+
 /// What an operator stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Operator {
     /// The first of these headers that is there.
     RequestHeader(Vec<Box<str>>),
     ResponseHeader(Vec<Box<str>>),
+    ResponseTrailer(Vec<Box<str>>),
     /// With its format.
     StartTime(Box<str>),
     Address(Address, AddressPart),
+    /// The first value of a parameter of the query, as it was written.
+    QueryParameter(Box<str>),
     Property(Property),
+    /// What proxies have that run other filters than Serin's: nothing.
+    Absent,
 }
 
 /// An end of a connection.
@@ -40,9 +47,7 @@ pub(super) enum AddressPart {
 pub enum Property {
     BytesReceived,
     BytesSent,
-    ConnectionId,
     ConnectionTerminationDetails,
-    DownstreamLocalSubject,
     DownstreamLocalUriSan,
     DownstreamPeerFingerprint,
     DownstreamPeerIssuer,
@@ -51,18 +56,19 @@ pub enum Property {
     DownstreamPeerUriSan,
     DownstreamTlsCipher,
     DownstreamTlsVersion,
-    DownstreamTransportFailureReason,
     Duration,
-    FilterChainName,
-    GrpcStatus,
+    GrpcStatus(GrpcStatusForm),
     Hostname,
     Protocol,
     RequestDuration,
+    RequestHeadersBytes,
     RequestedServerName,
     ResponseCode,
     ResponseCodeDetails,
     ResponseDuration,
     ResponseFlags,
+    ResponseFlagsLong,
+    ResponseHeadersBytes,
     ResponseTxDuration,
     RouteName,
     StreamId,
@@ -74,12 +80,54 @@ pub enum Property {
     VirtualHostName,
 }
 
+/// How a status of gRPC is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GrpcStatusForm {
+    /// `InvalidArgument`.
+    Camel,
+    /// `INVALID_ARGUMENT`.
+    Snake,
+    /// `3`.
+    Number,
+}
+
+/// Statuses of gRPC by number, in the two ways to write them.
+const GRPC_STATUSES: [(&str, &str); 17] = [
+    ("OK", "OK"),
+    ("Canceled", "CANCELLED"),
+    ("Unknown", "UNKNOWN"),
+    ("InvalidArgument", "INVALID_ARGUMENT"),
+    ("DeadlineExceeded", "DEADLINE_EXCEEDED"),
+    ("NotFound", "NOT_FOUND"),
+    ("AlreadyExists", "ALREADY_EXISTS"),
+    ("PermissionDenied", "PERMISSION_DENIED"),
+    ("ResourceExhausted", "RESOURCE_EXHAUSTED"),
+    ("FailedPrecondition", "FAILED_PRECONDITION"),
+    ("Aborted", "ABORTED"),
+    ("OutOfRange", "OUT_OF_RANGE"),
+    ("Unimplemented", "UNIMPLEMENTED"),
+    ("Internal", "INTERNAL"),
+    ("Unavailable", "UNAVAILABLE"),
+    ("DataLoss", "DATA_LOSS"),
+    ("Unauthenticated", "UNAUTHENTICATED"),
+];
+
+impl GrpcStatusForm {
+    /// The status as it is written; one without a name as its number.
+    pub fn text(self, status: u32) -> Cow<'static, str> {
+        let names = usize::try_from(status).ok().and_then(|number| GRPC_STATUSES.get(number));
+        match (self, names) {
+            (Self::Camel, Some((camel, _))) => Cow::Borrowed(camel),
+            (Self::Snake, Some((_, snake))) => Cow::Borrowed(snake),
+            (Self::Number, _) | (_, None) => Cow::Owned(status.to_string()),
+        }
+    }
+}
+
 const PROPERTIES: &[(&str, Property)] = &[
     ("BYTES_RECEIVED", Property::BytesReceived),
     ("BYTES_SENT", Property::BytesSent),
-    ("CONNECTION_ID", Property::ConnectionId),
     ("CONNECTION_TERMINATION_DETAILS", Property::ConnectionTerminationDetails),
-    ("DOWNSTREAM_LOCAL_SUBJECT", Property::DownstreamLocalSubject),
     ("DOWNSTREAM_LOCAL_URI_SAN", Property::DownstreamLocalUriSan),
     ("DOWNSTREAM_PEER_FINGERPRINT_256", Property::DownstreamPeerFingerprint),
     ("DOWNSTREAM_PEER_ISSUER", Property::DownstreamPeerIssuer),
@@ -88,18 +136,20 @@ const PROPERTIES: &[(&str, Property)] = &[
     ("DOWNSTREAM_PEER_URI_SAN", Property::DownstreamPeerUriSan),
     ("DOWNSTREAM_TLS_CIPHER", Property::DownstreamTlsCipher),
     ("DOWNSTREAM_TLS_VERSION", Property::DownstreamTlsVersion),
-    ("DOWNSTREAM_TRANSPORT_FAILURE_REASON", Property::DownstreamTransportFailureReason),
     ("DURATION", Property::Duration),
-    ("FILTER_CHAIN_NAME", Property::FilterChainName),
-    ("GRPC_STATUS", Property::GrpcStatus),
+    ("GRPC_STATUS", Property::GrpcStatus(GrpcStatusForm::Camel)),
+    ("GRPC_STATUS_NUMBER", Property::GrpcStatus(GrpcStatusForm::Number)),
     ("HOSTNAME", Property::Hostname),
     ("PROTOCOL", Property::Protocol),
     ("REQUESTED_SERVER_NAME", Property::RequestedServerName),
     ("REQUEST_DURATION", Property::RequestDuration),
+    ("REQUEST_HEADERS_BYTES", Property::RequestHeadersBytes),
     ("RESPONSE_CODE", Property::ResponseCode),
     ("RESPONSE_CODE_DETAILS", Property::ResponseCodeDetails),
     ("RESPONSE_DURATION", Property::ResponseDuration),
     ("RESPONSE_FLAGS", Property::ResponseFlags),
+    ("RESPONSE_FLAGS_LONG", Property::ResponseFlagsLong),
+    ("RESPONSE_HEADERS_BYTES", Property::ResponseHeadersBytes),
     ("RESPONSE_TX_DURATION", Property::ResponseTxDuration),
     ("ROUTE_NAME", Property::RouteName),
     ("STREAM_ID", Property::StreamId),
@@ -111,6 +161,10 @@ const PROPERTIES: &[(&str, Property)] = &[
     ("UPSTREAM_TRANSPORT_FAILURE_REASON", Property::UpstreamTransportFailureReason),
     ("VIRTUAL_HOST_NAME", Property::VirtualHostName),
 ];
+
+/// Operators whose values other filters than Serin's would set, whatever is asked of them.
+const ABSENT: [&str; 5] =
+    ["CLUSTER_METADATA", "DYNAMIC_METADATA", "FILTER_STATE", "METADATA", "UPSTREAM_METADATA"];
 
 /// `…_ADDRESS`, `…_ADDRESS_WITHOUT_PORT` and `…_PORT` of each.
 const ADDRESSES: &[(&str, Address)] = &[
@@ -127,10 +181,28 @@ impl Operator {
         match (name, argument) {
             ("REQ", Some(headers)) => header_names(headers).map(Self::RequestHeader),
             ("RESP", Some(headers)) => header_names(headers).map(Self::ResponseHeader),
+            ("TRAILER", Some(names)) => header_names(names).map(Self::ResponseTrailer),
             ("START_TIME", format) => Some(Self::StartTime(format.unwrap_or_default().into())),
+            ("QUERY_PARAM", Some(name)) if !name.is_empty() => {
+                Some(Self::QueryParameter(name.into()))
+            }
+            ("GRPC_STATUS", Some(form)) => {
+                grpc_status_form(form).map(|form| Self::Property(Property::GrpcStatus(form)))
+            }
+            (name, Some(_)) if ABSENT.contains(&name) => Some(Self::Absent),
+            ("VIRTUAL_CLUSTER_NAME", None) => Some(Self::Absent),
             (_, None) => address(name).or_else(|| property(name)),
             (_, Some(_)) => None,
         }
+    }
+}
+
+fn grpc_status_form(text: &str) -> Option<GrpcStatusForm> {
+    match text {
+        "CAMEL_STRING" => Some(GrpcStatusForm::Camel),
+        "SNAKE_STRING" => Some(GrpcStatusForm::Snake),
+        "NUMBER" => Some(GrpcStatusForm::Number),
+        _ => None,
     }
 }
 

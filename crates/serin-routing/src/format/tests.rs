@@ -6,9 +6,13 @@ impl Facts for Request {
     fn request_header(&self, name: &str) -> Option<&[u8]> {
         match name {
             "x-user" => Some(b"jason"),
-            ":path" => Some(b"/a?b"),
+            ":path" => Some(b"/a?b&pq=2&q=1"),
             _ => None,
         }
+    }
+
+    fn response_trailer(&self, name: &str) -> Option<&[u8]> {
+        (name == "x-end").then_some(b"done")
     }
 
     fn start_time(&self) -> Option<Duration> {
@@ -44,7 +48,7 @@ fn operators_are_filled_in() {
     check("%REQ(x-none)%", "-");
     check("%REQ(x-none?x-user)%", "jason");
     check("%REQ(x-user):3%", "jas");
-    check("%REQ(:PATH)%", "/a?b");
+    check("%REQ(:PATH)%", "/a?b&pq=2&q=1");
     check("%RESP(x-user)%", "-");
     check("%PROTOCOL%", "HTTP/1.1");
     check("%UPSTREAM_CLUSTER%", "-");
@@ -52,6 +56,21 @@ fn operators_are_filled_in() {
     check("%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%", "10.0.0.1");
     check("%DOWNSTREAM_REMOTE_PORT%", "4711");
     check("%DOWNSTREAM_LOCAL_ADDRESS%", "-");
+    check("%QUERY_PARAM(q)% %QUERY_PARAM(p)%", "1 -");
+    check("%TRAILER(x-sum?X-End)% %TRAILER(x-none)%", "done -");
+    check("%DYNAMIC_METADATA(a:b)% %FILTER_STATE(c):5% %VIRTUAL_CLUSTER_NAME%", "- - -");
+    check("%GRPC_STATUS(SNAKE_STRING)% %GRPC_STATUS(ROMAN)%", "- %GRPC_STATUS(ROMAN)%");
+}
+
+#[test]
+fn statuses_of_grpc_have_names() {
+    let written = |status| {
+        [GrpcStatusForm::Camel, GrpcStatusForm::Snake, GrpcStatusForm::Number]
+            .map(|form| form.text(status).into_owned())
+    };
+    assert_eq!(written(5), ["NotFound", "NOT_FOUND", "5"]);
+    assert_eq!(written(16), ["Unauthenticated", "UNAUTHENTICATED", "16"]);
+    assert_eq!(written(17), ["17", "17", "17"]);
 }
 
 #[test]

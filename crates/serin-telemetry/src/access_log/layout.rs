@@ -43,11 +43,17 @@ const JSON: [(&str, &str); 24] = [
 ];
 
 /// Formats that are numbers in JSON when they stand alone.
-const NUMBERS: [&str; 5] = [
+const NUMBERS: [&str; 11] = [
     "%RESPONSE_CODE%",
     "%BYTES_RECEIVED%",
     "%BYTES_SENT%",
     "%DURATION%",
+    "%GRPC_STATUS_NUMBER%",
+    "%REQUEST_DURATION%",
+    "%REQUEST_HEADERS_BYTES%",
+    "%RESPONSE_DURATION%",
+    "%RESPONSE_HEADERS_BYTES%",
+    "%RESPONSE_TX_DURATION%",
     "%UPSTREAM_REQUEST_ATTEMPT_COUNT%",
 ];
 
@@ -91,6 +97,15 @@ impl Layout {
             return Self(Form::Json(JSON.iter().map(|(name, it)| field(name, it)).collect()));
         }
         Self(Form::Json(fields.iter().map(|(name, it)| field(name, it)).collect()))
+    }
+
+    /// Operators that are not known, as written.
+    pub fn unknown(&self) -> impl Iterator<Item = &str> {
+        let (text, fields) = match &self.0 {
+            Form::Text(format) => (Some(format), &[][..]),
+            Form::Json(fields) => (None, fields.as_slice()),
+        };
+        text.into_iter().chain(fields.iter().map(|it| &it.format)).flat_map(Format::unknown)
     }
 
     /// Appends a line without its end.
@@ -164,6 +179,15 @@ mod tests {
         let layout = Layout::text("%REQ(:METHOD)% %ROUTE_NAME% %REQ(USER-AGENT)%\n");
         assert_eq!(line(&layout), "GET - a\"b c");
         insta::assert_snapshot!(line(&Layout::text("")), @r#"[-] "GET /a -" 200 - - - "-" - - - - "-" "a"b c" "-" "-" "-" - - - - - -"#);
+    }
+
+    #[test]
+    fn what_is_no_operator_is_told() {
+        let unknown = |layout: &Layout| layout.unknown().collect::<Vec<_>>().join(" ");
+        assert_eq!(unknown(&Layout::text("%PROTOCOL% %PROTOKOL% 100%")), "%PROTOKOL% %");
+        let field = ("a".to_owned(), "%REQ()%".to_owned());
+        assert_eq!(unknown(&Layout::json(&[field])), "%REQ()%");
+        assert_eq!(unknown(&Layout::text("")), "");
     }
 
     #[test]

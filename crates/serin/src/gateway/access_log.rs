@@ -76,6 +76,12 @@ fn open(
         Form::Text(format) => Layout::text(format),
         Form::Json(fields) => Layout::json(fields),
     };
+    for operator in layout.unknown() {
+        tracing::warn!(
+            operator,
+            "the format of the access log has what is no operator; it is written as it stands"
+        );
+    }
     let writer = start(&wanted.path).map_err(|error| format!("{}: {error}", wanted.path))?;
     Ok(AccessLog::new(layout, filter, writer))
 }

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use cel::{Context, Program, Value};
-use serin_routing::format::{Address, Facts, Property};
+use serin_routing::format::{Address, Facts, GrpcStatusForm, Property};
 
 pub(crate) use workloads::Node;
 
@@ -113,7 +113,7 @@ fn response(facts: &dyn Facts, headers: &[String]) -> Attributes {
     attributes
         .add("code", number(facts, Property::ResponseCode))
         .add("code_details", property(facts, Property::ResponseCodeDetails))
-        .add("grpc_status", number(facts, Property::GrpcStatus))
+        .add("grpc_status", number(facts, Property::GrpcStatus(GrpcStatusForm::Number)))
         .add("size", number(facts, Property::BytesSent))
         .add("headers", Some(fields(headers, header)));
     attributes
