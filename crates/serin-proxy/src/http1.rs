@@ -114,7 +114,10 @@ async fn serve_requests(
             Err(Error::Version) if may_change && input.data().starts_with(PREFACE) => {
                 return Next::Http2(input.data().to_vec());
             }
-            Err(error) => return refuse(worker, (io, ends), http, malformed(&error)).await,
+            Err(error) => {
+                return refuse(worker, (io, ends), http, Refused::malformed(error, Version::Http1))
+                    .await;
+            }
         };
         may_change = false;
         let ReadHead { framing, is_http_10, keep_alive, expects } = head;
@@ -258,11 +261,6 @@ fn late() -> Refusal {
 fn too_old() -> Refusal {
     let flags = Flags::NONE.with(Flag::DownstreamProtocolError);
     refused(426, "low_version", flags, String::new())
-}
-
-fn malformed(error: &Error) -> Refusal {
-    let flags = Flags::NONE.with(Flag::DownstreamProtocolError);
-    refused(error.status(), error.details(), flags, error.to_string())
 }
 
 /// Answers what is not handled as a request. The connection is closed in any case.

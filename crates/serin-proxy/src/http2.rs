@@ -24,7 +24,8 @@ use crate::connection::Ends;
 use crate::exchange::{self, Ended, Exchange};
 use crate::io::{Cork, Corked};
 use crate::request::Request;
-use crate::response::{Length, Reply, Responder, Response};
+use crate::response::{Length, Reply, Responder, Response, http_date};
+use crate::telemetry::Refused;
 use crate::upstream::Version;
 use crate::worker::Worker;
 
@@ -194,7 +195,7 @@ async fn serve_stream(
     request.take_ends(&connection.ends);
     let read = request.read_http2(&head, body.is_end_stream(), worker.settings.heads);
     if let Err(error) = read {
-        return refuse(&mut responder, error).await;
+        return refuse(&connection, &mut responder, error).await;
     }
     if request.headers.known(serin_http1::FieldName::Expect).is_some() {
         // As Envoy does, the proxy itself asks for the body: it wants it in any case.
@@ -225,9 +226,15 @@ async fn serve_stream(
 }
 
 /// Answers a request that cannot be taken.
-async fn refuse(responder: &mut Responder<'_>, error: Error) {
-    let mut response = Response::new(error.status());
-    let body = error.to_string();
+async fn refuse(connection: &Connection, responder: &mut Responder<'_>, error: Error) {
+    let Connection { worker, ends, http, .. } = connection;
+    let (refused, body) = Refused::malformed(error, Version::Http2);
+    worker.telemetry.log_refused(ends, refused);
+    let mut response = Response::new(refused.status);
+    let mut date = Vec::with_capacity(32);
+    http_date(&mut date, worker.clock.now());
+    response.headers.append(b"server", http.server_name.as_bytes());
+    response.headers.append(b"date", &date);
     response.headers.append(b"content-type", b"text/plain");
     response.headers.append(b"content-length", body.len().to_string().as_bytes());
     let length = Length::Exact(body.len() as u64);

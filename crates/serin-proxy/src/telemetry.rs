@@ -3,7 +3,7 @@
 
 mod connection;
 mod custom;
-mod facts;
+pub(crate) mod facts;
 mod focus;
 mod sample;
 mod span;

@@ -324,6 +324,7 @@ impl Failure {
         Reply { status, flag, details, body, grpc_status }
     }
 
+    #[expect(clippy::too_many_lines, reason = "it is a table")]
     const fn row(self) -> (u16, Option<Flag>, &'static str, &'static str) {
         match self {
             Self::RouteNotFound => (404, Some(Flag::NoRouteFound), "route_not_found", ""),

@@ -149,6 +149,7 @@ pub const ANALYZERS: &[Analyzer] = &[
     Analyzer::new("serin.LoneWeights", lint::lone_weights),
     Analyzer::new("serin.LostHeaders", lint::lost_headers),
     Analyzer::new("serin.NotEnforced", lint::not_enforced),
+    Analyzer::new("serin.UnknownOperators", lint::unknown_operators),
 ];
 
 /// The findings of every question asked by default, in the order of the questions.

@@ -214,6 +214,7 @@ impl Round<'_> {
         let delivery = respond::Delivery {
             trip: self.trip,
             request: self.request,
+            target: self.target,
             progress: self.progress,
             sending,
             is_sending,

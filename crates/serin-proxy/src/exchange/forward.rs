@@ -13,6 +13,7 @@ use super::attempt::{Tried, attempt};
 use super::{Ended, Exchange, Outgoing, RequestFacts, reply};
 use crate::request::Request;
 use crate::response::{Responder, remove_hop_by_hop};
+use crate::upstream::Version;
 
 /// Headers that were for this proxy and are not passed on (Envoy's router takes them out as it reads them).
 const STEERING: [&[u8]; 8] = [
@@ -50,7 +51,7 @@ pub(super) async fn forward(
     responder: &mut Responder<'_>,
 ) -> Ended {
     let try_timeout = try_timeout(request, forwarding);
-    prepare(request, decision, forwarding);
+    prepare(request, exchange.version, decision, forwarding);
     expect_answer_within(request, try_timeout.or(forwarding.timeout));
     let Some(upstream) = exchange.worker.upstream(&forwarding.cluster.name) else {
         let failure = Failure::ClusterNotFound(forwarding.forward.cluster_not_found_status);
@@ -84,11 +85,18 @@ pub(super) async fn forward(
 }
 
 /// Makes the request that goes upstream out of the one that came.
-fn prepare(request: &mut Request, decision: &Decision<'_>, forwarding: &Forwarding<'_>) {
+fn prepare(
+    request: &mut Request,
+    version: Version,
+    decision: &Decision<'_>,
+    forwarding: &Forwarding<'_>,
+) {
     if !decision.leaves_request_headers() {
         // Values may quote the request, which is being changed: it is copied only if there is something to change.
         let original = request.copy_head();
-        decision.change_request(&mut request.headers, &RequestFacts { request: &original });
+        let (status, target) = (None, None);
+        let facts = RequestFacts { request: &original, version, decision, status, target };
+        decision.change_request(&mut request.headers, &facts);
     }
     if let Some(target) = forwarding.rewritten_target(request) {
         let original = request.target_text().to_vec();

@@ -8,6 +8,7 @@ use crate::body::Piece;
 use crate::message::Headers;
 use crate::request::Request;
 use crate::response::{Length, Responder, Response, http_date};
+use crate::upstream::Target;
 
 /// Says that a request failed, if there is still a way to say it: an answer once begun can only be broken off.
 pub(super) async fn fail(
@@ -71,7 +72,7 @@ pub(super) async fn own(
     } else if !body.is_empty() {
         response.headers.append(b"content-type", b"text/plain");
     }
-    finish_head(exchange, request, decision, &mut response);
+    finish_head(exchange, request, decision, None, &mut response);
     responder.record.status = response.status;
     if !body.is_empty() {
         response.headers.set_number(b"content-length", body.len() as u64);
@@ -111,11 +112,13 @@ fn percent_encoded(message: &[u8]) -> Vec<u8> {
     text
 }
 
-/// The last changes to a response's head, whoever made it: cross-origin headers, the rule's changes, `server` and `date`.
+/// The last changes to a response's head, whoever made it: cross-origin headers, the rule's changes, `server` and `date`. `target` is the
+/// endpoint that it comes from.
 pub(super) fn finish_head(
     exchange: &Exchange<'_>,
     request: &Request,
     decision: Option<&Decision<'_>>,
+    target: Option<&Target>,
     response: &mut Response,
 ) {
     if let Some(decision) = decision {
@@ -126,7 +129,9 @@ pub(super) fn finish_head(
             allow_origin(cors, origin, is_preflight, &mut response.headers);
         }
         if !decision.leaves_response_headers() {
-            decision.change_response(&mut response.headers, &RequestFacts { request });
+            let (version, status) = (exchange.version, Some(response.status));
+            let facts = RequestFacts { request, version, decision, status, target };
+            decision.change_response(&mut response.headers, &facts);
         }
     }
     response.headers.set(b"server", exchange.http.server_name.as_bytes());

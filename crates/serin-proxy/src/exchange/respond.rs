@@ -9,13 +9,15 @@ use super::{Ended, reply};
 use crate::body::{BodyError, Broken, GrpcFrames, Sink, Source};
 use crate::request::{Request, Upgrade};
 use crate::response::{Length, Responder, Response};
-use crate::upstream::Answer;
+use crate::upstream::{Answer, Target};
 use crate::websocket;
 
 /// An answer that is to go downstream.
 pub(super) struct Delivery<'d> {
     pub(super) trip: &'d Trip<'d>,
     pub(super) request: &'d Request,
+    /// The endpoint that it comes from.
+    pub(super) target: &'d Target,
     pub(super) progress: &'d Progress,
     /// The rest of the request.
     pub(super) sending: Sending<'d>,
@@ -82,7 +84,8 @@ impl Delivery<'_> {
         if is_switch {
             self.switch(response, responder.switches_by_status());
         }
-        reply::finish_head(self.trip.exchange, self.request, Some(self.trip.decision), response);
+        let (exchange, decision) = (self.trip.exchange, Some(self.trip.decision));
+        reply::finish_head(exchange, self.request, decision, Some(self.target), response);
     }
 
     /// How long the upstream took, in milliseconds. As in Envoy it counts from when the whole request was there, whatever tries there were;

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serin_http1::Error;
 use serin_routing::format::{Address, Facts, Property};
 use serin_routing::model::EndpointAddress;
 use serin_routing::response::{Flag, Flags};
@@ -41,6 +42,19 @@ pub(crate) struct Refused {
 }
 
 impl Refused {
+    /// It cannot be read. The answer says in a body what is wrong.
+    pub(crate) fn malformed(error: Error, version: Version) -> (Self, String) {
+        let (status, body) = (error.status(), error.to_string());
+        let details = match (error, version) {
+            // What else may be wrong with a target, the library refuses by itself.
+            (Error::Target, Version::Http2) => "path_normalization_failed",
+            _ => error.details(),
+        };
+        let flags = Flags::NONE.with(Flag::DownstreamProtocolError);
+        let sent = body.len() as u64;
+        (Self { status, flags, details, version: Some(version), sent }, body)
+    }
+
     /// No filter chain reads it. Istio's listeners log this and nothing else.
     pub(crate) fn no_filter_chain() -> Self {
         let flags = Flags::NONE.with(Flag::NoRouteFound);

@@ -103,10 +103,7 @@ impl Facts for LogFacts<'_> {
             Property::GrpcStatus(form) => {
                 record.grpc_status.is_some_and(|status| number(out, form.text(status)))
             }
-            Property::StreamId => {
-                let id = self.request.headers.find(b"x-request-id").unwrap_or_default();
-                optional(out, std::str::from_utf8(id).ok())
-            }
+            Property::StreamId => stream_id(out, self.request),
             Property::Hostname => hostname(out),
             _ => self.request.tls.as_ref().is_some_and(|tls| tls.append(property, out)),
         }
@@ -151,14 +148,14 @@ fn known(workload: &Workload) -> PeerFacts {
 }
 
 /// An endpoint's address, if it is one of sockets.
-pub(super) fn socket(endpoint: Option<&EndpointAddress>) -> Option<SocketAddr> {
+pub(crate) fn socket(endpoint: Option<&EndpointAddress>) -> Option<SocketAddr> {
     match endpoint {
         Some(EndpointAddress::Socket(ip, port)) => Some((*ip, *port).into()),
         Some(EndpointAddress::Name(..) | EndpointAddress::Unix(_)) | None => None,
     }
 }
 
-pub(super) fn endpoint(out: &mut Vec<u8>, endpoint: Option<&EndpointAddress>) -> bool {
+pub(crate) fn endpoint(out: &mut Vec<u8>, endpoint: Option<&EndpointAddress>) -> bool {
     match endpoint {
         Some(EndpointAddress::Socket(ip, port)) => number(out, SocketAddr::new(*ip, *port)),
         Some(EndpointAddress::Name(name, port)) => number(out, format_args!("{name}:{port}")),
@@ -188,16 +185,21 @@ pub(super) fn flags_in_full(out: &mut Vec<u8>, flags: Flags) -> bool {
     optional(out, Some(&names.join(",")))
 }
 
-pub(super) fn hostname(out: &mut Vec<u8>) -> bool {
+pub(crate) fn stream_id(out: &mut Vec<u8>, request: &Request) -> bool {
+    let id = request.headers.find(b"x-request-id").unwrap_or_default();
+    optional(out, std::str::from_utf8(id).ok())
+}
+
+pub(crate) fn hostname(out: &mut Vec<u8>) -> bool {
     optional(out, rustix::system::uname().nodename().to_str().ok())
 }
 
-pub(super) fn number(out: &mut Vec<u8>, value: impl std::fmt::Display) -> bool {
+pub(crate) fn number(out: &mut Vec<u8>, value: impl std::fmt::Display) -> bool {
     // Writing to memory does not fail.
     write!(out, "{value}").is_ok()
 }
 
-pub(super) fn optional(out: &mut Vec<u8>, value: Option<&str>) -> bool {
+pub(crate) fn optional(out: &mut Vec<u8>, value: Option<&str>) -> bool {
     let value = value.filter(|value| !value.is_empty());
     value.is_some_and(|value| number(out, value))
 }

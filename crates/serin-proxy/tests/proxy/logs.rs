@@ -174,6 +174,20 @@ fn a_request_names_this_sides_address_upstream_in_either_version() {
 
 const GET: &str = "GET / HTTP/1.1\r\nhost: echo.example\r\nconnection: close\r\n\r\n";
 
+#[test]
+fn a_request_of_http2_that_cannot_be_read_is_logged() {
+    let logged = Logged::start(Setup::new(who_is_there()));
+    let address = logged.address();
+    run(async {
+        let client = client(address).await;
+        let answer = ask(&client, request("GET", "/a%00"), b"", None).await;
+        assert_eq!(answer.status, 400);
+        assert!(answer.headers.contains_key("server") && answer.headers.contains_key("date"));
+    });
+    let lines = logged.lines();
+    assert!(lines[0].starts_with("400 DPE path_normalization_failed HTTP/2 0 "), "{lines:?}");
+}
+
 /// The fields of the line of a request to an upstream that answers so and closes.
 fn logged(answer: &'static str, format: &str) -> Vec<String> {
     let up = upstream(move |mut stream| {

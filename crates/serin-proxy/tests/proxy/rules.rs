@@ -104,6 +104,22 @@ fn weights_share_requests_out() {
 }
 
 #[test]
+fn values_of_headers_may_tell_of_the_way() {
+    let up = echo();
+    let mut setup = Setup::new(up);
+    let value = |text: &str| HeaderValue { format: text.into() };
+    let set = |text| HeaderOps { set: vec![("x-way".into(), value(text))], ..HeaderOps::default() };
+    setup.route().request_headers = set("%PROTOCOL% %UPSTREAM_CLUSTER%%UPSTREAM_HOST%");
+    setup.route().response_headers = set(
+        "%RESPONSE_CODE% %UPSTREAM_HOST% %UPSTREAM_REMOTE_PORT% %RESP(x-up)% %UPSTREAM_CLUSTER%",
+    );
+    let answer = talk(setup.start().address, GET);
+    assert!(answer.contains("x-way: HTTP/1.1 up\r\n"), "{answer}");
+    let told = format!("x-way: 200 {up} {} 1 up\r\n", up.port());
+    assert!(answer.contains(&told), "{told} in {answer}");
+}
+
+#[test]
 fn t_fault_aborts_and_delays_come_before_the_upstream() {
     let mut setup = Setup::new(echo());
     let abort = Abort { status: AbortStatus::Http(418), fraction: PerMillion::ALL };

@@ -5,6 +5,7 @@ mod codes;
 mod covered;
 mod enforced;
 mod lanes;
+mod operators;
 mod sticky;
 
 pub use codes::ALL as LINTS;
@@ -18,6 +19,7 @@ pub(super) use binding::{unbound_virtual_services, unused_gateways};
 pub(super) use covered::covered_rules;
 pub(super) use enforced::not_enforced;
 pub(super) use lanes::{broken_lanes, lost_headers};
+pub(super) use operators::unknown_operators;
 pub(super) use sticky::{cookie_expressions, missing_sticky_rules};
 
 /// SRN0407: a weight on a destination that has no other beside it.

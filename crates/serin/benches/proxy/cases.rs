@@ -11,7 +11,7 @@ use serin_testkit::tools;
 
 use crate::Plan;
 use crate::subjects::{self, BackendProcess, LOAD_CORE, Subject, pinned};
-use crate::usage::{memory, processor_time};
+use crate::usage::{memory, processor_time, ticks};
 
 /// Requests per second of the fixed rate.
 const RATE: u32 = 10_000;
@@ -169,7 +169,7 @@ struct Bench<'b> {
 impl Bench<'_> {
     /// Processor time of a request, in µs.
     fn measure(&self, case: &Case, subject: &Subject) -> anyhow::Result<f64> {
-        let before = processor_time(subject.process())?;
+        let (before, ticked) = (processor_time(subject.process())?, ticks(subject.process())?);
         let (requests, seconds) = self
             .load(&case.load, subject)
             .with_context(|| format!("{} of {}", case.name, subject.name))?;
@@ -177,6 +177,15 @@ impl Bench<'_> {
         ensure!(requests > 0.0, "no request was answered");
         let each = spent / requests / 1e3;
         sample(case.name, subject, "cpu", "µs/request", each);
+        let (own, system) = ticks(subject.process())?;
+        let (own, system) = (own - ticked.0, system - ticked.1);
+        sample(
+            case.name,
+            subject,
+            "cpu, the system's share",
+            "%",
+            100.0 * system / (own + system).max(1.0),
+        );
         sample(case.name, subject, "throughput", "requests/s", requests / seconds);
         sample(case.name, subject, "memory", "MiB", memory(subject.process())? / 1024.0);
         Ok(each)

@@ -34,4 +34,5 @@ codes! {
     LONE_WEIGHT = "SRN0407" Info "WeightOfLoneDestination" "A weight has no effect because there is no other destination.";
     LOST_HEADER = "SRN0408" Warning "HeaderNeverArrives" "A rule looks at a header that never reaches it.";
     NOT_ENFORCED = "SRN0409" Warning "PolicyNotEnforced" "A policy asks for what is not carried out: external authorizers are not asked, and policies that are attached to anything but Gateways decide nothing.";
+    UNKNOWN_OPERATOR = "SRN0410" Warning "UnknownOperator" "A header's value has an operator (%NAME%) that is not known; it is written as it stands.";
 }
