@@ -218,7 +218,7 @@ impl Operator {
 
 /// The first value of a parameter of a target's query.
 fn query_parameter<'t>(target: &'t [u8], name: &[u8]) -> Option<&'t [u8]> {
-    let query = target.split(|&byte| byte == b'?').nth(1)?;
+    let query = target.splitn(2, |&byte| byte == b'?').nth(1)?;
     query.split(|&byte| byte == b'&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix(b"="))
 }
 

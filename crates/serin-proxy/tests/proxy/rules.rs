@@ -1,6 +1,6 @@
 //! What rules say, as clients and upstreams see it.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::time::{Duration, Instant};
 
 use serin_routing::balancer;
@@ -156,7 +156,10 @@ fn the_time_of_the_upstream_counts_from_the_end_of_the_request() {
     let mut stream = connect(running.address);
     let head = "POST / HTTP/1.1\r\nHost: echo.example\r\nContent-Length: 4\r\n\r\nbo";
     stream.write_all(head.as_bytes()).unwrap();
-    std::thread::sleep(Duration::from_millis(60));
+    // Nothing comes before that.
+    stream.set_read_timeout(Some(Duration::from_millis(60))).unwrap();
+    assert_eq!(stream.read(&mut [0]).unwrap_err().kind(), ErrorKind::WouldBlock);
+    stream.set_read_timeout(Some(serin_testkit::PATIENCE)).unwrap();
     let whole = Instant::now();
     stream.write_all(b"dy").unwrap();
     let answer = read_until(&mut stream, "\r\n\r\nbody");

@@ -17,6 +17,8 @@ pub(crate) fn run(address: &str, count: &str, tls: &str) -> anyhow::Result<()> {
     let mut secure = Vec::new();
     for _ in 0..count.parse::<usize>()? {
         let stream = TcpStream::connect(address).context("connecting")?;
+        // Or each request waits for the handshake's end to be acknowledged.
+        stream.set_nodelay(true)?;
         match &config {
             None => plain.push(ask(stream)?),
             Some(config) => {
