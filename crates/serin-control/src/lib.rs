@@ -33,6 +33,7 @@ mod watch;
 pub use admission::{Operation, Review, review};
 pub use bootstrap::{BootstrapError, bootstrap};
 pub use control::{Control, NotLive, NotRemoved};
+pub use plain::behind;
 pub use progress::Live;
 pub use proxy::{ProxyId, Role, Socket, Workload};
 pub use publisher::{Ack, Problem, PublishError, Publisher};

@@ -41,6 +41,8 @@ pub(crate) struct Push {
     /// The first is 1.
     pub(crate) number: u64,
     pub(crate) snapshot: Arc<Snapshot>,
+    /// The model of workloads outside of the mesh.
+    pub(crate) plain: Arc<Model>,
     pub(crate) proxies: BTreeMap<ProxyId, Publication>,
     /// What was found while models were made, beside what the snapshot tells.
     pub(crate) findings: Vec<Finding>,
@@ -131,7 +133,8 @@ impl Models {
         let made = self.views.values().chain(self.gateway.as_ref().map(|(made, _)| made));
         let findings = made.flat_map(|it| it.findings.iter().cloned()).collect();
         let (proxies, assigned) = (self.publications(), Arc::clone(&self.assigned));
-        Push { number, proxies, snapshot, findings, assigned }
+        let plain = Arc::clone(&self.plain);
+        Push { number, proxies, snapshot, plain, findings, assigned }
     }
 
     /// What depends on Services and pods, but not on rules beyond the labels that they ask for.

@@ -6,7 +6,7 @@
 //!
 //! Where an endpoint is in the mesh and takes requests by what they ask for, requests are read as its own proxy would read them.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -58,6 +58,28 @@ pub(crate) fn model(snapshot: &Snapshot, node: Option<IpAddr>, last: &Model) -> 
         made.clusters.insert(Arc::clone(&cluster.name), Arc::new(cluster));
     }
     made.model(snapshot, last)
+}
+
+/// The endpoint that a connection to a Service's full name or address goes to, by the model of workloads outside of the mesh; `turn` says
+/// which of several. With `sessionAffinity: ClientIP` it is always the same: to a Service, the proxies of this machine are one client.
+/// `None` if no Service has the name or address, or it has no endpoint.
+pub fn behind(model: &Model, service: &EndpointAddress, turn: usize) -> Option<SocketAddr> {
+    let name = match service {
+        EndpointAddress::Socket(ip, port) => {
+            let listener = model.listeners.get(&*listener_name(*ip, *port))?;
+            Arc::clone(clusters(listener).next()?)
+        }
+        EndpointAddress::Name(host, port) => cluster_name(host, *port),
+        EndpointAddress::Unix(_) => return None,
+    };
+    let is_sticky = matches!(model.clusters.get(&*name)?.balancer, Policy::RingHash { .. });
+    let localities = &model.endpoints.get(&*name)?.localities;
+    let endpoints: Vec<&Endpoint> = localities.iter().flat_map(|it| &it.endpoints).collect();
+    let turn = if is_sticky { 0 } else { turn };
+    match endpoints.get(turn.checked_rem(endpoints.len())?)?.address {
+        EndpointAddress::Socket(ip, port) => Some(SocketAddr::new(ip, port)),
+        _ => None,
+    }
 }
 
 /// A port of a Service that has endpoints of its own.
@@ -200,9 +222,8 @@ pub(crate) fn share<T: PartialEq>(map: &mut ByName<T>, last: &ByName<T>) {
 }
 
 impl Port<'_> {
-    /// Unlike the names of the mesh's clusters, since a model may have both.
     fn cluster_name(&self) -> Arc<str> {
-        Arc::from(format!("plain|{}||{}", self.port.number, self.service.host))
+        cluster_name(self.service.host.as_str(), self.port.number)
     }
 
     fn cluster(&self, name: Arc<str>) -> Cluster {
@@ -266,12 +287,22 @@ impl Port<'_> {
     }
 }
 
+/// The name of the cluster of a Service's port: unlike those of the mesh's clusters, since a model may have both.
+fn cluster_name(host: &str, port: u16) -> Arc<str> {
+    Arc::from(format!("plain|{port}||{host}"))
+}
+
+/// The name of the listener for a Service's port at an address.
+fn listener_name(address: IpAddr, number: u16) -> Arc<str> {
+    Arc::from(format!("{address}_{number}"))
+}
+
 /// The listener for a Service's port at an address.
 pub(crate) fn listener(address: IpAddr, number: u16, bind: Bind, port: &Port<'_>) -> Listener {
     let (filter_chains, inspect) = port.chains();
     let direction = if bind == Bind::Socket { Direction::Gateway } else { Direction::Outbound };
     Listener {
-        name: Arc::from(format!("{address}_{number}")),
+        name: listener_name(address, number),
         address,
         port: number,
         bind,

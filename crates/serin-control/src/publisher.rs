@@ -11,9 +11,10 @@ use crate::proxy::{ProxyId, Workload};
 
 /// Brings models to proxies.
 pub trait Publisher: Send + Sync + 'static {
-    /// What all proxies share, before the models made from it are published: certificates, logs, traces. Called once for each push,
-    /// on a thread that may block for a short time.
-    fn prepare(&self, _snapshot: &Arc<Snapshot>) {}
+    /// What all proxies share, before the models made from it are published: certificates, logs, traces, and `plain`, the model of
+    /// workloads outside of the mesh, by which every Service is known. Called once for each push, on a thread that may block for a
+    /// short time.
+    fn prepare(&self, _snapshot: &Arc<Snapshot>, _plain: &Arc<Model>) {}
 
     /// Gives a proxy its model; resolves when the proxy decides by it. For one proxy there is never more than one publication under
     /// way. Proxies with the same rules get the same model, by address, and so what is made of it can be shared.

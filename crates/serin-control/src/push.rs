@@ -145,7 +145,7 @@ impl<P: Publisher> Loop<P> {
         let (number, publisher) = (self.number, Arc::clone(&self.publisher));
         self.making = Some(tokio::task::spawn_blocking(move || {
             let push = models.next(number, objects, &mesh);
-            publisher.prepare(&push.snapshot);
+            publisher.prepare(&push.snapshot, &push.plain);
             (models, push)
         }));
     }

@@ -13,6 +13,7 @@ use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
+use serin_routing::model::EndpointAddress;
 use socket2::{Domain, Protocol, Socket, Type};
 
 #[cfg(target_os = "linux")]
@@ -35,6 +36,11 @@ pub trait Networks: fmt::Debug + Send + Sync {
     /// Whether an address belongs to the cluster on this machine (a pod's or a Service's), whether or not somebody has it at the
     /// moment: if not, it cannot be reached, and is not looked for in the host's network.
     fn owns(&self, address: IpAddr) -> bool;
+
+    /// The endpoint that the next connection to a Service's name or address goes to: what the cluster's DNS and kube-proxy do for whoever
+    /// knows no more than these. `None` if they are no Service's, or the Service has no endpoint. It is asked for in the course of a
+    /// request.
+    fn behind(&self, service: &EndpointAddress) -> Option<SocketAddr>;
 }
 
 /// The network that an address is reached in; `None` is the host's.

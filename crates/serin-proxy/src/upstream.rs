@@ -322,12 +322,16 @@ impl Upstream {
             Choice::NoHealthyEndpoint => return None,
             Choice::Endpoint { id, index } => {
                 let endpoint = state.endpoints().endpoint(index)?;
-                let (destination, visitor) = self.labels.of_endpoint(cluster, endpoint);
+                let (destination, mut visitor) = self.labels.of_endpoint(cluster, endpoint);
                 attempts.record(id);
+                let address = self.labels.reached(endpoint.address.clone());
+                if address != endpoint.address {
+                    visitor = self.labels.visit(&address);
+                }
                 Target {
                     id: Some(id),
                     index: Some(index),
-                    address: endpoint.address.clone(),
+                    address,
                     tls: endpoint.tls,
                     is_here: visitor.is_some(),
                     _visitor: visitor,
@@ -345,6 +349,7 @@ impl Upstream {
         let cluster = &self.shared.cluster;
         let port = cluster.port_override.unwrap_or(meant.port());
         let address = EndpointAddress::Socket(meant.ip().to_canonical(), port);
+        let address = self.labels.reached(address);
         Target {
             id: None,
             index: None,

@@ -50,6 +50,30 @@ fn without_ready_endpoints_those_that_are_being_stopped_are_left() {
 }
 
 #[test]
+fn the_address_of_a_service_stands_for_its_endpoints_in_turn_or_for_one() {
+    let behind = |ports: &str, endpoints: &[&str], to: &str| -> Vec<Option<String>> {
+        let model = model(&snapshot(&service("a", ports, endpoints)), None, &Model::default());
+        let (host, port) = to.rsplit_once(':').unwrap();
+        let port = port.parse().unwrap();
+        let to = match host.parse() {
+            Ok(ip) => EndpointAddress::Socket(ip, port),
+            Err(_) => EndpointAddress::Name(host.into(), port),
+        };
+        (0..3).map(|turn| behind(&model, &to, turn).map(|it| it.to_string())).collect()
+    };
+    let some = |endpoint: &str| Some(format!("{endpoint}:8080"));
+    let (one, other) = ("10.244.0.1", "10.244.0.2");
+    assert_eq!(behind(PORTS, &[one, other], "10.96.0.1:80"), [some(one), some(other), some(one)]);
+    let name = "a.default.svc.cluster.local:80";
+    assert_eq!(behind(PORTS, &[one, other], name), [some(one), some(other), some(one)]);
+    let sticky = format!("sessionAffinity: ClientIP, {PORTS}");
+    assert_eq!(behind(&sticky, &[one, other], "10.96.0.1:80"), [some(one), some(one), some(one)]);
+    assert_eq!(behind(PORTS, &[], "10.96.0.1:80"), [None, None, None]);
+    assert_eq!(behind(PORTS, &[one], "10.96.0.1:81"), [None, None, None]);
+    assert_eq!(behind(PORTS, &[one], "10.244.0.1:8080"), [None, None, None]);
+}
+
+#[test]
 fn what_is_for_no_service_is_passed_on() {
     let objects = service("a", PORTS, &["10.244.0.1"]);
     let cluster = check(&objects, ("10.96.0.1", 81), None);

@@ -121,6 +121,12 @@ impl Labels {
         visit
     }
 
+    /// Where something to an address goes: the name or address of a Service stands for an endpoint of it.
+    pub(super) fn reached(&self, address: EndpointAddress) -> EndpointAddress {
+        let behind = self.naming.networks.as_ref().and_then(|it| it.behind(&address));
+        behind.map_or(address, |it| EndpointAddress::Socket(it.ip(), it.port()))
+    }
+
     /// Something under way to an address that a client meant.
     pub(super) fn visit(&self, address: &EndpointAddress) -> Option<Visitor> {
         self.naming.visitors(address).as_ref().map(Visitor::new)

@@ -98,6 +98,26 @@ fn endpoint(pod: &Pod, version: &str) -> (SocketAddr, Arc<WorkloadIdentity>, End
     (SocketAddr::new(pod.address, 9080), reviews(version), EndpointTls::Mesh)
 }
 
+#[test]
+fn the_address_of_a_service_that_the_rules_do_not_know_stands_for_an_endpoint() {
+    let mut node = Node::start();
+    let (Some(client), Some(server)) = (node.pod("10.244.1.1"), node.pod("10.244.1.2")) else {
+        return;
+    };
+    serve(server.listen(9080), "v1");
+    node.publish(&client, model(&[]));
+    // Whether it comes to an endpoint or to nobody, the connection is as the client meant it.
+    assert_eq!(client.ask("10.96.0.8:81", &get("/a")), "");
+    node.directory.add_service("10.96.0.8:81", SocketAddr::new(server.address, 9080));
+    let answer = client.ask("10.96.0.8:81", &get("/a"));
+    assert!(answer.contains("\r\n\r\nv1\nGET /a HTTP/1.1\r\n"), "{answer}");
+    // So does the address among the endpoints of something else.
+    let by_address = ("10.96.0.8:81".parse().unwrap(), Arc::default(), EndpointTls::Plain);
+    node.publish(&client, model(&[by_address]));
+    let answer = client.ask("10.96.0.7:80", &get("/b"));
+    assert!(answer.contains("\r\n\r\nv1\nGET /b HTTP/1.1\r\n"), "{answer}");
+}
+
 fn get(path: &str) -> String {
     format!(
         "GET {path} HTTP/1.1\r\nHost: reviews\r\nX-Forwarded-For: 1.2.3.4\r\nConnection: close\r\n\r\n"

@@ -43,7 +43,7 @@ pub(super) async fn tell(stage: &mut Stage<'_>) -> anyhow::Result<bool> {
     // The Service of the gateway passes port 80 on to its 8080, as Istio's does.
     let url = format!("{}/reviews/0", stage.url());
     let question = Question { url, host: None, header: None, version: versions::of_reviews };
-    let crowd = Crowd::asking(&question, stage.rate, &stage.narrator.users);
+    let crowd = Crowd::asking(&question, stage.rate, &stage.narrator.users).await?;
     stage
         .narrator
         .say(&format!("{USERS} users ask for reviews at {}; all get v1.", question.url))?;

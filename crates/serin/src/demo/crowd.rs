@@ -19,6 +19,8 @@ use crate::load::Progress;
 pub(super) const USERS: usize = 200;
 /// An answer must come within this time.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// The first answer must come within this time.
+const FIRST_ANSWER: Duration = Duration::from_secs(60);
 /// How often somebody asks who waits for the first answer.
 const PACE: Duration = Duration::from_millis(100);
 /// The longest answer that is read.
@@ -66,9 +68,9 @@ struct User {
 }
 
 impl Question {
-    /// Waits until there is an answer.
+    /// Waits until there is an answer: the proxies hear of pods a moment after the pods are ready.
     pub(super) async fn until_answered(&self) -> anyhow::Result<()> {
-        let until = Instant::now() + PATIENCE;
+        let until = Instant::now() + FIRST_ANSWER;
         loop {
             match ask(self, None).await {
                 Ok(answer) if answer.status < 500 => return Ok(()),
@@ -85,8 +87,13 @@ impl Question {
 }
 
 impl Crowd {
-    /// Users who ask so many questions a second together.
-    pub(super) fn asking(question: &Question, rate: u32, progress: &Arc<Progress>) -> Self {
+    /// Users who ask so many questions a second together, from the first answer on.
+    pub(super) async fn asking(
+        question: &Question,
+        rate: u32,
+        progress: &Arc<Progress>,
+    ) -> anyhow::Result<Self> {
+        question.until_answered().await?;
         let users = vec![User::default(); USERS];
         let seen = Arc::new(Mutex::new(Seen { shares: BTreeMap::new(), users, went_back: 0 }));
         let mut tasks = JoinSet::new();
@@ -110,7 +117,7 @@ impl Crowd {
                 }
             });
         }
-        Self { seen, _tasks: tasks }
+        Ok(Self { seen, _tasks: tasks })
     }
 
     /// Answers by version since this was last asked.

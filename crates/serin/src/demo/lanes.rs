@@ -73,7 +73,7 @@ async fn watch(
     header: Option<(&'static str, &'static str)>,
 ) -> anyhow::Result<BTreeMap<String, u64>> {
     let question = Question { url: stage.url_of(PORT), host: Some(HOST), header, version: way };
-    let crowd = Crowd::asking(&question, stage.rate, &stage.narrator.users);
+    let crowd = Crowd::asking(&question, stage.rate, &stage.narrator.users).await?;
     sleep(Duration::from_secs(if stage.fast { 4 } else { 10 })).await;
     let seen = crowd.shares();
     let with = header.map_or_else(String::new, |(name, value)| format!(" with {name}: {value}"));

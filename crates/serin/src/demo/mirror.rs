@@ -33,7 +33,7 @@ pub(super) async fn tell(stage: &mut Stage<'_>) -> anyhow::Result<bool> {
     let url = format!("{}/reviews/0", stage.url());
     let question = Question { url, host: None, header: None, version: versions::of_reviews };
     let copies_before = copies(stage).await?;
-    let crowd = Crowd::asking(&question, stage.rate, &stage.narrator.users);
+    let crowd = Crowd::asking(&question, stage.rate, &stage.narrator.users).await?;
     stage.narrator.say(&format!(
         "Users ask for reviews at {}. Every request is copied to v2, whose answers nobody sees.",
         question.url

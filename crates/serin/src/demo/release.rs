@@ -83,7 +83,7 @@ async fn open_the_shop(stage: &mut Stage<'_>) -> anyhow::Result<()> {
     stage.live("bookinfo").await?;
     let url = stage.url().to_owned();
     stage.narrator.say(&format!("The bookshop is open: {url}/productpage"))?;
-    stage.send(&format!("{url}{PATH}"))?;
+    stage.send(&format!("{url}{PATH}")).await?;
     let rate = stage.rate;
     stage
         .narrator

@@ -37,8 +37,7 @@ pub(super) async fn tell(stage: &mut Stage<'_>) -> anyhow::Result<bool> {
     stage.ready().await?;
     let url = stage.balanced("my-nginx-svc").await?;
     let question = Question { url, host: None, header: None, version: server };
-    question.until_answered().await?;
-    let crowd = Crowd::asking(&question, stage.rate, &stage.narrator.users);
+    let crowd = Crowd::asking(&question, stage.rate, &stage.narrator.users).await?;
     stage.narrator.say(&format!("Five pods of nginx {OLD} serve {}.", question.url))?;
     let mut is_good = true;
     for (image, command) in [

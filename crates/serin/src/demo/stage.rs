@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
+use super::crowd::Question;
 use super::narrator::Narrator;
 use crate::cli::{DemoArgs, DownArgs, PlaceArgs, ViewArgs, When};
 use crate::down;
@@ -199,8 +200,11 @@ impl<'a> Stage<'a> {
         }
     }
 
-    /// Lets users ask for an address from now on, at the rate of the demo.
-    pub(super) fn send(&mut self, url: &str) -> anyhow::Result<()> {
+    /// Lets users ask for an address from its first answer on, at the rate of the demo.
+    pub(super) async fn send(&mut self, url: &str) -> anyhow::Result<()> {
+        let question =
+            Question { url: url.to_owned(), host: None, header: None, version: |_| None };
+        question.until_answered().await?;
         // Longer than anybody watches.
         let mut wanted = Wanted::of(url, f64::from(self.rate), Duration::from_secs(24 * 3600))?;
         wanted.progress = Arc::clone(&self.narrator.users);

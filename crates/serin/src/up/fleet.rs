@@ -160,7 +160,8 @@ pub(super) fn key(proxy: &ProxyId) -> String {
 }
 
 impl Publisher for Fleet {
-    fn prepare(&self, snapshot: &Arc<Snapshot>) {
+    fn prepare(&self, snapshot: &Arc<Snapshot>, plain: &Arc<Model>) {
+        self.networks.set_services(Arc::clone(plain));
         let held = certificates::of_snapshot(snapshot.objects());
         self.lock().certificates().set_objects(held);
         self.keys.follow(key_sources(snapshot.objects()));

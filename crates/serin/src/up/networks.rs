@@ -3,14 +3,19 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::fd::{AsFd as _, OwnedFd};
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::{Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use arc_swap::ArcSwap;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use serin_node::Node;
 use serin_proxy::{Namespace, Network, Networks};
+use serin_routing::Model;
+use serin_routing::model::EndpointAddress;
 use socket2::{Domain, Protocol, Socket, Type};
 
 /// A namespace, and the network that it is to the proxy.
@@ -24,19 +29,34 @@ pub(super) struct PodNetworks {
     maker: Option<Maker>,
     /// One network is one object.
     known: Mutex<HashMap<IpAddr, Known>>,
+    /// How workloads outside of the mesh reach Services.
+    services: ArcSwap<Model>,
+    /// Counts connections to Services, so that each goes to the next endpoint.
+    turn: AtomicUsize,
 }
 
 impl PodNetworks {
     /// `is_root`: whether threads may enter the host's network again.
     pub(super) fn new(is_root: bool) -> io::Result<Self> {
         let maker = if is_root { None } else { Some(Maker::start()?) };
-        Ok(Self { node: OnceLock::new(), maker, known: Mutex::default() })
+        Ok(Self {
+            node: OnceLock::new(),
+            maker,
+            known: Mutex::default(),
+            services: ArcSwap::default(),
+            turn: AtomicUsize::new(0),
+        })
     }
 
     /// The node is there.
     pub(super) fn set(&self, node: Node) {
         // There is one.
         let _ = self.node.set(node);
+    }
+
+    /// Services are reached by another model from now on.
+    pub(super) fn set_services(&self, plain: Arc<Model>) {
+        self.services.store(plain);
     }
 
     /// The network of a pod, by its UID. An address tells another pod's while objects are behind.
@@ -78,10 +98,25 @@ impl Networks for PodNetworks {
     fn owns(&self, address: IpAddr) -> bool {
         match address {
             // Pods and Services.
-            IpAddr::V4(address) => matches!(address.octets(), [10, 244, ..] | [10, 96..=111, ..]),
+            IpAddr::V4(address) => {
+                is_pod(address) || matches!(address.octets(), [10, 96..=111, ..])
+            }
             IpAddr::V6(_) => false,
         }
     }
+
+    fn behind(&self, service: &EndpointAddress) -> Option<SocketAddr> {
+        // Nearly everything goes to pods, which is seen at once.
+        if matches!(service, EndpointAddress::Socket(IpAddr::V4(address), _) if is_pod(*address)) {
+            return None;
+        }
+        serin_control::behind(&self.services.load(), service, self.turn.fetch_add(1, Relaxed))
+    }
+}
+
+/// Whether an address is one that pods get.
+const fn is_pod(address: Ipv4Addr) -> bool {
+    matches!(address.octets(), [10, 244, ..])
 }
 
 /// A thread that goes from one pod's network to the next and never comes back: in a user namespace, the host's network is one

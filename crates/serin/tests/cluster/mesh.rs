@@ -48,6 +48,69 @@ fn the_gateway_tells_that_it_is_ready() {
     assert!(answer.starts_with("HTTP/1.1 404"), "{answer}");
 }
 
+/// Rules by which greet's caller knows no other Service, and names that stand for the Service or its address.
+const BESIDE_THE_MESH: &str = r#"
+apiVersion: networking.istio.io/v1
+kind: Sidecar
+metadata: {name: nobody}
+spec:
+  workloadSelector: {labels: {app: demo-a}}
+  egress: [{hosts: ["./by-name.example.com", "./by-address.example.com"]}]
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: by-name}
+spec:
+  hosts: [by-name.example.com]
+  addresses: [192.0.2.1]
+  ports: [{number: 80, name: http, protocol: HTTP, targetPort: 8080}]
+  resolution: DNS
+  endpoints: [{address: svc-b.default.svc.cluster.local}]
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: by-address}
+spec:
+  hosts: [by-address.example.com]
+  addresses: [192.0.2.2]
+  ports: [{number: 80, name: http, protocol: HTTP, targetPort: 8080}]
+  resolution: STATIC
+  endpoints: [{address: ADDRESS}]
+"#;
+
+const NOBODY_MAY: &str = r#"{"apiVersion": "security.istio.io/v1", "kind": "AuthorizationPolicy",
+    "metadata": {"name": "nobody"}, "spec": {"selector": {"matchLabels": {"app": "demo-b"}}}}"#;
+
+#[test]
+fn the_address_of_a_service_leads_to_its_pods_for_those_whose_rules_do_not_know_it() {
+    let Some(cluster) = Cluster::start(&[]) else { return };
+    cluster.kubectl(&["label", "namespace", "default", "istio-injection=enabled"]);
+    cluster.apply(&["samples/greet/workloads.yaml"]);
+    cluster.wait_available();
+    let address = cluster.kubectl(&["get", "service", "svc-b", "-o", "jsonpath={.spec.clusterIP}"]);
+    let add = |name: &str, objects: &str| {
+        let file = cluster.folder.path().join(name);
+        std::fs::write(&file, objects).unwrap();
+        cluster.kubectl(&["apply", "-f", file.to_str().unwrap()]);
+    };
+    add("beside.yaml", &BESIDE_THE_MESH.replace("ADDRESS", &address));
+    for name in ["sidecar/nobody", "serviceentry/by-name", "serviceentry/by-address"] {
+        cluster.wait_live(name);
+    }
+    let ask = |to: &str| {
+        let told = "%{http_code}";
+        cluster.exec("app=demo-a", &["curl", "-so", "/dev/null", "-m", "60", "-w", told, to])
+    };
+    let by_address = "http://192.0.2.2/";
+    assert_eq!(ask("http://svc-b:8080/"), "200");
+    assert_eq!(ask("http://192.0.2.1/"), "200");
+    assert_eq!(ask(by_address), "200");
+    // It is no way around what the pods allow.
+    add("nobody.json", NOBODY_MAY);
+    cluster.wait_live("authorizationpolicy/nobody");
+    assert_eq!(ask(by_address), "403");
+}
+
 #[test]
 fn each_proxy_has_an_access_log_when_the_mesh_asks_for_them() {
     let Some(cluster) = Cluster::start(&[]) else { return };

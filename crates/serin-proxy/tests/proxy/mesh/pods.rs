@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serin_proxy::{Namespace, Network, Networks};
+use serin_routing::model::EndpointAddress;
 use socket2::{Domain, Socket};
 
 /// What a pod's network looks like, as the node makes it: an address on the loopback, a way to everywhere through it, and a rule
@@ -106,24 +107,37 @@ impl Drop for Pod {
 
 /// Which pods there are, as the node knows it. Theirs is all of 10.0.0.0/8.
 #[derive(Debug, Default)]
-pub(crate) struct Directory(Mutex<BTreeMap<IpAddr, Arc<dyn Network>>>);
+pub(crate) struct Directory {
+    networks: Mutex<BTreeMap<IpAddr, Arc<dyn Network>>>,
+    /// Services, and an endpoint of each.
+    services: Mutex<BTreeMap<SocketAddr, SocketAddr>>,
+}
 
 impl Directory {
     pub(crate) fn add(&self, pod: &Pod) {
-        self.0.lock().unwrap().insert(pod.address, pod.network());
+        self.networks.lock().unwrap().insert(pod.address, pod.network());
     }
 
     pub(crate) fn remove(&self, pod: &Pod) {
-        self.0.lock().unwrap().remove(&pod.address);
+        self.networks.lock().unwrap().remove(&pod.address);
+    }
+
+    pub(crate) fn add_service(&self, service: &str, endpoint: SocketAddr) {
+        self.services.lock().unwrap().insert(service.parse().unwrap(), endpoint);
     }
 }
 
 impl Networks for Directory {
     fn network_of(&self, address: IpAddr) -> Option<Arc<dyn Network>> {
-        self.0.lock().unwrap().get(&address).cloned()
+        self.networks.lock().unwrap().get(&address).cloned()
     }
 
     fn owns(&self, address: IpAddr) -> bool {
         matches!(address, IpAddr::V4(address) if address.octets()[0] == 10)
+    }
+
+    fn behind(&self, service: &EndpointAddress) -> Option<SocketAddr> {
+        let EndpointAddress::Socket(ip, port) = service else { return None };
+        self.services.lock().unwrap().get(&SocketAddr::new(*ip, *port)).copied()
     }
 }
