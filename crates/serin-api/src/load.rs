@@ -18,6 +18,7 @@ mod identity;
 mod mesh;
 mod object;
 
+pub use advice::kind_meant;
 pub use mesh::{Mesh, mesh};
 
 /// Reads the objects of one text. Objects that name no namespace get `default_namespace`.

@@ -45,6 +45,9 @@ pub enum Error {
     /// `content-length` and `transfer-encoding` together, or `transfer-encoding` in HTTP/1.0.
     #[error("the length of the body is ambiguous")]
     Ambiguous,
+    /// A response that cannot have a body, by its status 1xx or 204, declares one (RFC 9110 §8.6, RFC 9112 §6.1).
+    #[error("a response that has no body declares one")]
+    UnwantedBody,
     /// A transfer coding other than `chunked`, or `chunked` not last and once.
     #[error("the transfer encoding is not supported")]
     TransferEncoding,

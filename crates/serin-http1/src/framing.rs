@@ -27,9 +27,13 @@ pub fn request_framing(head: &Head, buffer: &[u8]) -> Result<Framing, Error> {
 /// what follows belongs to the new protocol.
 ///
 /// # Errors
-/// As for requests.
+/// As for requests; or the status says that there is no body, and the length that there is one.
 pub fn response_framing(head: &Head, buffer: &[u8], method: &[u8]) -> Result<Framing, Error> {
     let declared = declared(head, buffer)?;
+    let is_empty = matches!(declared, None | Some(Framing::Length(0)));
+    if matches!(head.status(), 100..=199 | 204) && !is_empty {
+        return Err(Error::UnwantedBody);
+    }
     let never = method == b"HEAD"
         || matches!(head.status(), 100..=199 | 204 | 304)
         || (method == b"CONNECT" && matches!(head.status(), 200..=299));
@@ -105,6 +109,22 @@ mod tests {
     }
 
     #[test]
+    fn a_response_that_has_no_body_declares_none() {
+        for (status, field) in [
+            ("204 No Content", "Content-Length: 2"),
+            ("204 No Content", "Transfer-Encoding: chunked"),
+            ("103 Early Hints", "Content-Length: 2"),
+            ("101 Switching Protocols", "Transfer-Encoding: chunked"),
+        ] {
+            let mut buffer = format!("HTTP/1.1 {status}\r\n{field}\r\n\r\n").into_bytes();
+            let mut head = Head::default();
+            head.read(Kind::Response, &mut buffer, Limits::default()).unwrap().unwrap();
+            let framing = response_framing(&head, &buffer, b"GET");
+            assert_eq!(framing, Err(Error::UnwantedBody), "{status} {field}");
+        }
+    }
+
+    #[test]
     fn a_response_without_a_length_lasts_until_the_connection_ends() {
         let framing = |text: &str, method: &str| {
             let mut buffer = text.as_bytes().to_vec();
@@ -123,6 +143,8 @@ mod tests {
             Framing::None
         );
         assert_eq!(framing("HTTP/1.1 204 No Content\r\n\r\n", "GET"), Framing::None);
+        let empty = "HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n";
+        assert_eq!(framing(empty, "GET"), Framing::None);
         assert_eq!(framing("HTTP/1.1 200 OK\r\n\r\n", "CONNECT"), Framing::None);
     }
 }

@@ -39,7 +39,7 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let ended = match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["backend"] => backend::run(),
-        ["rate", address, rate, seconds] => rate::run(address, rate, seconds),
+        ["rate", rate, seconds, addresses @ ..] => rate::run(rate, seconds, addresses),
         ["idle", address, count, tls] => idle::run(address, count, tls),
         ["--bench"] => cases::run(&FULL),
         ["--quick", "--bench"] | ["--bench", "--quick"] => cases::run(&QUICK),

@@ -14,7 +14,10 @@ mod stage;
 mod versions;
 
 use std::io::Write;
+use std::pin::pin;
 use std::process::ExitCode;
+
+use anyhow::anyhow;
 
 use crate::cli::{DemoArgs, Story};
 use crate::terminal::{self, Palette};
@@ -42,9 +45,11 @@ async fn perform(args: &DemoArgs, mut narrator: Narrator<'_>) -> anyhow::Result<
     if let Some(link) = stage.dashboard().map(str::to_owned) {
         stage.narrator.say(&format!("Its dashboard: {link}"))?;
     }
+    let mut gone = pin!(stage.gone());
     let told = tokio::select! {
         told = tell(args.story, &mut stage) => Some(told),
         () = signals.next() => None,
+        () = &mut gone => Some(Err(anyhow!("the cluster was ended by somebody else"))),
     };
     let ended = match &told {
         Some(Ok(true)) => "as it should",
@@ -61,7 +66,10 @@ async fn perform(args: &DemoArgs, mut narrator: Narrator<'_>) -> anyhow::Result<
     if let Some(Ok(_)) = told {
         look_around(args, &mut stage)?;
         if args.keep {
-            signals.next().await;
+            tokio::select! {
+                () = signals.next() => {}
+                () = gone => {}
+            }
         }
     }
     stage.close().await?;

@@ -17,8 +17,8 @@ pub(super) const fn type_name(value: &Value) -> &'static str {
     }
 }
 
-/// Which kind an unknown one was probably meant to be.
-pub(super) fn kind_meant(api_version: &str, kind: &str) -> Option<String> {
+/// Which kind an unknown one was probably meant to be, as a question; `None` if none is near.
+pub fn kind_meant(api_version: &str, kind: &str) -> Option<String> {
     let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
     let same_group = Kind::all().iter().filter(|it| it.group == group);
     if let Some(near) = schema::nearest(kind, same_group.map(|it| it.kind)) {

@@ -170,7 +170,16 @@ async fn carry(
     sink: &mut Sink<'_>,
     mut see: impl FnMut(&[u8]),
 ) -> Result<(), Broken> {
-    while sink.next_of(source).await? {
+    loop {
+        match sink.next_of(source).await {
+            Ok(true) => {}
+            Ok(false) => break,
+            Err(broken) => {
+                // What was sound leaves before the answer breaks off; if the client is gone, that is why.
+                let _ = sink.flush().await;
+                return Err(broken);
+            }
+        }
         see(&source.piece());
         sink.write(source.piece()).await.map_err(|_| Broken::Sink)?;
         source.consume();

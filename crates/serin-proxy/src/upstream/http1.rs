@@ -175,6 +175,10 @@ impl<'c> Http1Answer<'c> {
             }
             let mut response = Response::default();
             response.read_http1(head, buffer);
+            if matches!(head.status(), 100..=199 | 204) {
+                // Zero, and not to be told (RFC 9110 §8.6).
+                response.headers.remove(b"content-length");
+            }
             self.input.consume(head.length());
             Ok(Some(response))
         })

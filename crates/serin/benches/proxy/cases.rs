@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::iter;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -95,10 +96,7 @@ pub(crate) fn run(plan: &Plan) -> anyhow::Result<()> {
             compare(case.name, &measured);
         }
         bench.measure(&MANY_RULES, &with_many_rules)?;
-        bench.rate("direct", backend.backends.one)?;
-        for subject in &subjects {
-            bench.rate(subject.name, subject.plain)?;
-        }
+        bench.rate(backend.backends.one, &subjects)?;
     }
     for subject in &subjects {
         sample("memory", subject, "after load", "MiB", memory(subject.process())? / 1024.0);
@@ -255,14 +253,19 @@ impl Bench<'_> {
         Ok((requests, f64::from(self.seconds)))
     }
 
-    /// Latency at a fixed rate.
-    fn rate(&self, name: &str, port: u16) -> anyhow::Result<()> {
+    /// Latency at a fixed rate: of the backend itself, and through each subject.
+    fn rate(&self, backend: u16, subjects: &[Subject]) -> anyhow::Result<()> {
+        eprintln!("latency at {RATE}/s");
         let mut command = pinned(LOAD_CORE, &std::env::current_exe()?);
-        let (rate, seconds) = (RATE.to_string(), (self.seconds + 1).to_string());
-        let text = output(command.args(["rate", &format!("127.0.0.1:{port}"), &rate, &seconds]))?;
-        let values = text.split_whitespace().map(str::parse).collect::<Result<Vec<f64>, _>>()?;
-        for (metric, value) in ["p50", "p99", "p99.9"].iter().zip(values) {
-            print(&format!("latency at {RATE}/s"), name, metric, "µs", value);
+        // Long enough that a single stall does not make the p99.
+        command.args(["rate", &RATE.to_string(), &(3 * self.seconds + 1).to_string()]);
+        let ports = iter::once(backend).chain(subjects.iter().map(|it| it.plain));
+        let text = output(command.args(ports.map(|port| format!("127.0.0.1:{port}"))))?;
+        let names = iter::once("direct").chain(subjects.iter().map(|it| it.name));
+        for (name, line) in names.zip(text.lines()) {
+            for (metric, value) in ["p50", "p99", "p99.9"].iter().zip(line.split(' ')) {
+                print(&format!("latency at {RATE}/s"), name, metric, "µs", value.parse()?);
+            }
         }
         Ok(())
     }

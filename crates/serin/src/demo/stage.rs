@@ -27,6 +27,8 @@ use crate::up::{self, Place, Run};
 const PATIENCE: Duration = Duration::from_secs(90);
 /// How often what is waited for is looked at.
 const PACE: Duration = Duration::from_millis(100);
+/// How often is looked whether the cluster still runs.
+const PACE_OF_ENDS: Duration = Duration::from_secs(1);
 /// Files of the repository, by name.
 pub(super) const BOOKINFO: Manifest =
     ("samples/bookinfo", include_str!("../../../../samples/bookinfo/workloads.yaml"));
@@ -212,6 +214,16 @@ impl<'a> Stage<'a> {
             load::generate(&wanted, std::future::pending()).await;
         }));
         Ok(())
+    }
+
+    /// Waits until the cluster has ended by another hand.
+    pub(super) fn gone(&self) -> impl Future<Output = ()> + use<> {
+        let place = self.place.clone();
+        async move {
+            while !matches!(place.running(), Ok(None)) {
+                sleep(PACE_OF_ENDS).await;
+            }
+        }
     }
 
     /// Ends the users' requests and the cluster, and deletes its folder.

@@ -13,6 +13,7 @@ use kube::discovery::{self, Scope};
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Client, ResourceExt as _};
 use serde_json::Value;
+use serin_api::load::kind_meant;
 use tokio::time::{Instant, timeout_at};
 
 use crate::input;
@@ -125,11 +126,18 @@ async fn resource(
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
             Err(error) if is_absent(&error) => {
-                bail!("the API has no kind {} in {}", kind.kind, kind.api_version())
+                bail!("{}", absent(kind))
             }
             Err(error) => return Err(error).context("cannot ask the API for its kinds"),
         }
     }
+}
+
+/// That there is no such kind, and what was probably meant.
+fn absent(kind: &GroupVersionKind) -> String {
+    let version = kind.api_version();
+    let meant = kind_meant(&version, &kind.kind).map(|it| format!("; {it}")).unwrap_or_default();
+    format!("the API has no kind {} in {version}{meant}", kind.kind)
 }
 
 /// Whether the API has no such group, version or kind.
@@ -228,4 +236,22 @@ fn waiting(pod: &Pod) -> Option<String> {
     let reason = waiting.unwrap_or(phase);
     let (name, namespace) = (pod.name_any(), pod.namespace().unwrap_or_default());
     Some(format!("pod {namespace}/{name} ({})", reason.trim_end()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_kind_that_is_not_there_is_told_what_was_meant() {
+        let told = |version: &str, kind: &str| {
+            let (group, version) = version.split_once('/').unwrap_or(("", version));
+            absent(&GroupVersionKind::gvk(group, version, kind))
+        };
+        assert_eq!(
+            told("apps/v1", "Deploymnet"),
+            "the API has no kind Deploymnet in apps/v1; did you mean `kind: Deployment`?"
+        );
+        assert_eq!(told("example.com/v1", "Thing"), "the API has no kind Thing in example.com/v1");
+    }
 }

@@ -130,12 +130,90 @@ fn answer(mut stream: &TcpStream, request: &Request) -> Option<()> {
         "big-head" => {
             format!("HTTP/1.1 200 OK\r\nx-big: {}\r\ncontent-length: 0\r\n\r\n", "b".repeat(70_000))
         }
-        _ => plain("200 OK", ""),
+        "envoys" => plain(
+            "200 OK",
+            "x-envoy-upstream-service-time: 7\r\nx-envoy-overloaded: true\r\nx-envoy-decorator-operation: a\r\nx-request-id: theirs\r\nvia: 1.1 a\r\n",
+        ),
+        "hop" => plain(
+            "200 OK",
+            "connection: x-hop\r\nx-hop: 1\r\nupgrade: h2c\r\nte: trailers\r\ntrailer: x-t\r\nproxy-authenticate: Basic\r\n",
+        ),
+        "two-servers" => plain("200 OK", "server: a\r\nserver: b\r\ndate: today\r\n"),
+        "many-fields" => plain("200 OK", &"x-a: 1\r\n".repeat(150)),
+        "many-hints" => {
+            format!("{}{}", "HTTP/1.1 103 Early Hints\r\n\r\n".repeat(20), plain("200 OK", ""))
+        }
+        "extra" => format!("{}surplus", plain("200 OK", "")),
+        "two-answers" => plain("200 OK", "").repeat(2),
+        "head-with-body" => {
+            format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{told}", told.len())
+        }
+        other => match ODD.iter().find(|it| it.0 == other) {
+            Some((_, text)) => (*text).to_owned(),
+            None => plain("200 OK", ""),
+        },
     };
     stream.write_all(text.as_bytes()).ok()?;
-    let closes = matches!(asked, "garbage" | "short" | "until-close" | "http10");
+    let closes = matches!(asked, "garbage" | "short" | "short-chunk" | "until-close" | "http10");
     (!closes).then_some(())
 }
+
+/// Answers that are at the edge of what is allowed, or beyond.
+pub(crate) const ODD: [(&str, &str); 38] = [
+    ("folded", "HTTP/1.1 200 OK\r\nx-a: one\r\n two\r\ncontent-length: 0\r\n\r\n"),
+    (
+        "switch",
+        "HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\n\r\n",
+    ),
+    ("status-000", "HTTP/1.1 000 OK\r\ncontent-length: 0\r\n\r\n"),
+    ("status-99", "HTTP/1.1 99 OK\r\ncontent-length: 0\r\n\r\n"),
+    ("status-600", "HTTP/1.1 600 OK\r\ncontent-length: 0\r\n\r\n"),
+    ("status-999", "HTTP/1.1 999 OK\r\ncontent-length: 0\r\n\r\n"),
+    ("status-1000", "HTTP/1.1 1000 OK\r\ncontent-length: 0\r\n\r\n"),
+    ("length-plus", "HTTP/1.1 200 OK\r\ncontent-length: +2\r\n\r\nok"),
+    ("length-minus", "HTTP/1.1 200 OK\r\ncontent-length: -2\r\n\r\nok"),
+    ("length-hex", "HTTP/1.1 200 OK\r\ncontent-length: 0x2\r\n\r\nok"),
+    ("length-empty", "HTTP/1.1 200 OK\r\ncontent-length: \r\n\r\nok"),
+    ("length-list", "HTTP/1.1 200 OK\r\ncontent-length: 2, 2\r\n\r\nok"),
+    ("length-twice", "HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-length: 2\r\n\r\nok"),
+    ("length-zeros", "HTTP/1.1 200 OK\r\ncontent-length: 002\r\n\r\nok"),
+    ("length-huge", "HTTP/1.1 200 OK\r\ncontent-length: 99999999999999999999999999\r\n\r\nok"),
+    (
+        "coding-gzip",
+        "HTTP/1.1 200 OK\r\ntransfer-encoding: gzip, chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+    ),
+    ("coding-unknown", "HTTP/1.1 200 OK\r\ntransfer-encoding: x\r\nconnection: close\r\n\r\nok"),
+    (
+        "coding-twice",
+        "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+    ),
+    ("coding-upper", "HTTP/1.1 200 OK\r\nTransfer-Encoding: CHUNKED\r\n\r\n2\r\nok\r\n0\r\n\r\n"),
+    (
+        "coding-in-http10",
+        "HTTP/1.0 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+    ),
+    ("204-length", "HTTP/1.1 204 No Content\r\ncontent-length: 2\r\n\r\nok"),
+    ("204-zero", "HTTP/1.1 204 No Content\r\ncontent-length: 0\r\n\r\n"),
+    (
+        "204-chunked",
+        "HTTP/1.1 204 No Content\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+    ),
+    ("205-length", "HTTP/1.1 205 Reset Content\r\ncontent-length: 2\r\n\r\nok"),
+    ("304-length", "HTTP/1.1 304 Not Modified\r\ncontent-length: 10\r\n\r\n"),
+    ("304-chunked", "HTTP/1.1 304 Not Modified\r\ntransfer-encoding: chunked\r\n\r\n"),
+    ("nul", "HTTP/1.1 200 OK\r\nx-a: a\0b\r\ncontent-length: 0\r\n\r\n"),
+    ("control", "HTTP/1.1 200 OK\r\nx-a: a\u{1}b\r\ncontent-length: 0\r\n\r\n"),
+    ("latin", "HTTP/1.1 200 OK\r\nx-a: \u{e9}\r\ncontent-length: 0\r\n\r\n"),
+    ("name-space", "HTTP/1.1 200 OK\r\nx a: 1\r\ncontent-length: 0\r\n\r\n"),
+    ("name-then-space", "HTTP/1.1 200 OK\r\nx-a : 1\r\ncontent-length: 0\r\n\r\n"),
+    ("name-empty", "HTTP/1.1 200 OK\r\n: 1\r\ncontent-length: 0\r\n\r\n"),
+    ("no-colon", "HTTP/1.1 200 OK\r\nx-a\r\ncontent-length: 0\r\n\r\n"),
+    ("no-reason", "HTTP/1.1 200\r\ncontent-length: 0\r\n\r\n"),
+    ("http12", "HTTP/1.2 200 OK\r\ncontent-length: 0\r\n\r\n"),
+    ("http2", "HTTP/2.0 200 OK\r\ncontent-length: 0\r\n\r\n"),
+    ("bad-chunk", "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\nok\r\n0\r\n\r\n"),
+    ("short-chunk", "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhel"),
+];
 
 /// The request as text. Values that are random are left out.
 fn tell(request: &Request) -> String {

@@ -1,5 +1,7 @@
 //! What is sent: ordinary, odd and malformed requests, each with a name.
 
+use super::backend;
+
 /// A name and the bytes that follow the beginning of a connection.
 pub(crate) type Case = (String, Vec<u8>);
 
@@ -393,8 +395,21 @@ fn answers() -> Family {
             "HEAD /exact?404",
             "HEAD /exact?304",
             "GET /exact?short",
+            "GET /exact?envoys",
+            "GET /exact?hop",
+            "GET /exact?two-servers",
+            "GET /exact?many-fields",
+            "GET /exact?many-hints",
+            "GET /exact?extra",
+            "GET /exact?two-answers",
+            "HEAD /exact?head-with-body",
         ],
     );
+    let odd = backend::ODD.iter().map(|(name, _)| {
+        let line = format!("GET /exact?{name}");
+        (line.clone(), request(&line, &[]))
+    });
+    list.extend(odd);
     list.push(("after a retry".to_owned(), request("GET /retry?gone", &[])));
     (family, list)
 }
