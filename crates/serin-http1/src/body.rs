@@ -160,27 +160,26 @@ impl Decoder {
         let is_field = !name.is_empty()
             && name.iter().all(|&byte| is_token(byte))
             && value.iter().all(|&byte| (byte >= b' ' && byte != 0x7f) || byte == b'\t');
-        if !is_field || is_forbidden(name) {
+        if !is_field || !may_trail(&name.to_ascii_lowercase()) {
             return Err(Error::Trailer);
         }
         Ok(Step::Trailer(length))
     }
 }
 
-/// Fields that decide framing, routing or authentication have no business in trailers (RFC 9110 §6.5.1).
-fn is_forbidden(name: &[u8]) -> bool {
-    let name = name.to_ascii_lowercase();
-    let known = FieldName::of(&name);
-    known.is_hop_by_hop()
-        || matches!(
-            known,
-            FieldName::ContentLength
-                | FieldName::Host
-                | FieldName::Trailer
-                | FieldName::Cookie
-                | FieldName::Expect
-        )
-        || name == b"authorization"
+/// Whether a field, whose name is in lower case, may stand among trailers: those that decide framing, routing or authentication have no
+/// business there (RFC 9110 §6.5.1).
+pub fn may_trail(name: &[u8]) -> bool {
+    let known = FieldName::of(name);
+    let decides = matches!(
+        known,
+        FieldName::ContentLength
+            | FieldName::Host
+            | FieldName::Trailer
+            | FieldName::Cookie
+            | FieldName::Expect
+    );
+    !known.is_hop_by_hop() && !decides && name != b"authorization"
 }
 
 /// The first line of `input` without its CR LF; `None` if its end has not arrived.

@@ -15,7 +15,7 @@ mod header;
 mod target;
 mod write;
 
-pub use body::{Decoder, Step};
+pub use body::{Decoder, Step, may_trail};
 pub use error::Error;
 pub use framing::{Framing, request_framing, response_framing};
 pub use head::{Head, Kind, Limits, Version};

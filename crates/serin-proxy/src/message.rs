@@ -7,7 +7,7 @@
 use std::ops::Range;
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use serin_http1::{FieldName, FieldNames, Head, write_decimal, write_field};
+use serin_http1::{FieldName, FieldNames, Head, may_trail, write_decimal, write_field};
 
 use crate::memory::{self, Spare};
 
@@ -92,10 +92,20 @@ impl Headers {
         }));
     }
 
-    /// Takes over the fields of an HTTP/2 head or trailers.
+    /// Takes over the fields of an HTTP/2 head.
     pub(crate) fn copy_map(&mut self, map: &HeaderMap) {
         for (name, value) in map {
             self.append(name.as_str().as_bytes(), value.as_bytes());
+        }
+    }
+
+    /// Takes over HTTP/2 trailers, without what may not stand there: in HTTP/1 it could be taken for the head's.
+    pub(crate) fn copy_trailers(&mut self, map: &HeaderMap) {
+        for (name, value) in map {
+            let name = name.as_str().as_bytes();
+            if may_trail(name) {
+                self.append(name, value.as_bytes());
+            }
         }
     }
 

@@ -223,6 +223,8 @@ pub enum Failure {
     ConnectionTermination,
     /// The upstream reset the stream before a response.
     RemoteReset,
+    /// The upstream refused the stream: it has not looked at the request.
+    RefusedStream,
     /// The upstream's response made no sense.
     UpstreamProtocolError,
     /// The whole request took too long.
@@ -363,6 +365,12 @@ impl Failure {
                 Some(Flag::UpstreamRemoteReset),
                 "upstream_reset_before_response_started{remote_reset}",
                 "the upstream reset the request before it answered",
+            ),
+            Self::RefusedStream => (
+                503,
+                Some(Flag::UpstreamRemoteReset),
+                "upstream_reset_before_response_started{remote_refused_stream_reset}",
+                "the upstream refused the request",
             ),
             Self::UpstreamProtocolError => (
                 502,

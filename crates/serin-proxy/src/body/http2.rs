@@ -26,6 +26,11 @@ impl Http2Source {
         Self { stream, is_empty, piece: Bytes::new(), trailers: Headers::default() }
     }
 
+    /// Takes no notice of what comes.
+    pub(crate) const fn ignore(&mut self) {
+        self.is_empty = true;
+    }
+
     pub(crate) const fn is_empty(&self) -> bool {
         self.is_empty
     }
@@ -47,7 +52,7 @@ impl Http2Source {
         }
         let trailers = poll_fn(|cx| self.stream.poll_trailers(cx)).await;
         if let Some(trailers) = trailers.map_err(BodyError::Http2)? {
-            self.trailers.copy_map(&trailers);
+            self.trailers.copy_trailers(&trailers);
         }
         Ok(false)
     }

@@ -355,10 +355,15 @@ fn no_answer(error: &UpstreamError, request_sent: bool) -> NoAnswer {
 /// (RFC 9113 §8.7).
 fn of_http2(error: &h2::Error) -> (Failure, ResetReason) {
     match error.reason() {
-        Some(h2::Reason::REFUSED_STREAM) => (Failure::RemoteReset, ResetReason::RefusedStream),
+        Some(h2::Reason::REFUSED_STREAM) => (Failure::RefusedStream, ResetReason::RefusedStream),
         Some(h2::Reason::NO_ERROR) if error.is_go_away() => {
             (Failure::ConnectionTermination, ResetReason::RefusedStream)
         }
+        Some(h2::Reason::PROTOCOL_ERROR) if error.is_reset() => {
+            (Failure::UpstreamProtocolError, ResetReason::Other)
+        }
+        // What came could not be read.
+        _ if error.is_library() => (Failure::UpstreamProtocolError, ResetReason::Other),
         _ if error.is_io() || error.is_go_away() => {
             (Failure::ConnectionTermination, ResetReason::Other)
         }

@@ -16,11 +16,12 @@ use bytes::Bytes;
 use serin_routing::balancer::Attempts;
 use serin_routing::breaker::Resource;
 use serin_routing::outlier::Outcome;
-use serin_routing::response::Failure;
+use serin_routing::response::{Failure, grpc_status_of};
 use tokio::task::spawn_local;
 use tokio::time::timeout;
 
 use super::forward::Trip;
+use super::is_grpc;
 use super::outgoing::Outgoing;
 use super::progress::Progress;
 use crate::body::{BodyError, Broken, Source};
@@ -191,7 +192,9 @@ impl Mirror {
                     },
                 }
             };
-            record.grpc_status = grpc_status.or_else(|| body.trailers().grpc_status());
+            let told = grpc_status.or_else(|| body.trailers().grpc_status());
+            let untold = || is_grpc(request).then(|| u32::from(grpc_status_of(status)));
+            record.grpc_status = told.or_else(untold);
             if let (Some(visit), true) = (&visit, is_read) {
                 visit.sent(progress.bytes.get(), 0);
                 visit.complete();

@@ -1,6 +1,7 @@
 //! The answer on its way downstream, while the rest of the request may still be on its way up.
 
-use serin_routing::response::BrokenOff;
+use h2::Reason;
+use serin_routing::response::{BrokenOff, grpc_status_of};
 
 use super::attempt::Sending;
 use super::forward::Trip;
@@ -47,6 +48,12 @@ impl Delivery<'_> {
         self.progress.switched.set(is_switch);
         self.progress.moved();
         let relayed = self.relay(&mut source, &mut sink, responder).await;
+        let record = &mut responder.record;
+        let is_told = !matches!(relayed, Err(Broken::Sink));
+        if is_told && record.grpc_status.is_none() && super::is_grpc(self.request) {
+            // What a client of gRPC makes of an answer without a status.
+            record.grpc_status = Some(u32::from(grpc_status_of(record.status)));
+        }
         match relayed {
             Ok(()) => {
                 if let Some(detail) = &mut responder.record.detail {
@@ -159,6 +166,11 @@ impl Delivery<'_> {
 /// Why an answer ended before its end.
 fn why(error: &BodyError) -> BrokenOff {
     match error {
+        BodyError::Http2(error)
+            if error.is_library() || error.reason() == Some(Reason::PROTOCOL_ERROR) =>
+        {
+            BrokenOff::Malformed
+        }
         BodyError::Http2(error) if error.is_reset() => BrokenOff::Reset,
         BodyError::Malformed(_) | BodyError::Truncated => BrokenOff::Malformed,
         BodyError::Http2(_) | BodyError::Io(_) | BodyError::GivenUp => BrokenOff::Closed,

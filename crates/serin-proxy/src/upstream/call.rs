@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::task::Poll;
 
 use h2::client::ResponseFuture;
-use serin_http1::{Framing, Limits};
+use serin_http1::{Error, Framing, Limits};
 use serin_routing::time::Instant;
 
 use super::http1::Http1Answer;
@@ -29,7 +29,7 @@ pub(crate) enum UpstreamError {
     Closed,
     /// The response is malformed.
     #[error("the response is malformed")]
-    Malformed(#[source] serin_http1::Error),
+    Malformed(#[source] Error),
     /// The stream was reset, or its connection failed.
     #[error("the stream failed")]
     Http2(#[source] h2::Error),
@@ -122,7 +122,7 @@ impl<'c> Answer<'c> {
     pub(crate) async fn head(&mut self, limits: Limits) -> Result<Response, UpstreamError> {
         match self {
             Self::Http1(answer) => answer.head(limits).await,
-            Self::Http2(answer) => answer.head().await,
+            Self::Http2(answer) => answer.head(limits).await,
         }
     }
 
@@ -160,8 +160,9 @@ impl<'c> Answer<'c> {
 }
 
 impl Http2Answer {
-    async fn head(&mut self) -> Result<Response, UpstreamError> {
+    async fn head(&mut self, limits: Limits) -> Result<Response, UpstreamError> {
         let mut response = Response::default();
+        let mut count = 0;
         let body = poll_fn(|cx| {
             if let Poll::Ready(Some(Ok(interim))) = self.response.poll_informational(cx) {
                 response.read_http2(interim.status(), interim.headers());
@@ -173,16 +174,32 @@ impl Http2Answer {
             };
             Poll::Ready(head.map(|head| {
                 let (head, body) = head.into_parts();
+                count = head.headers.len();
                 response.read_http2(head.status, &head.headers);
                 Some(body)
             }))
         })
         .await
         .map_err(UpstreamError::Http2)?;
+        if response.status == 101 {
+            // There is no such thing in HTTP/2 (RFC 9113 §8.6).
+            return Err(UpstreamError::Malformed(Error::StatusLine));
+        }
+        if count > limits.fields {
+            return Err(UpstreamError::Malformed(Error::TooManyFields));
+        }
         if let Some(body) = body {
             let length = response.headers.known(serin_http1::FieldName::ContentLength);
             self.length = length.and_then(|length| std::str::from_utf8(length).ok()?.parse().ok());
-            self.body = Some(Http2Source::new(body));
+            let mut body = Http2Source::new(body);
+            if matches!(response.status, 204 | 304) {
+                // Whatever comes has no place in a version that knows the end by the status (RFC 9112 §6.3).
+                body.ignore();
+            }
+            if response.status == 204 {
+                response.headers.remove(b"content-length");
+            }
+            self.body = Some(body);
         }
         Ok(response)
     }

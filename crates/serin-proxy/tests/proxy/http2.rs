@@ -175,6 +175,66 @@ fn a_stream_that_is_reset_is_answered_with_503() {
     assert!(answer.contains("reset the request"), "{answer}");
 }
 
+/// What an HTTP/1 client gets of an upstream's answer.
+fn told<F>(answer: impl Fn(h2::server::SendResponse<Bytes>) -> F + Send + Sync + 'static) -> String
+where
+    F: Future<Output = ()> + 'static,
+{
+    let up = upstream_http2(move |_, respond| answer(respond));
+    talk(Setup::http2(up).start().address, GET)
+}
+
+fn with_status(status: u16) -> http::Response<()> {
+    http::Response::builder().status(status).body(()).unwrap()
+}
+
+#[test]
+fn what_follows_a_status_without_a_body_is_left_out() {
+    for status in [204, 304] {
+        let answer = told(move |mut respond| async move {
+            let mut send = respond.send_response(with_status(status), false).unwrap();
+            // It may have been reset by then.
+            let _ = send.send_data(Bytes::from_static(b"unwanted"), true);
+        });
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+        assert!(answer.ends_with("\r\n\r\n"), "{answer}");
+        assert!(!answer.contains("transfer-encoding"), "{answer}");
+    }
+    let answer = told(|mut respond| async move {
+        let mut response = with_status(204);
+        response.headers_mut().insert("content-length", 0.into());
+        respond.send_response(response, true).unwrap();
+    });
+    assert!(!answer.contains("content-length"), "{answer}");
+}
+
+#[test]
+fn trailers_that_would_frame_a_message_are_left_out() {
+    let answer = told(|mut respond| async move {
+        let mut send = respond.send_response(ok(), false).unwrap();
+        send.send_data(Bytes::from_static(b"body"), false).unwrap();
+        let mut trailers = http::HeaderMap::new();
+        trailers.insert("content-length", 4.into());
+        trailers.insert("x-sum", 1.into());
+        send.send_trailers(trailers).unwrap();
+    });
+    assert!(answer.ends_with("\r\n4\r\nbody\r\n0\r\nx-sum: 1\r\n\r\n"), "{answer}");
+}
+
+#[test]
+fn an_answer_with_too_many_fields_or_a_reset_for_its_faults_is_malformed() {
+    let many = told(|mut respond| async move {
+        let mut response = ok();
+        for number in 0..101 {
+            response.headers_mut().append("x-a", number.into());
+        }
+        respond.send_response(response, true).unwrap();
+    });
+    assert!(many.starts_with("HTTP/1.1 502 "), "{many}");
+    let reset = told(|mut respond| async move { respond.send_reset(h2::Reason::PROTOCOL_ERROR) });
+    assert!(reset.starts_with("HTTP/1.1 502 "), "{reset}");
+}
+
 #[test]
 fn an_answer_that_breaks_off_is_not_taken_for_a_whole_one() {
     let up = counting(|_, mut respond| async move {
