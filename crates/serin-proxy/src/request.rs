@@ -86,6 +86,7 @@ impl Request {
         self.authority = self.headers.intern(authority);
         self.set_path(path)?;
         self.headers.join(FieldName::Connection, b",");
+        self.headers.join(FieldName::Upgrade, b",");
         self.upgrade = self.upgrade_http1(head.version());
         if self.upgrade == Upgrade::None {
             self.headers.remove_any(FieldNames::of(&[FieldName::Upgrade]), |_| true);

@@ -36,8 +36,10 @@ impl Delivery<'_> {
         let is_switch = self.is_switch(&response, &answer);
         let length = if is_switch { Length::Tunnel } else { answer.length() };
         let is_reusable = answer.is_reusable();
+        // HTTP/2 knows neither a key nor what it is accepted by (RFC 8441 §5).
+        let is_accepted = !matches!(answer, Answer::Http2(_));
         let Some(mut source) = answer.into_body() else { return (Ended::Broken, false) };
-        self.finish_head(&mut response, is_switch, responder);
+        self.finish_head(&mut response, is_switch.then_some(is_accepted), responder);
         responder.record.details = "via_upstream";
         responder.record.status = response.status;
         responder.record.grpc_status = response.headers.grpc_status();
@@ -83,13 +85,19 @@ impl Delivery<'_> {
             }
     }
 
-    fn finish_head(&self, response: &mut Response, is_switch: bool, responder: &Responder<'_>) {
+    /// `switched` tells of an answer that makes a tunnel whether it says itself that the client's key is accepted.
+    fn finish_head(
+        &self,
+        response: &mut Response,
+        switched: Option<bool>,
+        responder: &Responder<'_>,
+    ) {
         self.tell_service_time(response);
         if let Some(cookie) = &self.trip.forwarding.cookie {
             response.headers.append(b"set-cookie", cookie.header().as_bytes());
         }
-        if is_switch {
-            self.switch(response, responder.switches_by_status());
+        if let Some(is_accepted) = switched {
+            self.switch(response, responder.switches_by_status(), is_accepted);
         }
         let (exchange, decision) = (self.trip.exchange, Some(self.trip.decision));
         reply::finish_head(exchange, self.request, decision, Some(self.target), response);
@@ -106,14 +114,11 @@ impl Delivery<'_> {
     }
 
     /// Says in the client's version that the connection is a tunnel now.
-    fn switch(&self, response: &mut Response, by_status: bool) {
+    fn switch(&self, response: &mut Response, by_status: bool, is_accepted: bool) {
         if by_status {
             response.status = 101;
             response.headers.set(b"upgrade", b"websocket");
-            if let (None, Some(key)) = (
-                response.headers.find(websocket::ACCEPT),
-                self.request.headers.find(websocket::KEY),
-            ) {
+            if let (false, Some(key)) = (is_accepted, self.request.headers.find(websocket::KEY)) {
                 response.headers.append(websocket::ACCEPT, websocket::accept(key).as_bytes());
             }
         } else {

@@ -167,7 +167,12 @@ impl<'c> Http1Answer<'c> {
             self.framing = response_framing(head, buffer, self.method)?;
             self.keep_alive = self.framing != Framing::UntilClose && keeps_alive(head, buffer);
             let is_agreed = self.method == b"CONNECT" && matches!(head.status(), 200..=299);
-            if head.status() == 101 && !self.is_tunnel {
+            // Who switches says to what (RFC 9110 §15.2.2), and that is what was asked for.
+            let to_websocket = || {
+                head.all(FieldName::Upgrade)
+                    .any(|field| has_token(field.value(buffer), b"websocket"))
+            };
+            if head.status() == 101 && !(self.is_tunnel && to_websocket()) {
                 return Err(Error::StatusLine);
             }
             if head.status() == 101 || is_agreed {

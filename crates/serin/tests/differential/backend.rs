@@ -26,7 +26,7 @@ pub(crate) fn nobody() -> u16 {
 fn serve(stream: &TcpStream) -> Option<()> {
     let mut reader = BufReader::new(stream);
     let request = read(&mut reader)?;
-    answer(stream, &request)
+    answer(stream, &mut reader, &request)
 }
 
 struct Request {
@@ -82,7 +82,7 @@ fn text(reader: &mut impl BufRead) -> Option<String> {
 }
 
 /// Answers by what the path asks for; everywhere the body tells the request.
-fn answer(mut stream: &TcpStream, request: &Request) -> Option<()> {
+fn answer(mut stream: &TcpStream, reader: &mut impl Read, request: &Request) -> Option<()> {
     let path = request.line.split(' ').nth(1)?;
     let is_head = request.line.starts_with("HEAD ");
     let told = tell(request);
@@ -94,7 +94,7 @@ fn answer(mut stream: &TcpStream, request: &Request) -> Option<()> {
     let text = match asked {
         // Both proxies give up before this.
         "hang" => {
-            let _ = stream.read(&mut [0]);
+            let _ = reader.read(&mut [0]);
             return None;
         }
         "gone" => return None,
@@ -119,6 +119,24 @@ fn answer(mut stream: &TcpStream, request: &Request) -> Option<()> {
             "200 Fine By Me",
             "server: backend\r\nX-Mixed-Case:  spaced \r\nset-cookie: a=1\r\nset-cookie: b=2\r\nx-empty:\r\nkeep-alive: timeout=5\r\nproxy-connection: x\r\nx-gone: 1\r\nx-set: old\r\nx-added: old\r\ndate: Thu, 01 Jan 1970 00:00:00 GMT\r\n",
         ),
+        "switched" => {
+            return tunnel(
+                stream,
+                reader,
+                "upgrade: websocket\r\nconnection: upgrade\r\nsec-websocket-accept: x\r\nx-more: 1\r\n",
+            );
+        }
+        "switched-bare" => return tunnel(stream, reader, ""),
+        "switched-other" => {
+            return tunnel(stream, reader, "upgrade: other\r\nconnection: upgrade\r\n");
+        }
+        "switched-length" => {
+            return tunnel(
+                stream,
+                reader,
+                "upgrade: websocket\r\nconnection: upgrade\r\ncontent-length: 0\r\n",
+            );
+        }
         "both" => {
             "HTTP/1.1 200 OK\r\ncontent-length: 3\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n"
                 .to_owned()
@@ -156,6 +174,18 @@ fn answer(mut stream: &TcpStream, request: &Request) -> Option<()> {
     stream.write_all(text.as_bytes()).ok()?;
     let closes = matches!(asked, "garbage" | "short" | "short-chunk" | "until-close" | "http10");
     (!closes).then_some(())
+}
+
+/// Switches protocols, and answers what comes then so that it can be told from an answer of HTTP.
+fn tunnel(mut stream: &TcpStream, reader: &mut impl Read, headers: &str) -> Option<()> {
+    let head = format!("HTTP/1.1 101 Switching Protocols\r\n{headers}\r\n");
+    stream.write_all(head.as_bytes()).ok()?;
+    let mut bytes = [0; 4096];
+    let count = reader.read(&mut bytes).ok()?;
+    let seen = String::from_utf8_lossy(&bytes[..count]);
+    let length = seen.len();
+    write!(stream, "HTTP/1.1 418 Tunnel\r\ncontent-length: {length}\r\n\r\n{seen}").ok()?;
+    None
 }
 
 /// Answers that are at the edge of what is allowed, or beyond.

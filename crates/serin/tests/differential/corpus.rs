@@ -20,6 +20,7 @@ pub(crate) fn cases() -> Vec<Case> {
         heads(),
         framing(),
         connections(),
+        upgrades(),
         forwarded(),
         limits(),
     ];
@@ -531,6 +532,40 @@ fn framing() -> Family {
     list.push(("chunked in 1.0".to_owned(), old.as_bytes().to_vec()));
     ("framing", list)
 }
+
+fn upgrades() -> Family {
+    let usual = ["connection: upgrade", "upgrade: websocket", "sec-websocket-version: 13", KEY];
+    let paths = ["switched", "switched-bare", "switched-other", "switched-length", "404", "503"];
+    let mut list: Vec<Case> = paths
+        .into_iter()
+        .map(|path| (path.to_owned(), request(&format!("GET /exact?{path}"), &usual)))
+        .collect();
+    let requests: [(&str, &str, &[&str]); 15] = [
+        ("nobody upgrades", "GET /exact", &usual),
+        ("upper case", "GET /exact?switched", &["Connection: Upgrade", "Upgrade: WebSocket", KEY]),
+        (
+            "among others",
+            "GET /exact?switched",
+            &["connection: keep-alive, Upgrade", usual[1], KEY],
+        ),
+        ("and close", "GET /exact?switched", &["connection: close, upgrade", usual[1], KEY]),
+        ("two protocols", "GET /exact?switched", &[usual[0], "upgrade: websocket, foo", KEY]),
+        ("two lines", "GET /exact?switched", &[usual[0], usual[1], "upgrade: foo", KEY]),
+        ("another protocol", "GET /exact?switched", &[usual[0], "upgrade: foo"]),
+        ("no protocol", "GET /exact?switched", &[usual[0], "upgrade:"]),
+        ("not named", "GET /exact?switched", &[usual[1], KEY]),
+        ("no key", "GET /exact?switched", &[usual[0], usual[1]]),
+        ("POST", "POST /exact?switched", &[usual[0], usual[1], "content-length: 0", KEY]),
+        ("with a length", "GET /exact?switched", &[usual[0], usual[1], "content-length: 0", KEY]),
+        ("to a redirect", "GET /redirect", &usual),
+        ("to a direct answer", "GET /tea", &usual),
+        ("to nowhere", "GET /refused", &usual),
+    ];
+    list.extend(requests.map(|(name, line, lines)| (name.to_owned(), request(line, lines))));
+    ("upgrades", list)
+}
+
+const KEY: &str = "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==";
 
 fn connections() -> Family {
     let get = "GET /exact HTTP/1.1\r\nhost: shop.test\r\n\r\n";
