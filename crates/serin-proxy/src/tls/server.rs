@@ -279,9 +279,12 @@ impl ResolvesServerCert for ByName {
         };
         let usable = || self.0.iter().filter(|it| it.key.key.choose_scheme(schemes).is_some());
         // Of equals the last is taken by `max_by_key`: from the end, that is the first.
-        let best = usable().rev().max_by_key(|it| rank(it))?;
-        let (is_exact, is_covered, _) = rank(best);
-        let chosen = if is_exact || is_covered { best } else { usable().next()? };
+        let named = usable().rev().max_by_key(|it| rank(it)).filter(|it| {
+            let (is_exact, is_covered, _) = rank(it);
+            is_exact || is_covered
+        });
+        // With none that it can check the handshake fails by what the two have in common, and says so.
+        let chosen = named.or_else(|| usable().next()).or_else(|| self.0.first())?;
         Some(Arc::clone(&chosen.key))
     }
 }

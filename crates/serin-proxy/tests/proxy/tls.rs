@@ -206,6 +206,15 @@ fn names_and_pins_narrow_down_who_may_connect() {
 }
 
 #[test]
+fn a_client_that_can_check_no_certificate_is_told_that_the_handshake_failed() {
+    let authority = Authority::new("root");
+    let web = authority.issue(&[HOST]);
+    let running = start(showing(&["web"]), &[("web", &web)]);
+    let error = Client::new(&authority, HOST).suite("ECDHE_RSA").open(running.address).unwrap_err();
+    assert!(error.to_string().contains("HandshakeFailure"), "{error}");
+}
+
+#[test]
 fn versions_outside_the_range_are_refused() {
     let authority = Authority::new("root");
     let web = authority.issue(&[HOST]);
