@@ -48,6 +48,9 @@ pub enum Error {
     /// A response that cannot have a body, by its status 1xx or 204, declares one (RFC 9110 §8.6, RFC 9112 §6.1).
     #[error("a response that has no body declares one")]
     UnwantedBody,
+    /// A response switches to a protocol that was not asked for, or does not say to which (RFC 9110 §15.2.2).
+    #[error("a response switches to a protocol that was not asked for")]
+    UnwantedSwitch,
     /// A transfer coding other than `chunked`, or `chunked` not last and once.
     #[error("the transfer encoding is not supported")]
     TransferEncoding,

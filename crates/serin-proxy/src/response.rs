@@ -53,6 +53,7 @@ impl Response {
         self.headers.clear();
         self.headers.copy_head(head, buffer, None);
         remove_hop_by_hop(&mut self.headers);
+        self.remove_vain_length();
     }
 
     /// Takes over the head of an HTTP/2 response.
@@ -60,6 +61,14 @@ impl Response {
         self.status = status.as_u16();
         self.headers.clear();
         self.headers.copy_map(headers);
+        self.remove_vain_length();
+    }
+
+    /// Nobody is told the length of what a status says is not there (RFC 9110 §8.6).
+    fn remove_vain_length(&mut self) {
+        if matches!(self.status, 100..=199 | 204) {
+            self.headers.remove(b"content-length");
+        }
     }
 
     /// Whether another head follows (RFC 9110 §15.2).

@@ -324,14 +324,14 @@ impl Upstream {
                 let endpoint = state.endpoints().endpoint(index)?;
                 let (destination, mut visitor) = self.labels.of_endpoint(cluster, endpoint);
                 attempts.record(id);
-                let address = self.labels.reached(endpoint.address.clone());
-                if address != endpoint.address {
-                    visitor = self.labels.visit(&address);
+                let behind = self.labels.behind(&endpoint.address);
+                if let Some(address) = &behind {
+                    visitor = self.labels.visit(address);
                 }
                 Target {
                     id: Some(id),
                     index: Some(index),
-                    address,
+                    address: behind.unwrap_or_else(|| endpoint.address.clone()),
                     tls: endpoint.tls,
                     is_here: visitor.is_some(),
                     _visitor: visitor,
@@ -349,7 +349,7 @@ impl Upstream {
         let cluster = &self.shared.cluster;
         let port = cluster.port_override.unwrap_or(meant.port());
         let address = EndpointAddress::Socket(meant.ip().to_canonical(), port);
-        let address = self.labels.reached(address);
+        let address = self.labels.behind(&address).unwrap_or(address);
         Target {
             id: None,
             index: None,

@@ -351,6 +351,11 @@ fn no_answer(error: &UpstreamError, request_sent: bool) -> NoAnswer {
     NoAnswer::new(failure, reason, request_sent)
 }
 
+/// What came could not be read, or the peer could not read what it got.
+pub(super) fn is_malformed(error: &h2::Error) -> bool {
+    error.is_library() || error.is_reset() && error.reason() == Some(h2::Reason::PROTOCOL_ERROR)
+}
+
 /// A stream that was refused, or that the peer's GOAWAY left out, was not looked at: it may be sent again whatever it is
 /// (RFC 9113 §8.7).
 fn of_http2(error: &h2::Error) -> (Failure, ResetReason) {
@@ -359,11 +364,7 @@ fn of_http2(error: &h2::Error) -> (Failure, ResetReason) {
         Some(h2::Reason::NO_ERROR) if error.is_go_away() => {
             (Failure::ConnectionTermination, ResetReason::RefusedStream)
         }
-        Some(h2::Reason::PROTOCOL_ERROR) if error.is_reset() => {
-            (Failure::UpstreamProtocolError, ResetReason::Other)
-        }
-        // What came could not be read.
-        _ if error.is_library() => (Failure::UpstreamProtocolError, ResetReason::Other),
+        _ if is_malformed(error) => (Failure::UpstreamProtocolError, ResetReason::Other),
         _ if error.is_io() || error.is_go_away() => {
             (Failure::ConnectionTermination, ResetReason::Other)
         }

@@ -1,9 +1,8 @@
 //! The answer on its way downstream, while the rest of the request may still be on its way up.
 
-use h2::Reason;
 use serin_routing::response::{BrokenOff, grpc_status_of};
 
-use super::attempt::Sending;
+use super::attempt::{Sending, is_malformed};
 use super::forward::Trip;
 use super::progress::{Progress, Step};
 use super::{Ended, reply};
@@ -36,10 +35,11 @@ impl Delivery<'_> {
         let is_switch = self.is_switch(&response, &answer);
         let length = if is_switch { Length::Tunnel } else { answer.length() };
         let is_reusable = answer.is_reusable();
-        // HTTP/2 knows neither a key nor what it is accepted by (RFC 8441 §5).
-        let is_accepted = !matches!(answer, Answer::Http2(_));
+        if is_switch {
+            self.switch(&mut response, &answer, responder.switches_by_status());
+        }
         let Some(mut source) = answer.into_body() else { return (Ended::Broken, false) };
-        self.finish_head(&mut response, is_switch.then_some(is_accepted), responder);
+        self.finish_head(&mut response);
         responder.record.details = "via_upstream";
         responder.record.status = response.status;
         responder.record.grpc_status = response.headers.grpc_status();
@@ -85,19 +85,10 @@ impl Delivery<'_> {
             }
     }
 
-    /// `switched` tells of an answer that makes a tunnel whether it says itself that the client's key is accepted.
-    fn finish_head(
-        &self,
-        response: &mut Response,
-        switched: Option<bool>,
-        responder: &Responder<'_>,
-    ) {
+    fn finish_head(&self, response: &mut Response) {
         self.tell_service_time(response);
         if let Some(cookie) = &self.trip.forwarding.cookie {
             response.headers.append(b"set-cookie", cookie.header().as_bytes());
-        }
-        if let Some(is_accepted) = switched {
-            self.switch(response, responder.switches_by_status(), is_accepted);
         }
         let (exchange, decision) = (self.trip.exchange, Some(self.trip.decision));
         reply::finish_head(exchange, self.request, decision, Some(self.target), response);
@@ -114,11 +105,14 @@ impl Delivery<'_> {
     }
 
     /// Says in the client's version that the connection is a tunnel now.
-    fn switch(&self, response: &mut Response, by_status: bool, is_accepted: bool) {
+    fn switch(&self, response: &mut Response, answer: &Answer<'_>, by_status: bool) {
         if by_status {
             response.status = 101;
             response.headers.set(b"upgrade", b"websocket");
-            if let (false, Some(key)) = (is_accepted, self.request.headers.find(websocket::KEY)) {
+            // HTTP/2 knows neither a key nor what it is accepted by (RFC 8441 §5).
+            if let (Answer::Http2(_), Some(key)) =
+                (answer, self.request.headers.find(websocket::KEY))
+            {
                 response.headers.append(websocket::ACCEPT, websocket::accept(key).as_bytes());
             }
         } else {
@@ -171,11 +165,7 @@ impl Delivery<'_> {
 /// Why an answer ended before its end.
 fn why(error: &BodyError) -> BrokenOff {
     match error {
-        BodyError::Http2(error)
-            if error.is_library() || error.reason() == Some(Reason::PROTOCOL_ERROR) =>
-        {
-            BrokenOff::Malformed
-        }
+        BodyError::Http2(error) if is_malformed(error) => BrokenOff::Malformed,
         BodyError::Http2(error) if error.is_reset() => BrokenOff::Reset,
         BodyError::Malformed(_) | BodyError::Truncated => BrokenOff::Malformed,
         BodyError::Http2(_) | BodyError::Io(_) | BodyError::GivenUp => BrokenOff::Closed,

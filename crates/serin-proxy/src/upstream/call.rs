@@ -183,7 +183,7 @@ impl Http2Answer {
         .map_err(UpstreamError::Http2)?;
         if response.status == 101 {
             // There is no such thing in HTTP/2 (RFC 9113 §8.6).
-            return Err(UpstreamError::Malformed(Error::StatusLine));
+            return Err(UpstreamError::Malformed(Error::UnwantedSwitch));
         }
         if count > limits.fields {
             return Err(UpstreamError::Malformed(Error::TooManyFields));
@@ -195,9 +195,6 @@ impl Http2Answer {
             if matches!(response.status, 204 | 304) {
                 // Whatever comes has no place in a version that knows the end by the status (RFC 9112 §6.3).
                 body.ignore();
-            }
-            if response.status == 204 {
-                response.headers.remove(b"content-length");
             }
             self.body = Some(body);
         }

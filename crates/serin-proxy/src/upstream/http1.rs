@@ -173,17 +173,13 @@ impl<'c> Http1Answer<'c> {
                     .any(|field| has_token(field.value(buffer), b"websocket"))
             };
             if head.status() == 101 && !(self.is_tunnel && to_websocket()) {
-                return Err(Error::StatusLine);
+                return Err(Error::UnwantedSwitch);
             }
             if head.status() == 101 || is_agreed {
                 (self.framing, self.keep_alive) = (Framing::UntilClose, false);
             }
             let mut response = Response::default();
             response.read_http1(head, buffer);
-            if matches!(head.status(), 100..=199 | 204) {
-                // Zero, and not to be told (RFC 9110 §8.6).
-                response.headers.remove(b"content-length");
-            }
             self.input.consume(head.length());
             Ok(Some(response))
         })

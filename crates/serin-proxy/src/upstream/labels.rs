@@ -121,10 +121,10 @@ impl Labels {
         visit
     }
 
-    /// Where something to an address goes: the name or address of a Service stands for an endpoint of it.
-    pub(super) fn reached(&self, address: EndpointAddress) -> EndpointAddress {
-        let behind = self.naming.networks.as_ref().and_then(|it| it.behind(&address));
-        behind.map_or(address, |it| EndpointAddress::Socket(it.ip(), it.port()))
+    /// The endpoint that the name or address of a Service stands for; `None` if it is none.
+    pub(super) fn behind(&self, service: &EndpointAddress) -> Option<EndpointAddress> {
+        let endpoint = self.naming.networks.as_ref()?.behind(service)?;
+        Some(EndpointAddress::Socket(endpoint.ip(), endpoint.port()))
     }
 
     /// Something under way to an address that a client meant.

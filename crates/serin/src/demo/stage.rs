@@ -27,8 +27,6 @@ use crate::up::{self, Place, Run};
 const PATIENCE: Duration = Duration::from_secs(90);
 /// How often what is waited for is looked at.
 const PACE: Duration = Duration::from_millis(100);
-/// How often is looked whether the cluster still runs.
-const PACE_OF_ENDS: Duration = Duration::from_secs(1);
 /// Files of the repository, by name.
 pub(super) const BOOKINFO: Manifest =
     ("samples/bookinfo", include_str!("../../../../samples/bookinfo/workloads.yaml"));
@@ -221,7 +219,7 @@ impl<'a> Stage<'a> {
         let place = self.place.clone();
         async move {
             while !matches!(place.running(), Ok(None)) {
-                sleep(PACE_OF_ENDS).await;
+                sleep(PACE).await;
             }
         }
     }

@@ -1,9 +1,10 @@
 //! The stories of `serin demo` end as they should, by their own account in JSON.
 
+use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
-use serin_testkit::tools;
+use serin_testkit::{Process, tools};
 
 use crate::machine::{address, is_allowed};
 
@@ -15,17 +16,22 @@ fn tell(story: &str) -> Option<Vec<Value>> {
     }
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("events.jsonl");
-    let mut command = Command::new(env!("CARGO_BIN_EXE_serin"));
-    command.current_dir(tools::root()).args(["demo", story, "--fast", "--rate", "40"]);
-    command.arg("--json").arg(&file).arg("--data-dir").arg(folder.path().join("data"));
-    command.args(["--gateway-address", &address().to_string()]);
-    let output = command.output().unwrap();
+    let output =
+        demo(story, &folder.path().join("data")).arg("--json").arg(&file).output().unwrap();
     let told = String::from_utf8_lossy(&output.stdout).into_owned();
     let events = std::fs::read_to_string(&file).unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{told}\n{errors}\n{events}");
     assert!(!folder.path().join("data").exists(), "the cluster's folder is still there");
     Some(events.lines().map(|line| serde_json::from_str(line).unwrap()).collect())
+}
+
+/// The command that tells a story in a folder.
+fn demo(story: &str, data: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_serin"));
+    command.current_dir(tools::root()).args(["demo", story, "--fast", "--rate", "40"]);
+    command.arg("--data-dir").arg(data).args(["--gateway-address", &address().to_string()]);
+    command
 }
 
 fn event<'e>(events: &'e [Value], name: &str) -> &'e Value {
@@ -73,6 +79,22 @@ fn requests_stay_in_their_lane() {
 fn a_rolling_update_loses_nothing() {
     let Some(events) = tell("rolling") else { return };
     assert_eq!(event(&events, "ended")["user_errors"], 0);
+}
+
+#[test]
+fn a_demo_whose_cluster_is_kept_ends_when_somebody_ends_the_cluster() {
+    if !is_allowed() {
+        println!("skipped: this user may not make network namespaces");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let mut demo = Process::start(demo("rolling", &data).arg("--keep"));
+    demo.wait_for(|line| line.contains("The cluster stays"));
+    let mut down = Command::new(env!("CARGO_BIN_EXE_serin"));
+    assert!(down.arg("down").arg("--data-dir").arg(&data).output().unwrap().status.success());
+    assert!(demo.wait().success(), "{}", demo.output());
+    assert!(!data.exists(), "the cluster's folder is still there");
 }
 
 #[test]
