@@ -7,18 +7,27 @@ use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 use serin_testkit::PATIENCE;
 
 use crate::faults::SmallDisk;
 use crate::machine::Cluster;
+use crate::receiver::Receiver;
 use crate::releases::{Shop, canary, decisions};
 
-/// Steps by the clock alone.
-fn stepwise() -> serde_json::Value {
-    let analysis = json!({"interval": "4s", "threshold": 2, "stepWeights": [20, 40, 60, 80, 100]});
+/// Where releases ask whether to go on.
+const INCREASE: &str = "/increase";
+
+/// Steps by the clock alone, and stays at 40 until the receiver lets it go on.
+fn held_at_40(receiver: &Receiver) -> serde_json::Value {
+    // To 20, and to 40.
+    receiver.answer_first(INCREASE, 2, 200, 403);
+    let hook = json!({"name": "increase", "type": "confirm-traffic-increase", "url": receiver.url(INCREASE)});
+    let analysis = json!({
+        "interval": "4s", "threshold": 2, "stepWeights": [20, 40, 60, 80, 100], "webhooks": [hook],
+    });
     canary("serin.dev/v1alpha1", json!({"analysis": analysis}))
 }
 
@@ -54,23 +63,37 @@ fn a_release_stays_where_it_is_while_the_disk_is_full() {
     let Some(disk) = SmallDisk::mount() else { return };
     let data = disk.path().join("data");
     let Some(cluster) = Cluster::start_in(&data, &[]) else { return };
-    let shop = Shop::on(cluster, stepwise());
+    let receiver = Receiver::start();
+    let shop = Shop::on(cluster, held_at_40(&receiver));
     let users = shop.users(50);
     shop.release("v2", &[]);
     wait_for_weight(&shop, 40);
     let ballast = disk.path().join("ballast");
     let mut file = File::create(&ballast).unwrap();
     while file.write_all(&[0; 4096]).is_ok() {}
-    // What the store has set aside for itself goes first: it is full when the release says nothing new for two intervals.
-    let log = |shop: &Shop| shop.cluster.process.output();
-    let until = Instant::now() + PATIENCE;
-    while !log(&shop).contains("a turn failed and is tried again") {
-        assert!(Instant::now() < until, "{}", log(&shop));
-        let literal = format!("--from-literal=a={}", "x".repeat(100_000));
-        let name = format!("c{}", until.duration_since(Instant::now()).as_micros());
-        shop.cluster.try_kubectl(&["create", "configmap", &name, &literal]);
+    // What the store has set aside for itself goes first.
+    for size in [100_000, 1_000, 1] {
+        let literal = format!("--from-literal=a={}", "x".repeat(size));
+        let is_stored = |number: u32| {
+            let name = format!("c{size}-{number}");
+            let output = shop.cluster.try_kubectl(&["create", "configmap", &name, &literal]);
+            output.status.success()
+        };
+        assert!((0..1_000).any(|number| !is_stored(number)), "the disk is not full");
     }
-    assert_eq!(shop.shown()["phase"], "Progressing", "it can be looked at");
+    receiver.answer(INCREASE, 200);
+    let log = || shop.cluster.process.output();
+    let until = Instant::now() + PATIENCE;
+    while !log().contains("a turn failed and is tried again") {
+        assert!(Instant::now() < until, "{}", log());
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let shown = shop.shown();
+    assert_eq!(
+        (&shown["phase"], &shown["weights"]["canary"]),
+        (&json!("Progressing"), &json!(40)),
+        "{shown:#}"
+    );
     fs::remove_file(&ballast).unwrap();
     drop(file);
     shop.until("Succeeded");
@@ -112,7 +135,8 @@ impl Asking {
 
 #[test]
 fn a_release_goes_on_after_everything_was_killed_and_no_version_is_asked_before_it_is_back() {
-    let Some(mut shop) = Shop::open(stepwise()) else { return };
+    let receiver = Receiver::start();
+    let Some(mut shop) = Shop::open(held_at_40(&receiver)) else { return };
     shop.release("v2", &[]);
     wait_for_weight(&shop, 40);
     shop.cluster.process.signal("KILL");
@@ -121,6 +145,7 @@ fn a_release_goes_on_after_everything_was_killed_and_no_version_is_asked_before_
     shop.cluster = shop.cluster.start_again(&[]);
     // `ready` is told when the gateway lets requests in.
     let users = shop.users(50);
+    receiver.answer(INCREASE, 200);
     shop.until("Succeeded");
     shop.is_with_primary("v2");
     let outcome = users.stop();

@@ -38,7 +38,8 @@ fn value(text: &str, metric: &str, labels: &[&str]) -> u64 {
 
 #[test]
 fn every_request_is_counted_once_under_its_labels() {
-    let gateway = Gateway::start(&folder(), &[]);
+    let folder = folder();
+    let gateway = Gateway::start(&folder, &[]);
     for path in ["/ok/1", "/ok/2", "/ok/3", "/none", "/answer", "/nowhere", "/nowhere"] {
         get(gateway.address(), "a.example", path);
     }
@@ -219,7 +220,8 @@ spec:
 
 #[test]
 fn the_admin_interface_shows_what_is_in_force() {
-    let gateway = Gateway::start(&folder(), &[]);
+    let folder = folder();
+    let gateway = Gateway::start(&folder, &[]);
     get(gateway.address(), "a.example", "/ok?secret=1");
     assert_eq!(gateway.ask_admin("/ready").body, "LIVE\n");
     assert_eq!(gateway.ask_admin("/healthz/ready").status, 200);
@@ -261,7 +263,8 @@ fn secrets_are_in_no_dump() {
 #[test]
 fn a_request_may_ask_why_it_goes_where_it_goes() {
     let token = "only-for-tests";
-    let gateway = Gateway::start(&folder(), &["--explain-token", token]);
+    let folder = folder();
+    let gateway = Gateway::start(&folder, &["--explain-token", token]);
     let ask = |token: &str| {
         let request =
             format!("GET /answer HTTP/1.1\r\nHost: a.example\r\nX-Serin-Explain: {token}\r\n\r\n");
@@ -277,7 +280,8 @@ fn a_request_may_ask_why_it_goes_where_it_goes() {
 
 #[test]
 fn the_level_of_logs_changes_while_it_runs() {
-    let mut gateway = Gateway::start(&folder(), &["--log-level", "warn"]);
+    let folder = folder();
+    let mut gateway = Gateway::start(&folder, &["--log-level", "warn"]);
     assert_eq!(gateway.ask_admin("/logging").body, "warn\n");
     assert_eq!(gateway.tell_admin("/logging?level=nonsense=x").status, 400);
     assert_eq!(gateway.tell_admin("/logging?level=info").status, 200);
@@ -287,7 +291,8 @@ fn the_level_of_logs_changes_while_it_runs() {
 
 #[test]
 fn listeners_can_be_drained_and_the_gateway_ended_from_the_admin_interface() {
-    let mut gateway = Gateway::start(&folder(), &["--drain-time", "1s"]);
+    let folder = folder();
+    let mut gateway = Gateway::start(&folder, &["--drain-time", "1s"]);
     let mut client = Client::connect(gateway.address());
     assert_eq!(client.get("a.example", "/ok").status, 200);
     assert_eq!(gateway.ask_admin("/drain_listeners").status, 405);
@@ -305,7 +310,8 @@ fn a_status_port_answers_health_checks_and_nothing_else() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap();
     drop(taken);
-    let _gateway = Gateway::start(&folder(), &["--status-port", &port.port().to_string()]);
+    let folder = folder();
+    let _gateway = Gateway::start(&folder, &["--status-port", &port.port().to_string()]);
     assert_eq!(get(port, "any.example", "/healthz/ready").status, 200);
     assert_eq!(get(port, "any.example", "/config_dump").status, 404);
 }

@@ -23,14 +23,12 @@ fn started(start: impl FnOnce(SocketAddr) -> Process) -> (Process, SocketAddr) {
     (process, address)
 }
 
-fn gateway_to(backend: SocketAddr) -> (Folder, Gateway) {
-    let folder = Folder::with(&[
+fn rules_to(backend: SocketAddr) -> Folder {
+    Folder::with(&[
         ("gateway.yaml", GATEWAY),
         ("services.yaml", &service("one", backend)),
         ("routes.yaml", &all_to("one")),
-    ]);
-    let gateway = Gateway::start(&folder, &[]);
-    (folder, gateway)
+    ])
 }
 
 fn nginx(folder: &Folder, program: &Path) -> (Process, SocketAddr) {
@@ -58,7 +56,8 @@ fn nginx_serves_files_ranges_conditions_and_chunks_through_the_gateway() {
     let Some(program) = tools::find("nginx") else { return };
     let files = Folder::new();
     let (_nginx, backend) = nginx(&files, &program);
-    let (_folder, gateway) = gateway_to(backend);
+    let folder = rules_to(backend);
+    let gateway = Gateway::start(&folder, &[]);
     let mut client = Client::connect(gateway.address());
     let small = client.get("a.example", "/small.txt");
     assert_eq!((small.status, small.body.as_str()), (200, "small\n"));
@@ -104,7 +103,8 @@ fn haproxy_behind_the_gateway_passes_on_what_it_is_given() {
         folder.write("haproxy.cfg", &config);
         Process::start(Command::new(&program).args(["-db", "-f"]).arg(folder.0.join("haproxy.cfg")))
     });
-    let (_folder, gateway) = gateway_to(backend);
+    let folder = rules_to(backend);
+    let gateway = Gateway::start(&folder, &[]);
     let mut client = Client::connect(gateway.address());
     for path in ["/one", "/two"] {
         let seen = client.get("a.example", path);
@@ -133,7 +133,8 @@ fn a_browser_loads_a_page_and_what_its_script_asks_for() {
         let length = body.len();
         format!("HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n\r\n{body}")
     });
-    let (_folder, gateway) = gateway_to(backend);
+    let folder = rules_to(backend);
+    let gateway = Gateway::start(&folder, &[]);
     let profile = Folder::new();
     let output = Command::new(program)
         .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"])

@@ -98,7 +98,9 @@ pub(crate) fn all_to(service: &str) -> String {
 }
 
 /// A gateway that runs; killed at the end of the test.
-pub(crate) struct Gateway {
+pub(crate) struct Gateway<'f> {
+    /// Its folder has to stay: that it is gone would be a change.
+    _folder: &'f Folder,
     child: Child,
     /// What the `ready` line names, by the Gateways' ports.
     pub(crate) ports: BTreeMap<u16, SocketAddr>,
@@ -110,15 +112,15 @@ pub(crate) struct Gateway {
     pub(crate) said: Vec<String>,
 }
 
-impl Gateway {
+impl<'f> Gateway<'f> {
     /// Starts one on a folder, on 127.0.0.1 and any free port in place of 80, and waits until it serves.
-    pub(crate) fn start(folder: &Folder, arguments: &[&str]) -> Self {
+    pub(crate) fn start(folder: &'f Folder, arguments: &[&str]) -> Self {
         let mut all = vec!["--address", "127.0.0.1", "--port-map", "80=0"];
         all.extend(arguments);
         Self::start_with(folder, &all)
     }
 
-    pub(crate) fn start_with(folder: &Folder, arguments: &[&str]) -> Self {
+    pub(crate) fn start_with(folder: &'f Folder, arguments: &[&str]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_serin"))
             .args(["gateway", "-f", folder.path(), "--workers", "2", "--admin", "127.0.0.1:0"])
             .args(arguments)
@@ -139,7 +141,8 @@ impl Gateway {
         let mut ready = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut ready).unwrap();
         let ports = BTreeMap::new();
-        let mut gateway = Self { child, ports, ready, admin: None, stderr, said: Vec::new() };
+        let said = Vec::new();
+        let mut gateway = Self { _folder: folder, child, ports, ready, admin: None, stderr, said };
         if !gateway.ready.starts_with("ready ") {
             gateway.say_until("\0");
             panic!("not ready: {:?}, said {:#?}", gateway.ready, gateway.said);
@@ -209,7 +212,7 @@ impl Gateway {
     }
 }
 
-impl Drop for Gateway {
+impl Drop for Gateway<'_> {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();

@@ -69,7 +69,7 @@ spec:
 }
 
 /// Asks with curl; the body, or what curl says of its failure.
-fn ask(keys: &Path, gateway: &Gateway, arguments: &str) -> Result<String, String> {
+fn ask(keys: &Path, gateway: &Gateway<'_>, arguments: &str) -> Result<String, String> {
     let port = gateway.ports[&443].port();
     let all = format!(
         "--silent --show-error --max-time 20 --cacert ca.crt --resolve web.example.com:{port}:127.0.0.1 {arguments} https://web.example.com:{port}/x"
@@ -80,7 +80,7 @@ fn ask(keys: &Path, gateway: &Gateway, arguments: &str) -> Result<String, String
     }
 }
 
-fn start(folder: &Folder) -> Gateway {
+fn start(folder: &Folder) -> Gateway<'_> {
     Gateway::start_with(folder, &["--address", "127.0.0.1", "--port-map", "443=0"])
 }
 
