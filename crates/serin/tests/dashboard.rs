@@ -66,6 +66,8 @@ impl Scene {
         let link = format!("a[href$='/{word}']");
         self.browser.until(&format!("document.querySelector(\"{link}\") !== null"));
         self.browser.click(&link);
+        // What a command does may be told on both pages.
+        self.browser.until(&format!("location.pathname.endsWith('/{word}')"));
         self.shows(effect);
         self.browser.click("main button");
     }

@@ -237,11 +237,16 @@ async fn a_terminal_is_the_containers_own() {
     world.ready("here").await;
     let at_terminal = async |command: &str| {
         let command = format!("kubectl --kubeconfig {} {command}", config.display());
-        let output = tokio::process::Command::new("script")
+        let mut script = tokio::process::Command::new("script")
             .args(["-qec", &command, "/dev/null"])
-            .stdin(std::process::Stdio::null())
-            .output();
-        let output = tokio::time::timeout(PATIENCE, output).await.unwrap().unwrap();
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        // Nothing is typed. The end of what is typed would be typed too, and seen.
+        let _keyboard = script.stdin.take();
+        let output = tokio::time::timeout(PATIENCE, script.wait_with_output());
+        let output = output.await.unwrap().unwrap();
         // The log of a terminal has its own line ends, which this terminal makes longer still.
         String::from_utf8_lossy(&output.stdout).replace('\r', "")
     };

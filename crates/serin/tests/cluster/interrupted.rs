@@ -7,10 +7,8 @@ use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
 
 use serde_json::json;
-use serin_testkit::PATIENCE;
 
 use crate::faults::SmallDisk;
 use crate::machine::Cluster;
@@ -82,12 +80,7 @@ fn a_release_stays_where_it_is_while_the_disk_is_full() {
         assert!((0..1_000).any(|number| !is_stored(number)), "the disk is not full");
     }
     receiver.answer(INCREASE, 200);
-    let log = || shop.cluster.process.output();
-    let until = Instant::now() + PATIENCE;
-    while !log().contains("a turn failed and is tried again") {
-        assert!(Instant::now() < until, "{}", log());
-        std::thread::sleep(Duration::from_millis(100));
-    }
+    shop.cluster.process.wait_for(|line| line.contains("a turn failed and is tried again"));
     let shown = shop.shown();
     assert_eq!(
         (&shown["phase"], &shown["weights"]["canary"]),
