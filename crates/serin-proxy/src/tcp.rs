@@ -192,7 +192,7 @@ async fn reach_once(
     let connected =
         connect(worker.settings.networks(), &upstream.shared, &target.address, &manner).await;
     let outcome = if connected.is_ok() { Outcome::ConnectedFinally } else { Outcome::Failed };
-    upstream.report(target, outcome);
+    upstream.report(target.id, outcome);
     match connected {
         Ok(stream) => Some((stream, active)),
         Err(error) => {

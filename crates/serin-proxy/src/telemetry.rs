@@ -322,4 +322,13 @@ impl Record {
             detail.cluster = Some(Arc::clone(&upstream.shared.cluster.name));
         }
     }
+
+    /// A try has come as far as the cluster, but to none of its endpoints.
+    pub(crate) fn nowhere(&mut self, upstream: &Upstream) {
+        self.destination = upstream.destination();
+        if let Some(detail) = &mut self.detail {
+            detail.endpoint = None;
+            detail.upstream = None;
+        }
+    }
 }

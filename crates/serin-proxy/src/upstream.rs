@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serin_routing::balancer::{Active, Attempts, Choice, ClusterState, EndpointId, EndpointSet};
 use serin_routing::model::{
@@ -73,7 +74,7 @@ impl EndpointPools {
 /// The endpoint that was chosen.
 pub(crate) struct Target {
     /// `None` for the address that the client meant, which nobody keeps a list of.
-    id: Option<EndpointId>,
+    pub(crate) id: Option<EndpointId>,
     /// Its place in the list as it was when it was chosen.
     index: Option<usize>,
     pub(crate) address: EndpointAddress,
@@ -222,21 +223,23 @@ impl Upstreams {
         Rc::new(Labels::new(Rc::clone(&self.naming.borrow())))
     }
 
-    /// Closes connections that have been idle for too long, and lets ejected endpoints return.
+    /// Lets ejected endpoints return, and closes connections that have been idle for too long.
     pub(crate) fn sweep(&self, now: Instant) {
         for upstream in self.clusters.borrow().values() {
-            let mut state = upstream.state.borrow_mut();
-            if state.next_sweep().is_some_and(|due| due <= now) {
-                state.sweep(now);
-            }
+            let state = upstream.state.borrow();
+            state.sweep(now);
+            // What is wrong with an endpoint may be wrong with connections to it.
+            let ejected: HashSet<&EndpointAddress> = state.ejected().map(|it| &it.address).collect();
             let cluster = &upstream.shared.cluster;
             // Manners go by what clients say, of which there is no end, and so do addresses that clients mean: what is not used
             // is forgotten.
             let forgets = cluster.discovery == Discovery::OriginalDestination;
-            upstream.pools.borrow_mut().retain(|_, pools| {
-                pools.plain.close_idle(now, cluster);
+            upstream.pools.borrow_mut().retain(|address, pools| {
+                let is_ejected = ejected.contains(address);
+                let limit = if is_ejected { Some(Duration::ZERO) } else { cluster.idle_timeout };
+                pools.plain.close_idle(now, &cluster.limits, limit);
                 pools.others.retain(|_, pool| {
-                    pool.close_idle(now, cluster);
+                    pool.close_idle(now, &cluster.limits, limit);
                     !pool.is_unused()
                 });
                 !forgets || !pools.others.is_empty() || !pools.plain.is_unused()
@@ -252,7 +255,7 @@ impl Upstream {
         labels: Rc<Labels>,
         random: &mut Random,
     ) -> Self {
-        let state = ClusterState::new(Arc::clone(&shared.endpoints), clock.now(), random);
+        let state = ClusterState::new(shared.endpoints.clone(), clock.now(), random);
         Self {
             shared,
             state: Rc::new(RefCell::new(state)),
@@ -266,8 +269,8 @@ impl Upstream {
     /// The same cluster in another version.
     fn next(&self, shared: Arc<SharedCluster>, labels: Rc<Labels>, now: Instant) -> Self {
         if !Arc::ptr_eq(&self.shared, &shared) {
-            self.state.borrow_mut().update(Arc::clone(&shared.endpoints), now);
-            self.close_departed(&shared.endpoints);
+            self.state.borrow_mut().update(shared.endpoints.clone(), now);
+            self.close_departed(shared.endpoints.set());
         }
         let pools =
             if self.shared.opens_like(&shared) { Rc::clone(&self.pools) } else { Rc::default() };
@@ -373,10 +376,10 @@ impl Upstream {
     }
 
     /// Tells how a try at an endpoint went.
-    pub(crate) fn report(&self, target: &Target, outcome: Outcome) {
-        if let Some(id) = target.id {
+    pub(crate) fn report(&self, endpoint: Option<EndpointId>, outcome: Outcome) {
+        if let Some(id) = endpoint {
             // What the detection found shows in the balancer's next choice.
-            let _ = self.state.borrow_mut().report(id, outcome, self.clock.now());
+            let _ = self.state.borrow().report(id, outcome, self.clock.now());
         }
     }
 

@@ -1,18 +1,19 @@
 //! Choosing an endpoint of a cluster, as Envoy does.
 //!
-//! An [`EndpointSet`] is immutable and made once for each version of a cluster's endpoints. A [`ClusterState`] belongs
-//! to one core and holds what changes: turns, requests under way, ejections. A choice goes from the priority (health,
+//! An [`EndpointSet`] is immutable and made once for each version of a cluster's endpoints; [`Observed`] adds who of them is
+//! ejected, for all cores. A [`ClusterState`] belongs to one core and holds what changes: turns, requests under way. A choice goes from the priority (health,
 //! overprovisioning, panic) to the place (weights of localities) to the endpoint (the policy).
 //!
 //! For each try of a request the owner calls [`ClusterState::choose`], notes it in the request's [`Attempts`], holds the
 //! [`Active`] of [`ClusterState::begin`] while the try is under way, and [`reports`](ClusterState::report) what became of
-//! it. It calls [`ClusterState::sweep`] when due. Connections, limits (`breaker`) and names to resolve are not its
+//! it. It calls [`ClusterState::sweep`] from time to time. Connections, limits (`breaker`) and names to resolve are not its
 //! business.
 
 mod attempts;
 mod endpoints;
 mod level;
 pub mod locality;
+mod observed;
 mod pool;
 mod priority;
 mod schedule;
@@ -28,6 +29,7 @@ use serde::Serialize;
 
 pub use attempts::Attempts;
 pub use endpoints::EndpointSet;
+pub use observed::Observed;
 pub use slots::{Active, EndpointId};
 pub use state::{Choice, ClusterState};
 

@@ -1,11 +1,13 @@
 //! Outlier detection: endpoints that fail are left out for a while.
 //!
-//! A [`Detector`] belongs to a cluster, a [`Monitor`] to each of its endpoints; who owns both feeds in what became of
-//! requests and calls [`Detector::sweep`] when [`Detector::next_sweep`] has come. That an ejected endpoint gets no
-//! requests is the balancer's part, as is the panic threshold (DestinationRule `minHealthPercent`).
+//! A [`Detector`] belongs to a cluster, for all cores together; they feed in what became of requests, and call
+//! [`Detector::sweep`] from time to time. That an ejected endpoint gets no requests is the balancer's part, as is the panic
+//! threshold (DestinationRule `minHealthPercent`).
 //!
 //! Follows Envoy's detector as Istio configures it: consecutive errors only, each rule enforced always or not at all.
 
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -75,6 +77,14 @@ pub enum Cause {
     ConsecutiveLocalOriginFailures,
 }
 
+impl Cause {
+    const ALL: [Self; 3] = [
+        Self::Consecutive5xx,
+        Self::ConsecutiveGatewayErrors,
+        Self::ConsecutiveLocalOriginFailures,
+    ];
+}
+
 /// An endpoint was found failing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Detection {
@@ -92,12 +102,19 @@ pub enum Detection {
     },
 }
 
-/// The state of one endpoint.
+/// What is known of one endpoint. All cores count into it: errors come in a row whichever core they come to.
 #[derive(Debug, Default)]
-pub struct Monitor {
-    consecutive_5xx: u32,
-    consecutive_gateway_errors: u32,
-    consecutive_local_failures: u32,
+struct Monitor {
+    consecutive_5xx: AtomicU32,
+    consecutive_gateway_errors: AtomicU32,
+    consecutive_local_failures: AtomicU32,
+    is_ejected: AtomicBool,
+    record: Mutex<Record>,
+}
+
+/// An endpoint's ejections.
+#[derive(Debug, Default)]
+struct Record {
     ejected_at: Option<Instant>,
     returned_at: Option<Instant>,
     /// What the base ejection time is multiplied by; grows with ejections and shrinks while all is well.
@@ -105,25 +122,23 @@ pub struct Monitor {
 }
 
 impl Monitor {
-    /// Whether the endpoint is ejected.
-    pub fn is_ejected(&self) -> bool {
-        self.ejected_at.is_some()
+    fn is_ejected(&self) -> bool {
+        self.is_ejected.load(Ordering::Acquire)
     }
 
     /// Counts an outcome, and tells which rules its count has just reached.
-    fn count(&mut self, config: &Config, outcome: Outcome) -> [Option<Cause>; 2] {
+    fn count(&self, config: &Config, outcome: Outcome) -> [Option<Cause>; 2] {
         let status = match outcome {
             Outcome::Response(status) => status,
             Outcome::Connected | Outcome::ConnectedFinally
                 if config.split_external_local_origin_errors =>
             {
-                self.consecutive_local_failures = 0;
+                clear(&self.consecutive_local_failures);
                 return [None; 2];
             }
             Outcome::Failed | Outcome::TimedOut if config.split_external_local_origin_errors => {
-                self.consecutive_local_failures += 1;
-                let reached =
-                    self.consecutive_local_failures == config.consecutive_local_origin_failures;
+                let reached = one_more(&self.consecutive_local_failures)
+                    == config.consecutive_local_origin_failures;
                 return [reached.then_some(Cause::ConsecutiveLocalOriginFailures), None];
             }
             // The answer on the connection will tell.
@@ -133,71 +148,112 @@ impl Monitor {
             Outcome::TimedOut => 504,
         };
         if !(500..600).contains(&status) {
-            (self.consecutive_5xx, self.consecutive_gateway_errors) = (0, 0);
+            clear(&self.consecutive_5xx);
+            clear(&self.consecutive_gateway_errors);
             return [None; 2];
         }
-        self.consecutive_5xx += 1;
-        let gateway_error = matches!(status, 502..=504);
-        self.consecutive_gateway_errors =
-            if gateway_error { self.consecutive_gateway_errors + 1 } else { 0 };
-        let gateway_reached =
-            gateway_error && self.consecutive_gateway_errors == config.consecutive_gateway_errors;
+        let gateway_reached = if matches!(status, 502..=504) {
+            one_more(&self.consecutive_gateway_errors) == config.consecutive_gateway_errors
+        } else {
+            clear(&self.consecutive_gateway_errors);
+            false
+        };
+        let reached = one_more(&self.consecutive_5xx) == config.consecutive_5xx;
         [
             gateway_reached.then_some(Cause::ConsecutiveGatewayErrors),
-            (self.consecutive_5xx == config.consecutive_5xx).then_some(Cause::Consecutive5xx),
+            reached.then_some(Cause::Consecutive5xx),
         ]
     }
 
-    fn reset(&mut self, cause: Cause) {
-        match cause {
-            Cause::Consecutive5xx => self.consecutive_5xx = 0,
-            Cause::ConsecutiveGatewayErrors => self.consecutive_gateway_errors = 0,
-            Cause::ConsecutiveLocalOriginFailures => self.consecutive_local_failures = 0,
-        }
+    fn reset(&self, cause: Cause) {
+        clear(match cause {
+            Cause::Consecutive5xx => &self.consecutive_5xx,
+            Cause::ConsecutiveGatewayErrors => &self.consecutive_gateway_errors,
+            Cause::ConsecutiveLocalOriginFailures => &self.consecutive_local_failures,
+        });
+    }
+
+    fn record(&self) -> MutexGuard<'_, Record> {
+        self.record.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The outlier detection of a cluster.
+fn one_more(count: &AtomicU32) -> u32 {
+    count.fetch_add(1, Ordering::Relaxed).wrapping_add(1)
+}
+
+/// Most often there is nothing to clear, and the cores do not take the line from each other.
+fn clear(count: &AtomicU32) {
+    if count.load(Ordering::Relaxed) != 0 {
+        count.store(0, Ordering::Relaxed);
+    }
+}
+
+/// The outlier detection of a cluster, which all cores share.
 #[derive(Debug)]
 pub struct Detector {
     config: Config,
-    endpoints: usize,
-    ejected: usize,
-    next_sweep: Instant,
+    /// By the endpoints' numbers.
+    monitors: Box<[Arc<Monitor>]>,
+    ejections: Arc<Ejections>,
+}
+
+/// The ejections of a cluster, whichever its endpoints are.
+#[derive(Debug, Default)]
+struct Ejections {
+    /// Grows with each ejection and each return.
+    version: AtomicU32,
+    /// When the next sweep is due; `None` before the first. Who ejects or sweeps holds it.
+    next_sweep: Mutex<Option<Instant>>,
 }
 
 impl Detector {
-    /// A detector of a cluster without endpoints.
-    pub fn new(config: Config, now: Instant) -> Self {
-        let next_sweep = now + config.interval;
-        Self { config, endpoints: 0, ejected: 0, next_sweep }
+    /// A detector of a cluster with so many endpoints.
+    pub fn new(config: Config, endpoints: usize) -> Self {
+        let monitors = (0..endpoints).map(|_| Arc::default()).collect();
+        Self { config, monitors, ejections: Arc::default() }
     }
 
-    /// The monitor of an endpoint that joins the cluster.
-    pub fn join(&mut self) -> Monitor {
-        self.endpoints += 1;
-        Monitor::default()
+    /// The same detector for other endpoints, each with the number that it had before, if it was there.
+    pub fn next(&self, numbers_before: &[Option<usize>]) -> Self {
+        let monitor = |before: &Option<usize>| {
+            before.and_then(|number| self.monitors.get(number)).cloned().unwrap_or_default()
+        };
+        Self {
+            config: self.config.clone(),
+            monitors: numbers_before.iter().map(monitor).collect(),
+            ejections: Arc::clone(&self.ejections),
+        }
     }
 
-    /// Takes back the monitor of an endpoint that leaves the cluster.
-    pub fn leave(&mut self, monitor: &Monitor) {
-        self.endpoints = self.endpoints.saturating_sub(1);
-        self.ejected = self.ejected.saturating_sub(usize::from(monitor.is_ejected()));
+    /// Another number whenever an endpoint was ejected or has returned.
+    pub fn version(&self) -> u32 {
+        self.ejections.version.load(Ordering::Acquire)
+    }
+
+    /// Whether an endpoint is ejected.
+    pub fn is_ejected(&self, endpoint: usize) -> bool {
+        self.monitors.get(endpoint).is_some_and(|monitor| monitor.is_ejected())
+    }
+
+    /// The numbers of those that are ejected.
+    pub fn all_ejected(&self) -> impl Iterator<Item = usize> {
+        (0..self.monitors.len()).filter(|number| self.monitors[*number].is_ejected())
     }
 
     /// How many endpoints are ejected.
     pub fn ejected(&self) -> usize {
-        self.ejected
+        self.all_ejected().count()
     }
 
     /// Counts what became of a request, and ejects the endpoint if that was one too many.
-    pub fn report(
-        &mut self,
-        monitor: &mut Monitor,
-        outcome: Outcome,
-        now: Instant,
-    ) -> Option<Detection> {
+    pub fn report(&self, endpoint: usize, outcome: Outcome, now: Instant) -> Option<Detection> {
+        let monitor = self.monitors.get(endpoint)?;
         let causes = monitor.count(&self.config, outcome);
+        if causes == [None; 2] {
+            return None;
+        }
+        let _alone = self.ejections.lock();
         let mut detection = None;
         for cause in causes.into_iter().flatten() {
             if monitor.is_ejected() {
@@ -213,34 +269,29 @@ impl Detector {
         detection
     }
 
-    /// Ejects an endpoint that the detector of another core has ejected; it returns by this detector's own sweeps.
-    pub fn follow(&mut self, monitor: &mut Monitor, now: Instant) {
-        if !monitor.is_ejected() {
-            self.eject(monitor, now);
-        }
-    }
-
     /// Whether one more endpoint may be ejected: with it, the share of ejected ones must not exceed the largest. So
     /// 10 % of fewer than ten endpoints is none at all. Priorities are not looked at apart.
     fn may_eject(&self) -> bool {
         let limit = self.config.max_ejection_percent.min(100) as usize;
-        (self.ejected + 1) * 100 <= limit * self.endpoints
+        (self.ejected() + 1) * 100 <= limit * self.monitors.len()
     }
 
-    fn eject(&mut self, monitor: &mut Monitor, now: Instant) -> Duration {
-        self.ejected += 1;
-        monitor.ejected_at = Some(now);
+    fn eject(&self, monitor: &Monitor, now: Instant) -> Duration {
+        let mut record = monitor.record();
+        record.ejected_at = Some(now);
         let Config { base_ejection_time: base, .. } = self.config;
-        if base.saturating_mul(monitor.multiplier) < self.max_ejection_time().saturating_add(base) {
-            monitor.multiplier += 1;
+        if base.saturating_mul(record.multiplier) < self.max_ejection_time().saturating_add(base) {
+            record.multiplier += 1;
         }
-        self.ejection_time(monitor)
+        monitor.is_ejected.store(true, Ordering::Release);
+        self.ejections.changed();
+        self.ejection_time(&record)
     }
 
-    fn ejection_time(&self, monitor: &Monitor) -> Duration {
+    fn ejection_time(&self, record: &Record) -> Duration {
         self.config
             .base_ejection_time
-            .saturating_mul(monitor.multiplier)
+            .saturating_mul(record.multiplier)
             .min(self.max_ejection_time())
     }
 
@@ -248,39 +299,58 @@ impl Detector {
         self.config.max_ejection_time.max(self.config.base_ejection_time)
     }
 
-    /// When the next sweep is due.
-    pub fn next_sweep(&self) -> Instant {
-        self.next_sweep
+    /// Returns the endpoints whose time is over, and lets the others' records grow better: once in an interval, whichever core
+    /// comes first. Gives the numbers of those that returned.
+    pub fn sweep(&self, now: Instant) -> Vec<usize> {
+        let mut next_sweep = self.ejections.lock();
+        let is_due = next_sweep.is_some_and(|due| due <= now);
+        if is_due || next_sweep.is_none() {
+            *next_sweep = Some(now + self.config.interval);
+        }
+        if !is_due {
+            return Vec::new();
+        }
+        let returns = |number: &usize| self.look_again(&self.monitors[*number], now);
+        let returned: Vec<usize> = (0..self.monitors.len()).filter(returns).collect();
+        if !returned.is_empty() {
+            self.ejections.changed();
+        }
+        returned
     }
 
-    /// Returns the endpoints whose time is over, and lets the others' records grow better. Gives the keys of those that
-    /// returned.
-    pub fn sweep<'m, K>(
-        &mut self,
-        monitors: impl Iterator<Item = (K, &'m mut Monitor)>,
-        now: Instant,
-    ) -> Vec<K> {
-        let mut returned = Vec::new();
-        for (key, monitor) in monitors {
-            if let Some(ejected_at) = monitor.ejected_at
-                && self.ejection_time(monitor) <= now.since(ejected_at)
-            {
-                self.ejected = self.ejected.saturating_sub(1);
+    /// Whether an endpoint returns.
+    fn look_again(&self, monitor: &Monitor, now: Instant) -> bool {
+        let mut record = monitor.record();
+        match record.ejected_at {
+            Some(ejected_at) if self.ejection_time(&record) <= now.since(ejected_at) => {
+                record.ejected_at = None;
+                record.returned_at = Some(now);
                 // Counts start anew, or one more error would eject it again by the rule that was not the cause.
-                let multiplier = monitor.multiplier;
-                *monitor = Monitor { multiplier, returned_at: Some(now), ..Monitor::default() };
-                returned.push(key);
+                for cause in Cause::ALL {
+                    monitor.reset(cause);
+                }
+                monitor.is_ejected.store(false, Ordering::Release);
+                true
             }
-            if !monitor.is_ejected()
-                && monitor
-                    .returned_at
-                    .is_some_and(|returned_at| now.since(returned_at) >= self.config.interval)
-            {
-                monitor.multiplier = monitor.multiplier.saturating_sub(1);
+            Some(_) => false,
+            None => {
+                let interval = self.config.interval;
+                if record.returned_at.is_some_and(|at| now.since(at) >= interval) {
+                    record.multiplier = record.multiplier.saturating_sub(1);
+                }
+                false
             }
         }
-        self.next_sweep = now + self.config.interval;
-        returned
+    }
+}
+
+impl Ejections {
+    fn lock(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.next_sweep.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn changed(&self) {
+        self.version.fetch_add(1, Ordering::Release);
     }
 }
 

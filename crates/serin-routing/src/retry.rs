@@ -223,19 +223,17 @@ pub enum Verdict {
     Retry {
         /// After this time.
         after: Duration,
-        /// To be held until the next try has ended.
-        permit: Permit,
     },
     /// Nothing that may be tried again: the answer, or the failure, goes downstream.
     Final,
     /// It might be tried again, but the policy's number of retries is used up (response flag `URX`).
     LimitExceeded,
-    /// It might be tried again, but too many retries are under way.
+    /// It might be tried again, but too many retries are under way (response flag `UO`).
     Overflow(Overflow),
 }
 
-/// The retries of one request.
-#[derive(Clone, Debug)]
+/// The retries of one request. The one that is under way counts until the next is decided on, or until this is dropped.
+#[derive(Debug)]
 pub struct State {
     /// One bit for each [`Condition`].
     conditions: u32,
@@ -244,6 +242,7 @@ pub struct State {
     interval: Duration,
     status_codes: Vec<u16>,
     header_names: Vec<Box<str>>,
+    under_way: Option<Permit>,
 }
 
 impl State {
@@ -256,6 +255,7 @@ impl State {
             interval: policy.base_interval,
             status_codes: Vec::new(),
             header_names: Vec::new(),
+            under_way: None,
         }
     }
 
@@ -304,7 +304,7 @@ impl State {
         self.remaining
     }
 
-    /// Decides on a failed try. The permit of the try that failed must be given back before.
+    /// Decides on a failed try.
     pub fn decide(
         &mut self,
         policy: &Policy,
@@ -312,6 +312,7 @@ impl State {
         breaker: &Arc<Breaker>,
         rng: &mut impl Rng,
     ) -> Verdict {
+        self.under_way = None;
         if !self.is_retriable(policy, failure) {
             return Verdict::Final;
         }
@@ -320,7 +321,10 @@ impl State {
         }
         self.remaining -= 1;
         match breaker.take(Resource::Retries) {
-            Ok(permit) => Verdict::Retry { after: self.next_wait(policy, rng), permit },
+            Ok(permit) => {
+                self.under_way = Some(permit);
+                Verdict::Retry { after: self.next_wait(policy, rng) }
+            }
             Err(overflow) => Verdict::Overflow(overflow),
         }
     }

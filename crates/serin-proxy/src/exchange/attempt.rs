@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use serin_routing::balancer::Attempts;
-use serin_routing::breaker::Permit;
+use serin_routing::breaker::Resource;
 use serin_routing::outlier::Outcome;
 use serin_routing::response::{Failure, Flag};
 use serin_routing::retry::{self, ResetReason, Verdict};
@@ -27,18 +27,25 @@ pub(super) enum Tried {
     /// The answer went downstream.
     Done(Ended),
     /// No answer, and no other try.
-    Failed(Failure),
-    /// No answer, and no try left.
-    Exhausted(Failure),
+    Failed {
+        /// What is told downstream.
+        failure: Failure,
+        /// Why there is no other try, where one was due.
+        flag: Option<Flag>,
+    },
     /// The client has gone.
     Abandoned,
     /// Another try.
     Again {
         /// After this time.
         after: Duration,
-        /// Held until that try is over.
-        permit: Permit,
     },
+}
+
+impl Tried {
+    const fn failed(failure: Failure) -> Self {
+        Self::Failed { failure, flag: None }
+    }
 }
 
 /// Why a try has no answer.
@@ -80,7 +87,7 @@ pub(super) async fn attempt(
     let worker = trip.exchange.worker;
     let (hash, meant) = (trip.forwarding.hash, request.downstream.local);
     let target = trip.upstream.choose(hash, attempts, meant, &mut worker.random.borrow_mut());
-    let Some(target) = target else { return Tried::Failed(Failure::NoHealthyUpstream) };
+    let Some(target) = target else { return Tried::failed(Failure::NoHealthyUpstream) };
     responder.record.destination = target.destination;
     if let Some(detail) = &mut responder.record.detail {
         detail.endpoint = Some(target.address.clone());
@@ -90,6 +97,10 @@ pub(super) async fn attempt(
         detail.answered = None;
     }
     responder.record.transport_failure = None;
+    let Ok(_permit) = trip.upstream.shared.breaker.take(Resource::Requests) else {
+        trip.upstream.overflowed();
+        return Tried::failed(Failure::Overflow);
+    };
     if responder.record.attempts == 1 {
         mirror::start(trip, request, outgoing, &mut responder.record);
     }
@@ -111,10 +122,12 @@ pub(super) async fn attempt(
                 responder.record.transport_failure = error.transport_failure();
                 if matches!(error, OpenError::Overflow) {
                     trip.upstream.overflowed();
+                    responder.record.nowhere(trip.upstream);
                 }
                 return round.give_up_or_retry(not_opened(&error));
             }
         };
+    trip.upstream.report(target.id, Outcome::Connected);
     if let Some(detail) = &mut responder.record.detail {
         detail.upstream_local = connection.local_addr();
         detail.upstream_version = Some(connection.version());
@@ -149,7 +162,7 @@ impl Round<'_> {
             if let Some(visit) = &self.visit {
                 visit.failed(failure);
             }
-            return Tried::Failed(failure);
+            return Tried::failed(failure);
         }
         self.give_up_or_retry(NoAnswer::new(failure, ResetReason::Other, true))
     }
@@ -168,6 +181,7 @@ impl Round<'_> {
         };
         let mut sending: Sending<'_> = std::pin::pin!(outgoing.send(&mut sink));
         let mut is_sending = true;
+        self.trip.awaited.set(self.target.id);
         let received = {
             let received = self.receive(&mut sending, &mut is_sending, &mut answer, responder);
             let mut received = std::pin::pin!(received);
@@ -187,6 +201,7 @@ impl Round<'_> {
                 None => received.await,
             }
         };
+        self.trip.awaited.set(None);
         let response = match received {
             Ok(response) => response,
             Err(Interrupted::NoAnswer(no_answer)) => {
@@ -195,14 +210,14 @@ impl Round<'_> {
             Err(Interrupted::Malformed(error)) => {
                 let failure =
                     Failure::MalformedBody { status: error.status(), details: error.details() };
-                return (Tried::Failed(failure), false);
+                return (Tried::failed(failure), false);
             }
             Err(Interrupted::Abandoned) => return (Tried::Abandoned, false),
         };
         if let Some(detail) = &mut responder.record.detail {
             detail.answered = Some(self.trip.exchange.worker.clock.now());
         }
-        self.trip.upstream.report(self.target, Outcome::Response(response.status));
+        self.trip.upstream.report(self.target.id, Outcome::Response(response.status));
         if let Some(visit) = &self.visit {
             visit.sent(self.progress.bytes.get(), self.progress.messages.get());
             visit.answered(response.status, response.headers.grpc_status());
@@ -270,8 +285,8 @@ impl Round<'_> {
     fn give_up_or_retry(&mut self, no_answer: NoAnswer) -> Tried {
         match no_answer.reason {
             ResetReason::Overflow => {}
-            ResetReason::TryTimeout => self.trip.upstream.report(self.target, Outcome::TimedOut),
-            _ => self.trip.upstream.report(self.target, Outcome::Failed),
+            ResetReason::TryTimeout => self.trip.upstream.report(self.target.id, Outcome::TimedOut),
+            _ => self.trip.upstream.report(self.target.id, Outcome::Failed),
         }
         if let Some(visit) = &self.visit {
             visit.failed(no_answer.failure);
@@ -280,13 +295,8 @@ impl Round<'_> {
             reason: no_answer.reason,
             request_sent: no_answer.request_sent,
         };
-        self.decide_retry(failed).unwrap_or_else(|is_exhausted| {
-            if is_exhausted {
-                Tried::Exhausted(no_answer.failure)
-            } else {
-                Tried::Failed(no_answer.failure)
-            }
-        })
+        let failure = no_answer.failure;
+        self.decide_retry(failed).unwrap_or_else(|flag| Tried::Failed { failure, flag })
     }
 
     /// Another try in place of an answer that the policy does not accept. The answer is as good as it gets when no try is left.
@@ -299,27 +309,28 @@ impl Round<'_> {
             has_header: &has_header,
         };
         let again = self.decide_retry(failed);
-        if matches!(again, Err(true)) {
-            record.flag(Flag::UpstreamRetryLimitExceeded);
+        if let Err(Some(flag)) = again {
+            record.flag(flag);
         }
         again.ok()
     }
 
-    /// Another try; or, as an error, whether one was due but none is left.
-    fn decide_retry(&mut self, failed: retry::Failure<'_>) -> Result<Tried, bool> {
+    /// Another try; or, as an error, why there is none, if one was due.
+    fn decide_retry(&mut self, failed: retry::Failure<'_>) -> Result<Tried, Option<Flag>> {
         let policy = self.trip.forwarding.forward.retry.as_ref();
         let (Some(policy), Some(retries)) = (policy, self.retries.as_deref_mut()) else {
-            return Err(false);
+            return Err(None);
         };
         if !self.progress.replayable.get() {
-            return Err(false);
+            return Err(None);
         }
         let breaker = &self.trip.upstream.shared.breaker;
         let mut random = self.trip.exchange.worker.random.borrow_mut();
         match retries.decide(policy, failed, breaker, &mut *random) {
-            Verdict::Retry { after, permit } => Ok(Tried::Again { after, permit }),
-            Verdict::LimitExceeded => Err(true),
-            Verdict::Final | Verdict::Overflow(_) => Err(false),
+            Verdict::Retry { after } => Ok(Tried::Again { after }),
+            Verdict::LimitExceeded => Err(Some(Flag::UpstreamRetryLimitExceeded)),
+            Verdict::Overflow(_) => Err(Some(Flag::UpstreamOverflow)),
+            Verdict::Final => Err(None),
         }
     }
 }

@@ -1,12 +1,13 @@
 //! Sending a request upstream: prepare it once, then try until there is an answer to give.
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use serin_http1::{FieldName, FieldNames};
-use serin_routing::balancer::Attempts;
-use serin_routing::breaker::{Permit, Resource};
+use serin_routing::balancer::{Attempts, EndpointId};
 use serin_routing::decide::{Decision, Forwarding};
-use serin_routing::response::{Failure, Flag};
+use serin_routing::outlier::Outcome;
+use serin_routing::response::Failure;
 use serin_routing::time::Instant;
 
 use super::attempt::{Tried, attempt};
@@ -39,6 +40,8 @@ pub(super) struct Trip<'t> {
     pub(super) try_timeout: Option<Duration>,
     /// When what came before was over, such as an injected delay.
     pub(super) started: Instant,
+    /// The endpoint whose answer has not begun yet.
+    pub(super) awaited: Cell<Option<EndpointId>>,
 }
 
 /// Sends a request upstream and its answer downstream.
@@ -58,12 +61,16 @@ pub(super) async fn forward(
         return reply::fail(exchange, request, Some(decision), failure, responder).await;
     };
     responder.record.routed(&upstream);
-    let Ok(permit) = upstream.shared.breaker.take(Resource::Requests) else {
-        upstream.overflowed();
-        return reply::fail(exchange, request, Some(decision), Failure::Overflow, responder).await;
-    };
     let started = exchange.worker.clock.now();
-    let trip = Trip { exchange, decision, forwarding, upstream: &upstream, try_timeout, started };
+    let trip = Trip {
+        exchange,
+        decision,
+        forwarding,
+        upstream: &upstream,
+        try_timeout,
+        started,
+        awaited: Cell::new(None),
+    };
     let progress = outgoing.progress();
     let ended = {
         // In one place whichever way it is waited for: it is large.
@@ -72,12 +79,14 @@ pub(super) async fn forward(
             Some(limit) => tokio::select! {
                 biased;
                 ended = &mut tries => ended,
-                () = progress.after_whole(limit) => Err(Failure::ResponseTimeout),
+                () = progress.after_whole(limit) => {
+                    upstream.report(trip.awaited.get(), Outcome::TimedOut);
+                    Err(Failure::ResponseTimeout)
+                }
             },
             None => tries.await,
         }
     };
-    drop(permit);
     match ended {
         Ok(ended) => ended,
         Err(failure) => reply::fail(exchange, request, Some(decision), failure, responder).await,
@@ -152,27 +161,23 @@ async fn try_until_answered(
     if retries.is_none() {
         outgoing.forget();
     }
-    let mut permit: Option<Permit> = None;
     loop {
         responder.record.attempts += 1;
         let number = u64::from(responder.record.attempts);
         request.headers.set_number(b"x-envoy-attempt-count", number);
         let tried =
             attempt(trip, request, outgoing, responder, &mut attempts, retries.as_mut()).await;
-        drop(permit.take());
         match tried {
             Tried::Done(ended) => return Ok(ended),
             Tried::Abandoned => {
                 responder.record.abandoned();
                 return Ok(Ended::Broken);
             }
-            Tried::Failed(failure) => return Err(failure),
-            Tried::Exhausted(failure) => {
-                responder.record.flag(Flag::UpstreamRetryLimitExceeded);
+            Tried::Failed { failure, flag } => {
+                flag.into_iter().for_each(|flag| responder.record.flag(flag));
                 return Err(failure);
             }
-            Tried::Again { after, permit: next } => {
-                permit = Some(next);
+            Tried::Again { after } => {
                 if after > Duration::ZERO {
                     tokio::time::sleep(after).await;
                 }

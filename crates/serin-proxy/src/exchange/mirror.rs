@@ -30,7 +30,7 @@ use crate::message::Headers;
 use crate::record::Record;
 use crate::request::{Request, Upgrade};
 use crate::telemetry::Visit;
-use crate::upstream::{Target, Upstream, Version, open};
+use crate::upstream::{OpenError, Target, Upstream, Version, open};
 use crate::worker::Worker;
 
 /// Bytes that may wait for a mirror.
@@ -137,14 +137,18 @@ impl Mirror {
             upstream.choose(None, &mut attempts, meant, &mut worker.random.borrow_mut())?;
         record.destination = target.destination;
         let _active = upstream.begin(&target);
-        let report = |outcome| upstream.report(&target, outcome);
+        let report = |outcome| upstream.report(target.id, outcome);
         let changed = self.come_in(&upstream, &target, record)?;
         let request = changed.as_deref().unwrap_or(&self.request);
-        let Ok(mut connection) = open(worker, &upstream, &target, request, self.version).await
-        else {
-            report(Outcome::Failed);
-            return None;
+        let mut connection = match open(worker, &upstream, &target, request, self.version).await {
+            Ok(connection) => connection,
+            Err(OpenError::Overflow) => return None,
+            Err(_) => {
+                report(Outcome::Failed);
+                return None;
+            }
         };
+        report(Outcome::Connected);
         let begun = (request, &*record);
         let visit = Visit::begin(&worker.telemetry, worker.clock, &target, begun, true);
         let progress = Progress::new(worker.clock, false);

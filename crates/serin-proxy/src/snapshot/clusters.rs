@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use serin_routing::Model;
-use serin_routing::balancer::EndpointSet;
+use serin_routing::balancer::{EndpointSet, Observed};
 use serin_routing::breaker::Breaker;
 use serin_routing::model::{
     ByName, Cluster, ClusterTls, EndpointTls, Endpoints, Tls, UpstreamTlsMode,
@@ -36,7 +36,7 @@ pub(crate) struct Clusters {
 #[derive(Debug)]
 pub(crate) struct SharedCluster {
     pub(crate) cluster: Arc<Cluster>,
-    pub(crate) endpoints: Arc<EndpointSet>,
+    pub(crate) endpoints: Observed,
     /// What they were made from.
     listed: Arc<Endpoints>,
     /// Limits hold for all cores together.
@@ -118,10 +118,14 @@ impl Clusters {
                 |old| (Arc::clone(&old.breaker), Arc::clone(&old.closed)),
             );
             let set = self.endpoint_sets.get(cluster, &endpoints);
+            let observed = match old {
+                Some(old) => old.endpoints.next(set),
+                None => Observed::new(set),
+            };
             let cluster = Arc::clone(cluster);
             Arc::new(SharedCluster {
                 cluster,
-                endpoints: set,
+                endpoints: observed,
                 listed: endpoints,
                 breaker,
                 tls,

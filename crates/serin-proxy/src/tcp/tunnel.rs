@@ -86,7 +86,7 @@ impl Way<'_> {
                     continue;
                 }
             };
-            upstream.report(&target, Outcome::ConnectedFinally);
+            upstream.report(target.id, Outcome::ConnectedFinally);
             record.destination = target.destination;
             record.is_received = target.is_received();
             record.has_opened = true;
@@ -129,7 +129,7 @@ impl Way<'_> {
     }
 
     fn refused(&self, target: &Target, error: &(dyn std::error::Error + 'static)) {
-        self.upstream.report(target, Outcome::Failed);
+        self.upstream.report(target.id, Outcome::Failed);
         tracing::debug!(peer = %self.ends.peer, error, "no tunnel through the endpoint");
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 pub(super) use serin_routing::breaker::Limits;
 use serin_routing::breaker::{Breaker, Permit, Resource};
-use serin_routing::model::{Cluster, EndpointAddress};
+use serin_routing::model::EndpointAddress;
 use serin_routing::time::Instant;
 use tokio::sync::Notify;
 use tokio::task::spawn_local;
@@ -256,14 +256,13 @@ impl Pool {
             && self.shared.borrow().is_empty()
     }
 
-    /// Closes connections that have been idle or open for longer than the cluster lets them, and those that have ended.
-    pub(super) fn close_idle(&self, now: Instant, cluster: &Cluster) {
-        let limit = cluster.idle_timeout;
+    /// Closes connections that have been idle for so long, those that have served all that they may, and those that have ended.
+    pub(super) fn close_idle(&self, now: Instant, limits: &Limits, limit: Option<Duration>) {
         // Dropping a connection tells those that wait, who look here.
         let idle = std::mem::take(&mut *self.idle.borrow_mut());
         let is_fresh = |idle: &Idle| limit.is_none_or(|limit| now.since(idle.since) < limit);
         let may_serve = |idle: &Idle| {
-            idle.connection.may_serve(self.occupancy.clock, &cluster.limits)
+            idle.connection.may_serve(self.occupancy.clock, limits)
                 && !idle.connection.has_news()
         };
         let kept: Vec<Idle> =

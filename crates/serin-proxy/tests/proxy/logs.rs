@@ -8,11 +8,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serin_routing::model::*;
+use serin_routing::retry::{Condition, Policy};
 use serin_telemetry::access_log::{AccessLog, Layout, Target, Writer};
 
 use crate::support::{
-    Running, Setup, ask, client, connect, read_until, refusing, request, run, talk, upstream,
-    upstream_http2,
+    Running, Setup, answering, ask, client, connect, on_demand, read_until, refusing, request, run,
+    talk, upstream, upstream_http2,
 };
 
 const FORMAT: &str = "%RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS% %PROTOCOL% %BYTES_RECEIVED% %BYTES_SENT% \
@@ -246,4 +247,62 @@ fn a_request_that_reached_nobody_has_no_address_upstream() {
     talk(logged.address(), GET);
     let lines = logged.lines();
     assert!(lines[0].contains(&format!(" {gone} up - 127")), "{lines:?}");
+}
+
+const BREAKER: &str =
+    "%RESPONSE_CODE% %RESPONSE_FLAGS% %UPSTREAM_REQUEST_ATTEMPT_COUNT% %UPSTREAM_HOST%";
+
+#[test]
+fn a_request_over_the_limit_of_requests_has_an_endpoint() {
+    let (address, arrivals, go) = on_demand();
+    let mut setup = Setup::new(address);
+    setup.cluster().limits.max_requests = 1;
+    let logged = Logged::with(setup, BREAKER);
+    let mut first = connect(logged.address());
+    first.write_all(GET.as_bytes()).unwrap();
+    arrivals.recv().unwrap();
+    talk(logged.address(), GET);
+    go.send(()).unwrap();
+    read_until(&mut first, "\r\n\r\n");
+    assert_eq!(logged.lines(), [format!("503 UO 1 {address}"), format!("204 - 1 {address}")]);
+}
+
+#[test]
+fn a_request_that_may_not_wait_for_a_connection_has_no_endpoint() {
+    let (address, arrivals, go) = on_demand();
+    let mut setup = Setup::new(address);
+    setup.cluster().limits.max_connections = 1;
+    setup.cluster().limits.max_pending_requests = 1;
+    let logged = Logged::with(setup, BREAKER);
+    let mut streams: Vec<_> = (0..3).map(|_| connect(logged.address())).collect();
+    streams[0].write_all(GET.as_bytes()).unwrap();
+    arrivals.recv().unwrap();
+    streams[1].write_all(GET.as_bytes()).unwrap();
+    streams[2].write_all(GET.as_bytes()).unwrap();
+    // One of them waits, and the other is told at once.
+    let answers = streams.into_iter().map(|mut stream| {
+        std::thread::spawn(move || read_until(&mut stream, "\r\n\r\n"))
+    });
+    let answers: Vec<_> = answers.collect();
+    while !answers[1..].iter().any(|it| it.is_finished()) {
+        std::thread::yield_now();
+    }
+    go.send(()).unwrap();
+    arrivals.recv().unwrap();
+    go.send(()).unwrap();
+    answers.into_iter().for_each(|it| drop(it.join().unwrap()));
+    let served = format!("204 - 1 {address}");
+    assert_eq!(logged.lines(), ["503 UO 1 -", &served, &served]);
+}
+
+#[test]
+fn an_answer_that_is_not_tried_again_for_too_many_retries_says_so() {
+    let bad = answering(|_| "HTTP/1.1 503 No\r\ncontent-length: 0\r\n\r\n".to_owned());
+    let mut setup = Setup::new(bad);
+    let retry_on = vec![Condition::Any5xx];
+    setup.forward().retry = Some(Policy { retry_on, ..Policy::none() });
+    setup.cluster().limits.max_retries = 0;
+    let logged = Logged::with(setup, "%RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS%");
+    talk(logged.address(), GET);
+    assert_eq!(logged.lines(), ["503 UO via_upstream"]);
 }

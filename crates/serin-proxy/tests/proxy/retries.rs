@@ -9,7 +9,9 @@ use std::time::Duration;
 use serin_routing::outlier;
 use serin_routing::retry::{Condition, Policy};
 
-use crate::support::{Setup, answering, connect, next_request, read_until, talk, upstream};
+use crate::support::{
+    Setup, answering, connect, next_request, on_demand, read_until, refusing, talk, upstream,
+};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: echo.example\r\nConnection: close\r\n\r\n";
 
@@ -150,39 +152,87 @@ fn a_retry_goes_to_an_endpoint_that_was_not_tried() {
 }
 
 #[test]
-fn an_endpoint_that_fails_is_left_out_for_a_while() {
-    let (bad, asked) = in_turn(&["503 No"]);
+fn a_request_has_one_retry_under_way_at_a_time() {
+    let (address, count) = in_turn(&["503 No", "500 No", "200 OK"]);
+    let mut setup = with_policy(address, policy(&[Condition::Any5xx]));
+    setup.cluster().limits.max_retries = 1;
+    let answer = talk(setup.start().address, GET);
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    assert_eq!(count.load(Ordering::SeqCst), 3);
+}
+
+/// How often an endpoint is asked beside a good one, which answers the others of 60 requests.
+fn asked_beside_a_good_one(
+    (bad, asked): (SocketAddr, Arc<AtomicU32>),
+    outlier: outlier::Config,
+    change: impl Fn(&mut Setup),
+) -> u32 {
     let (good, _) = in_turn(&["200 OK"]);
     let mut setup = Setup::new(bad);
     setup.clusters[0].1.push(good);
-    setup.cluster().outlier = Some(outlier::Config {
-        consecutive_5xx: 2,
-        max_ejection_percent: 100,
-        ..outlier::Config::default()
-    });
+    setup.cluster().outlier = Some(outlier::Config { max_ejection_percent: 100, ..outlier });
+    change(&mut setup);
     let running = setup.start();
-    for _ in 0..60 {
-        talk(running.address, GET);
-    }
-    assert_eq!(asked.load(Ordering::SeqCst), 2);
+    let served = (0..60).filter(|_| talk(running.address, GET).starts_with("HTTP/1.1 200")).count();
+    let asked = asked.load(Ordering::SeqCst);
+    assert_eq!(served, 60 - asked as usize);
+    asked
 }
 
-/// An upstream that answers when it is told to; each request that arrives is announced.
-fn on_demand() -> (SocketAddr, std::sync::mpsc::Receiver<()>, std::sync::mpsc::SyncSender<()>) {
-    let (arrived, arrivals) = std::sync::mpsc::channel();
-    let (go, gone) = std::sync::mpsc::sync_channel(0);
-    let gone = std::sync::Mutex::new(gone);
-    let address = upstream(move |mut stream| {
-        let mut seen = Vec::new();
-        while next_request(&mut stream, &mut seen).is_some() {
-            let _ = arrived.send(());
-            if gone.lock().unwrap().recv().is_err() {
-                return;
-            }
-            stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").unwrap();
-        }
+#[test]
+fn an_endpoint_that_fails_is_left_out_for_a_while_by_all_cores() {
+    let twice = outlier::Config { consecutive_5xx: 2, ..outlier::Config::default() };
+    for workers in [1, 2] {
+        let asked = asked_beside_a_good_one(in_turn(&["503 No"]), twice.clone(), |setup| {
+            setup.settings.workers = workers;
+        });
+        assert_eq!(asked, 2, "with {workers}");
+    }
+}
+
+#[test]
+fn an_endpoint_that_does_not_answer_in_time_is_left_out() {
+    let asked = Arc::new(AtomicU32::new(0));
+    let counter = Arc::clone(&asked);
+    let silent = upstream(move |mut stream| {
+        next_request(&mut stream, &mut Vec::new());
+        counter.fetch_add(1, Ordering::SeqCst);
+        next_request(&mut stream, &mut Vec::new());
     });
-    (address, arrivals, go)
+    let once = outlier::Config {
+        consecutive_5xx: 0,
+        consecutive_gateway_errors: 1,
+        ..outlier::Config::default()
+    };
+    let timeout = Some(Duration::from_millis(300));
+    let asked = asked_beside_a_good_one((silent, asked), once, |setup| {
+        setup.forward().timeout = timeout;
+    });
+    assert_eq!(asked, 1);
+}
+
+/// As Envoy has it: what counts apart is whether there are connections.
+#[test]
+fn where_failures_of_connections_count_apart_one_that_was_made_starts_their_count_anew() {
+    let asked = Arc::new(AtomicU32::new(0));
+    let count = Arc::clone(&asked);
+    let rude = upstream(move |mut stream| {
+        next_request(&mut stream, &mut Vec::new());
+        count.fetch_add(1, Ordering::SeqCst);
+    });
+    let apart = outlier::Config {
+        split_external_local_origin_errors: true,
+        consecutive_local_origin_failures: 2,
+        ..outlier::Config::default()
+    };
+    assert!(asked_beside_a_good_one((rude, asked), apart.clone(), |_| {}) > 2);
+    let (good, _) = in_turn(&["200 OK"]);
+    let mut setup = Setup::new(refusing());
+    setup.clusters[0].1.push(good);
+    setup.cluster().outlier = Some(outlier::Config { max_ejection_percent: 100, ..apart });
+    let running = setup.start();
+    let failed = |_: &u32| !talk(running.address, GET).starts_with("HTTP/1.1 200");
+    assert_eq!((0..60).filter(failed).count(), 2);
 }
 
 #[test]

@@ -2,7 +2,8 @@
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use h2::RecvStream;
@@ -261,6 +262,24 @@ fn whole_request(seen: &[u8]) -> Option<usize> {
         .and_then(|rest| rest.split("\r\n").next()?.parse().ok())
         .unwrap_or(0);
     (seen.len() >= head + length).then_some(head + length)
+}
+
+/// An upstream that answers when it is told to; each request that arrives is announced.
+pub(crate) fn on_demand() -> (SocketAddr, Receiver<()>, SyncSender<()>) {
+    let (arrived, arrivals) = channel();
+    let (go, gone) = sync_channel(0);
+    let gone = Mutex::new(gone);
+    let address = upstream(move |mut stream| {
+        let mut seen = Vec::new();
+        while next_request(&mut stream, &mut seen).is_some() {
+            let _ = arrived.send(());
+            if gone.lock().unwrap().recv().is_err() {
+                return;
+            }
+            stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").unwrap();
+        }
+    });
+    (address, arrivals, go)
 }
 
 /// An address at which connections are refused: it is taken, and nobody listens.

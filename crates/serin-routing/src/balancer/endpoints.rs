@@ -1,5 +1,6 @@
 //! The endpoints of a cluster as balancing needs them: numbered, grouped, with what can be computed before any request.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::table::{Candidate, Table};
@@ -8,7 +9,7 @@ use crate::model::{Cluster, Endpoint, EndpointAddress, Endpoints, Health, Locali
 use crate::outlier;
 
 /// The endpoints of a cluster and how one of them is chosen. Immutable, made once for all cores.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct EndpointSet {
     pub(super) policy: Policy,
     pub(super) warm_up: Option<WarmUp>,
@@ -107,6 +108,19 @@ impl EndpointSet {
             .get(member.group as usize)?
             .endpoints
             .get(member.position as usize)
+    }
+
+    /// The numbers that the endpoints have in another set, by address; several of one address in their order.
+    pub(super) fn numbers_in(&self, other: &Self) -> Vec<Option<usize>> {
+        let mut known: HashMap<&EndpointAddress, Vec<usize>> = HashMap::new();
+        // Reversed, since the last is taken first.
+        for number in (0..other.len()).rev() {
+            if let Some(endpoint) = other.endpoint(number) {
+                known.entry(&endpoint.address).or_default().push(number);
+            }
+        }
+        let number = |own| known.get_mut(&self.endpoint(own)?.address)?.pop();
+        (0..self.len()).map(number).collect()
     }
 
     /// Where the endpoint of a number is.

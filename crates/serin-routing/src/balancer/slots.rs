@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::outlier::Monitor;
 use crate::time::Instant;
 
 /// An endpoint of a [`ClusterState`](super::ClusterState), for as long as it is in the cluster: numbers change with every set of endpoints,
@@ -30,7 +29,6 @@ pub(super) struct Slot {
     /// The number in the set; `None` if the slot is free.
     pub(super) index: Option<u32>,
     active: Arc<AtomicU32>,
-    pub(super) monitor: Monitor,
     /// When the endpoint joined the cluster or became ready.
     pub(super) joined_at: Instant,
 }
@@ -70,12 +68,6 @@ impl Slots {
             .filter(|slot| slot.generation == id.generation && slot.index.is_some())
     }
 
-    pub(super) fn find_mut(&mut self, id: EndpointId) -> Option<&mut Slot> {
-        self.slots
-            .get_mut(id.slot as usize)
-            .filter(|slot| slot.generation == id.generation && slot.index.is_some())
-    }
-
     pub(super) fn id(&self, index: u32) -> Option<EndpointId> {
         let slot = *self.of_index.get(index as usize)?;
         self.slots.get(slot as usize).map(|found| EndpointId { slot, generation: found.generation })
@@ -89,17 +81,12 @@ impl Slots {
         self.at(index).map_or(Instant::ZERO, |slot| slot.joined_at)
     }
 
-    pub(super) fn is_ejected(&self, index: u32) -> bool {
-        self.at(index).is_some_and(|slot| slot.monitor.is_ejected())
-    }
-
     /// The slot of an endpoint that joins.
-    pub(super) fn take(&mut self, index: u32, monitor: Monitor, now: Instant) -> u32 {
+    pub(super) fn take(&mut self, index: u32, now: Instant) -> u32 {
         let fresh = |generation| Slot {
             generation,
             index: Some(index),
             active: Arc::default(),
-            monitor,
             joined_at: now,
         };
         match self.free.pop() {
@@ -113,13 +100,6 @@ impl Slots {
                 self.slots.len() as u32 - 1
             }
         }
-    }
-
-    /// The endpoints of the cluster.
-    pub(super) fn occupied(&mut self) -> impl Iterator<Item = (EndpointId, &mut Slot)> {
-        let occupied = self.slots.iter_mut().zip(0..).filter(|(slot, _)| slot.index.is_some());
-        occupied
-            .map(|(slot, number)| (EndpointId { slot: number, generation: slot.generation }, slot))
     }
 
     /// The slot of each endpoint of the set, by number.
@@ -137,10 +117,10 @@ impl Slots {
     }
 
     /// Frees the slot of an endpoint that leaves.
-    pub(super) fn release(&mut self, slot: u32) -> Option<Monitor> {
-        let released = self.slots.get_mut(slot as usize)?;
-        released.index = None;
-        self.free.push(slot);
-        Some(std::mem::take(&mut released.monitor))
+    pub(super) fn release(&mut self, slot: u32) {
+        if let Some(released) = self.slots.get_mut(slot as usize) {
+            released.index = None;
+            self.free.push(slot);
+        }
     }
 }

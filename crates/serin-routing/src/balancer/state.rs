@@ -1,17 +1,17 @@
 //! What changes from request to request: whose turn it is, what is under way where, who is ejected.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use rand_core::Rng;
 
 use super::attempts::Attempts;
 use super::level::LevelState;
+use super::observed::Observed;
 use super::pool::Weigher;
 use super::priority::{Level, Loads, choose};
 use super::slots::{Active, EndpointId, Slot, Slots};
 use super::{EndpointSet, Policy};
-use crate::model::EndpointAddress;
+use crate::model::Endpoint;
 use crate::outlier::{Detection, Detector, Outcome};
 use crate::time::Instant;
 
@@ -31,16 +31,13 @@ pub enum Choice {
     NoHealthyEndpoint,
 }
 
-/// The changing state of a cluster. Each core has one of its own, so nothing here locks or waits; the set of endpoints
-/// is shared.
-///
-/// Errors in a row are counted by each core; an ejection is made known to the others by
-/// [`follow_ejection`](Self::follow_ejection).
+/// The changing state of a cluster. Each core has one of its own; what is shared is [`Observed`].
 #[derive(Debug)]
 pub struct ClusterState {
-    set: Arc<EndpointSet>,
+    observed: Observed,
+    /// The version of the ejections that the rest follows from.
+    seen: u32,
     slots: Slots,
-    detector: Option<Detector>,
     loads: Loads,
     levels: Vec<LevelState>,
     /// Where turns start.
@@ -49,71 +46,52 @@ pub struct ClusterState {
 
 impl ClusterState {
     /// The state of a cluster that has had no request.
-    pub fn new(set: Arc<EndpointSet>, now: Instant, rng: &mut impl Rng) -> Self {
+    pub fn new(observed: Observed, now: Instant, rng: &mut impl Rng) -> Self {
         let mut state = Self {
-            detector: None,
-            set: Arc::clone(&set),
+            observed: Observed::default(),
+            seen: 0,
             slots: Slots::default(),
             loads: Loads::default(),
             levels: Vec::new(),
             seed: rng.next_u64(),
         };
-        state.adopt(set, now);
+        state.update(observed, now);
         state
     }
 
     /// The endpoints.
     pub fn endpoints(&self) -> &Arc<EndpointSet> {
-        &self.set
+        self.observed.set()
     }
 
     /// The endpoints' numbers in the set, with what they are reported by.
     pub fn ids(&self) -> impl Iterator<Item = (usize, EndpointId)> {
-        (0..self.set.len()).filter_map(|index| Some((index, self.slots.id(index as u32)?)))
+        let numbers = 0..self.observed.set().len();
+        numbers.filter_map(|index| Some((index, self.slots.id(index as u32)?)))
     }
 
-    /// Goes on with another set of endpoints. Those of the same address keep what is under way and their ejection.
-    pub fn update(&mut self, set: Arc<EndpointSet>, now: Instant) {
-        self.adopt(set, now);
-    }
-
-    fn adopt(&mut self, set: Arc<EndpointSet>, now: Instant) {
-        let old = std::mem::replace(&mut self.set, Arc::clone(&set));
-        if old.outlier != set.outlier || self.detector.is_none() {
-            self.restart_detection(now);
-        }
-        let mut known: HashMap<&EndpointAddress, Vec<u32>> = HashMap::new();
-        // Reversed, since the last is taken first: of endpoints with one address the order is kept.
-        for (index, &slot) in self.slots.of_set().iter().enumerate().rev() {
-            if let Some(endpoint) = old.endpoint(index) {
-                known.entry(&endpoint.address).or_default().push(slot);
-            }
-        }
-        let mut of_index = Vec::with_capacity(set.len());
-        for index in 0..set.len() {
-            let slot =
-                set.endpoint(index).and_then(|endpoint| known.get_mut(&endpoint.address)?.pop());
+    /// Goes on with another set of endpoints. Those of the same address keep what is under way.
+    pub fn update(&mut self, observed: Observed, now: Instant) {
+        let old = std::mem::replace(&mut self.observed, observed);
+        let numbers_before = self.observed.set().numbers_in(old.set());
+        let mut gone: Vec<Option<u32>> = self.slots.of_set().iter().copied().map(Some).collect();
+        let mut of_index = Vec::with_capacity(numbers_before.len());
+        for (index, before) in numbers_before.into_iter().enumerate() {
+            let slot = before.and_then(|before| gone.get_mut(before)?.take());
             let slot = match slot {
                 Some(kept) => {
-                    self.keep(kept, index, &old, now);
+                    self.keep(kept, index, old.set(), now);
                     kept
                 }
-                None => {
-                    let monitor = self.detector.as_mut().map(Detector::join).unwrap_or_default();
-                    self.slots.take(index as u32, monitor, now)
-                }
+                None => self.slots.take(index as u32, now),
             };
             of_index.push(slot);
         }
-        let mut gone: Vec<u32> = known.into_values().flatten().collect();
-        gone.sort_unstable();
-        for slot in gone {
-            let monitor = self.slots.release(slot);
-            if let (Some(detector), Some(monitor)) = (&mut self.detector, monitor) {
-                detector.leave(&monitor);
-            }
+        for slot in gone.into_iter().flatten() {
+            self.slots.release(slot);
         }
         self.slots.renumber(of_index);
+        self.seen = self.observed.version();
         self.rebuild(now);
     }
 
@@ -124,23 +102,19 @@ impl ClusterState {
             set.members.get(index).is_some_and(|member| member.healthy)
         };
         let was_healthy = slot.index.is_some_and(|index| healthy(old, index as usize));
-        if !was_healthy && healthy(&self.set, index) {
+        if !was_healthy && healthy(self.observed.set(), index) {
             slot.joined_at = now;
         }
         slot.index = Some(index as u32);
     }
 
-    fn restart_detection(&mut self, now: Instant) {
-        self.detector = self.set.outlier.clone().map(|config| Detector::new(config, now));
-        for (_, slot) in self.slots.occupied() {
-            slot.monitor = self.detector.as_mut().map(Detector::join).unwrap_or_default();
-        }
-    }
-
     /// Recomputes everything that follows from who is healthy.
     fn rebuild(&mut self, now: Instant) {
-        let Self { set, slots, levels, loads, seed, .. } = self;
-        let usable = |index: u32| set.members[index as usize].healthy && !slots.is_ejected(index);
+        let Self { observed, slots, levels, loads, seed, .. } = self;
+        let set = observed.set();
+        let usable = |index: u32| {
+            set.members[index as usize].healthy && !observed.is_ejected(index as usize)
+        };
         let counts: Vec<Level> = set
             .levels
             .iter()
@@ -167,6 +141,15 @@ impl ClusterState {
             .collect();
     }
 
+    /// Takes notice of what any core has found out about endpoints.
+    fn follow_ejections(&mut self, now: Instant) {
+        let version = self.observed.version();
+        if version != self.seen {
+            self.seen = version;
+            self.rebuild(now);
+        }
+    }
+
     /// Chooses where a request, or another try of it, goes. `hash` is that of the request, for policies that hash; a
     /// request that has none goes anywhere.
     pub fn choose(
@@ -176,12 +159,14 @@ impl ClusterState {
         now: Instant,
         rng: &mut impl Rng,
     ) -> Choice {
-        if self.set.policy == Policy::Passthrough {
+        let policy = &self.observed.set().policy;
+        if *policy == Policy::Passthrough {
             return Choice::OriginalDestination;
         }
         // Of policies that hash, a request without a hash goes anywhere, but on all draws to the same table.
-        let hashes = matches!(self.set.policy, Policy::RingHash { .. } | Policy::Maglev { .. });
+        let hashes = matches!(policy, Policy::RingHash { .. } | Policy::Maglev { .. });
         let hash = hashes.then(|| hash.unwrap_or_else(|| rng.next_u64()));
+        self.follow_ejections(now);
         let mut choice = Choice::NoHealthyEndpoint;
         for attempt in 0..=attempts.reselections() {
             let Some((index, id)) = self.choose_once(hash, attempt, attempts, now, rng) else {
@@ -203,7 +188,8 @@ impl ClusterState {
         now: Instant,
         rng: &mut impl Rng,
     ) -> Option<(u32, EndpointId)> {
-        let Self { set, slots, levels, loads, .. } = self;
+        let Self { observed, slots, levels, loads, .. } = self;
+        let set = observed.set();
         let index = if let Some(hash) = hash {
             levels.get(loads.choose(hash))?.by_hash(hash, attempt)
         } else {
@@ -234,45 +220,30 @@ impl ClusterState {
 
     /// Whether an endpoint is ejected.
     pub fn is_ejected(&self, id: EndpointId) -> bool {
-        self.slots.find(id).is_some_and(|slot| slot.monitor.is_ejected())
+        self.number(id).is_some_and(|number| self.observed.is_ejected(number))
     }
 
-    /// Reports what became of a request. An ejection counts at once.
-    pub fn report(&mut self, id: EndpointId, outcome: Outcome, now: Instant) -> Option<Detection> {
-        let slot = self.slots.find_mut(id)?;
-        let detection = self.detector.as_mut()?.report(&mut slot.monitor, outcome, now);
-        if let Some(Detection::Ejected { .. }) = detection {
-            self.rebuild(now);
-        }
-        detection
+    /// The endpoints that are ejected.
+    pub fn ejected(&self) -> impl Iterator<Item = &Endpoint> {
+        let set = self.observed.set();
+        let ejected = self.observed.detector().map(Detector::all_ejected);
+        ejected.into_iter().flatten().filter_map(|number| set.endpoint(number))
     }
 
-    /// Ejects the endpoint of an address, which another core has ejected; it returns by this core's own sweeps.
-    pub fn follow_ejection(&mut self, address: &EndpointAddress, now: Instant) {
-        let Some(detector) = &mut self.detector else { return };
-        for (_, slot) in self.slots.occupied() {
-            let endpoint = slot.index.and_then(|index| self.set.endpoint(index as usize));
-            if endpoint.is_some_and(|endpoint| endpoint.address == *address) {
-                detector.follow(&mut slot.monitor, now);
-            }
-        }
-        self.rebuild(now);
+    /// Reports what became of a request. An ejection counts at once, on all cores.
+    pub fn report(&self, id: EndpointId, outcome: Outcome, now: Instant) -> Option<Detection> {
+        self.observed.detector()?.report(self.number(id)?, outcome, now)
     }
 
-    /// When [`sweep`](Self::sweep) is due; `None` without outlier detection.
-    pub fn next_sweep(&self) -> Option<Instant> {
-        self.detector.as_ref().map(Detector::next_sweep)
+    /// Returns endpoints whose ejection is over, if it is time to look; gives those.
+    pub fn sweep(&self, now: Instant) -> Vec<EndpointId> {
+        let returned = self.observed.detector().map(|detector| detector.sweep(now));
+        let numbers = returned.unwrap_or_default().into_iter();
+        numbers.filter_map(|number| self.slots.id(number as u32)).collect()
     }
 
-    /// Returns endpoints whose ejection is over; gives those.
-    pub fn sweep(&mut self, now: Instant) -> Vec<EndpointId> {
-        let Some(detector) = &mut self.detector else { return Vec::new() };
-        let monitors = self.slots.occupied().map(|(id, slot)| (id, &mut slot.monitor));
-        let returned = detector.sweep(monitors, now);
-        if !returned.is_empty() {
-            self.rebuild(now);
-        }
-        returned
+    fn number(&self, id: EndpointId) -> Option<usize> {
+        Some(self.slots.find(id)?.index? as usize)
     }
 }
 

@@ -14,20 +14,20 @@ fn config() -> Config {
     Config { max_ejection_percent: 100, ..Config::default() }
 }
 
-/// A cluster of so many endpoints.
-fn cluster(config: Config, endpoints: usize) -> (Detector, Vec<Monitor>) {
-    let mut detector = Detector::new(config, START);
-    let monitors = (0..endpoints).map(|_| detector.join()).collect();
-    (detector, monitors)
+/// A cluster of so many endpoints, whose sweeps are counted from the start.
+fn cluster(config: Config, endpoints: usize) -> Detector {
+    let detector = Detector::new(config, endpoints);
+    detector.sweep(START);
+    detector
 }
 
 /// Reports outcomes of one endpoint among ten and gives the last detection.
 fn detect(config: Config, outcomes: &[Outcome]) -> Option<Cause> {
-    let (mut detector, mut monitors) = cluster(config, 10);
+    let detector = cluster(config, 10);
     let mut last = None;
     for &outcome in outcomes {
         assert_eq!(last, None, "the detection must come with the last outcome");
-        last = detector.report(&mut monitors[0], outcome, START).map(|detection| match detection {
+        last = detector.report(0, outcome, START).map(|detection| match detection {
             Detection::Ejected { cause, .. } => cause,
             Detection::OverLimit { cause } => panic!("{cause:?} is over the limit"),
         });
@@ -35,18 +35,14 @@ fn detect(config: Config, outcomes: &[Outcome]) -> Option<Cause> {
     last
 }
 
-fn eject(detector: &mut Detector, monitor: &mut Monitor, now: Instant) -> Option<Duration> {
+fn eject(detector: &Detector, endpoint: usize, now: Instant) -> Option<Duration> {
     let detections: Vec<_> =
-        (0..5).filter_map(|_| detector.report(monitor, Outcome::Response(500), now)).collect();
+        (0..5).filter_map(|_| detector.report(endpoint, Outcome::Response(500), now)).collect();
     match detections[..] {
         [Detection::Ejected { time, .. }] => Some(time),
         [Detection::OverLimit { .. }] => None,
         _ => panic!("{detections:?}"),
     }
-}
-
-fn sweep(detector: &mut Detector, monitors: &mut [Monitor], now: Instant) -> Vec<usize> {
-    detector.sweep(monitors.iter_mut().enumerate(), now)
 }
 
 #[test]
@@ -100,10 +96,10 @@ fn local_failures_count_as_gateway_errors_unless_they_are_split() {
 
 #[test]
 fn t_outlier_ten_percent_of_two_pods_is_no_ejection() {
-    let (mut detector, mut monitors) = cluster(Config::default(), 2);
-    assert_eq!(eject(&mut detector, &mut monitors[0], START), None);
-    assert_eq!(eject(&mut detector, &mut monitors[0], START), None, "the count started anew");
-    assert!(!monitors[0].is_ejected());
+    let detector = cluster(Config::default(), 2);
+    assert_eq!(eject(&detector, 0, START), None);
+    assert_eq!(eject(&detector, 0, START), None, "the count started anew");
+    assert!(!detector.is_ejected(0));
 }
 
 #[test]
@@ -118,10 +114,10 @@ fn the_largest_share_counts_the_endpoint_about_to_be_ejected() {
         (0, 5, 0),
         (200, 2, 2),
     ] {
-        let (mut detector, mut monitors) =
+        let detector =
             cluster(Config { max_ejection_percent: percent, ..config() }, endpoints);
-        for monitor in &mut monitors {
-            eject(&mut detector, monitor, START);
+        for endpoint in 0..endpoints {
+            eject(&detector, endpoint, START);
         }
         assert_eq!(detector.ejected(), expect, "{percent} % of {endpoints}");
     }
@@ -129,79 +125,69 @@ fn the_largest_share_counts_the_endpoint_about_to_be_ejected() {
 
 #[test]
 fn an_ejected_endpoint_returns_at_the_first_sweep_after_its_time() {
-    let (mut detector, mut monitors) = cluster(config(), 2);
-    assert_eq!(detector.next_sweep(), seconds(10));
-    assert_eq!(eject(&mut detector, &mut monitors[1], seconds(5)), Some(Duration::from_secs(30)));
-    assert!(sweep(&mut detector, &mut monitors, seconds(30)).is_empty());
-    assert_eq!(sweep(&mut detector, &mut monitors, seconds(35)), [1]);
-    assert!(!monitors[1].is_ejected());
-    assert_eq!(detector.next_sweep(), seconds(45));
+    let detector = cluster(config(), 2);
+    assert_eq!(eject(&detector, 1, seconds(5)), Some(Duration::from_secs(30)));
+    assert!(detector.sweep(seconds(30)).is_empty());
+    assert!(detector.sweep(seconds(35)).is_empty(), "its time is over, but no sweep is due");
+    let version = detector.version();
+    assert_eq!(detector.sweep(seconds(40)), [1]);
+    assert!(!detector.is_ejected(1));
+    assert_ne!(detector.version(), version);
+    assert!(detector.sweep(seconds(40)).is_empty(), "another core has come first");
 }
 
 #[test]
 fn errors_of_an_ejected_endpoint_do_not_eject_it_twice() {
-    let (mut detector, mut monitors) = cluster(config(), 2);
-    eject(&mut detector, &mut monitors[0], START);
+    let detector = cluster(config(), 2);
+    eject(&detector, 0, START);
     for _ in 0..20 {
-        assert_eq!(detector.report(&mut monitors[0], Outcome::Response(500), START), None);
+        assert_eq!(detector.report(0, Outcome::Response(500), START), None);
     }
     assert_eq!(detector.ejected(), 1);
-    sweep(&mut detector, &mut monitors, seconds(30));
+    detector.sweep(seconds(30));
     for _ in 0..4 {
-        assert_eq!(detector.report(&mut monitors[0], Outcome::Response(500), seconds(30)), None);
+        assert_eq!(detector.report(0, Outcome::Response(500), seconds(30)), None);
     }
 }
 
 #[test]
 fn ejections_grow_longer_up_to_the_limit_and_shorter_again_while_all_is_well() {
     let rule = Config { max_ejection_time: Duration::from_secs(100), ..config() };
-    let (mut detector, mut monitors) = cluster(rule, 1);
+    let detector = cluster(rule, 1);
     let mut now = START;
     for expect in [30, 60, 90, 100, 100] {
-        let time = eject(&mut detector, &mut monitors[0], now).unwrap();
+        let time = eject(&detector, 0, now).unwrap();
         assert_eq!(time, Duration::from_secs(expect));
         now = now + time;
-        assert_eq!(sweep(&mut detector, &mut monitors, now), [0]);
+        assert_eq!(detector.sweep(now), [0]);
     }
     // The multiplier has reached 5; every quiet interval takes one off.
     for _ in 0..3 {
         now = now + Duration::from_secs(10);
-        assert!(sweep(&mut detector, &mut monitors, now).is_empty());
+        assert!(detector.sweep(now).is_empty());
     }
-    assert_eq!(eject(&mut detector, &mut monitors[0], now), Some(Duration::from_secs(90)));
+    assert_eq!(eject(&detector, 0, now), Some(Duration::from_secs(90)));
 }
 
 #[test]
 fn the_longest_ejection_is_never_below_the_base() {
     let rule = Config { base_ejection_time: Duration::from_secs(600), ..config() };
-    let (mut detector, mut monitors) = cluster(rule, 1);
-    assert_eq!(eject(&mut detector, &mut monitors[0], START), Some(Duration::from_secs(600)));
+    let detector = cluster(rule, 1);
+    assert_eq!(eject(&detector, 0, START), Some(Duration::from_secs(600)));
 }
 
 #[test]
 fn an_endpoint_that_leaves_makes_room_for_other_ejections() {
-    let (mut detector, mut monitors) = cluster(Config { max_ejection_percent: 50, ..config() }, 4);
-    eject(&mut detector, &mut monitors[0], START);
-    eject(&mut detector, &mut monitors[1], START);
-    assert_eq!(eject(&mut detector, &mut monitors[2], START), None);
-    detector.leave(&monitors[0]);
-    assert_eq!(detector.ejected(), 1);
-    assert_eq!(
-        eject(&mut detector, &mut monitors[2], START),
-        None,
-        "two of three would be more than half"
-    );
-    let _new = detector.join();
-    assert!(eject(&mut detector, &mut monitors[2], START).is_some());
-}
-
-#[test]
-fn an_ejection_of_another_core_is_followed_once() {
-    let (mut detector, mut monitors) = cluster(config(), 2);
-    detector.follow(&mut monitors[0], START);
-    detector.follow(&mut monitors[0], START);
-    assert_eq!(detector.ejected(), 1);
-    assert_eq!(sweep(&mut detector, &mut monitors, seconds(30)), [0]);
+    let detector = cluster(Config { max_ejection_percent: 50, ..config() }, 4);
+    eject(&detector, 0, START);
+    eject(&detector, 1, START);
+    assert_eq!(eject(&detector, 2, START), None);
+    let fewer = detector.next(&[Some(1), Some(2), Some(3)]);
+    assert_eq!(fewer.ejected(), 1);
+    assert_eq!(eject(&fewer, 1, START), None, "two of three would be more than half");
+    let more = fewer.next(&[Some(0), Some(1), Some(2), None]);
+    assert!(eject(&more, 1, START).is_some());
+    assert!(detector.is_ejected(2), "who has not heard of the change yet knows all the same");
 }
 
 proptest! {
@@ -212,21 +198,17 @@ proptest! {
         steps in prop::collection::vec((0_usize..12, 0_u16..3, 0_u64..20), 1..300),
     ) {
         let rule = Config { consecutive_5xx: 2, max_ejection_percent: percent, ..Config::default() };
-        let (mut detector, mut monitors) = cluster(rule, endpoints);
+        let detector = cluster(rule, endpoints);
         let mut now = START;
         for (endpoint, kind, wait) in steps {
             now = now + Duration::from_secs(wait);
-            if now >= detector.next_sweep() {
-                sweep(&mut detector, &mut monitors, now);
-            }
+            detector.sweep(now);
             let outcome = [Outcome::Response(200), Outcome::Response(500), Outcome::Failed][usize::from(kind)];
-            detector.report(&mut monitors[endpoint % endpoints], outcome, now);
-            let ejected = monitors.iter().filter(|monitor| monitor.is_ejected()).count();
-            prop_assert_eq!(ejected, detector.ejected());
-            prop_assert!(ejected * 100 <= percent as usize * endpoints);
+            detector.report(endpoint % endpoints, outcome, now);
+            prop_assert!(detector.ejected() * 100 <= percent as usize * endpoints);
         }
         // Left alone, everything returns.
-        sweep(&mut detector, &mut monitors, now + Duration::from_secs(300));
+        detector.sweep(now + Duration::from_secs(300));
         prop_assert_eq!(detector.ejected(), 0);
     }
 }

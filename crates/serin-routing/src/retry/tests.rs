@@ -137,21 +137,23 @@ fn retries_end_with_the_policys_number_and_the_answer_goes_downstream() {
 }
 
 #[test]
-fn too_many_retries_under_way_are_refused_and_the_permit_of_one_is_given_back() {
+fn too_many_retries_under_way_are_refused_and_each_request_has_one_at_most() {
     let breaker = Breaker::new(Limits { max_retries: 1, ..Limits::default() });
     let policy = policy(&[Condition::Any5xx]);
-    let decide = || {
-        let mut state = State::new(&policy, &Headers::default()).unwrap();
+    let new = || State::new(&policy, &Headers::default()).unwrap();
+    let decide = |state: &mut State| {
         state.decide(&policy, status(500), &breaker, &mut Draws::of([0]))
     };
-    let first = decide();
-    assert!(matches!(first, Verdict::Retry { .. }));
+    let (mut first, mut second) = (new(), new());
+    assert!(matches!(decide(&mut first), Verdict::Retry { .. }));
     assert!(matches!(
-        decide(),
+        decide(&mut second),
         Verdict::Overflow(Overflow { resource: Resource::Retries, limit: 1 })
     ));
+    assert!(matches!(decide(&mut first), Verdict::Retry { .. }), "its own is over");
+    assert_eq!(breaker.used(Resource::Retries), 1);
     drop(first);
-    assert!(matches!(decide(), Verdict::Retry { .. }));
+    assert!(matches!(decide(&mut second), Verdict::Retry { .. }));
 }
 
 #[test]

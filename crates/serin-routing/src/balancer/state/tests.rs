@@ -18,9 +18,20 @@ fn set(cluster: &Cluster, list: Endpoints) -> Arc<EndpointSet> {
     Arc::new(EndpointSet::new(cluster, Arc::new(list)))
 }
 
+fn observed(cluster: &Cluster, list: Endpoints) -> Observed {
+    Observed::new(set(cluster, list))
+}
+
 /// A state whose turns start with the first endpoint.
 fn state(cluster: &Cluster, list: Endpoints) -> ClusterState {
-    ClusterState::new(set(cluster, list), START, &mut Draws::of([0]))
+    ClusterState::new(observed(cluster, list), START, &mut Draws::of([0]))
+}
+
+impl ClusterState {
+    /// Goes on with other endpoints.
+    fn change(&mut self, set: Arc<EndpointSet>, now: Instant) {
+        self.update(self.observed.next(set), now);
+    }
 }
 
 fn with(policy: Policy, list: Vec<Endpoint>) -> ClusterState {
@@ -143,13 +154,13 @@ fn a_request_is_active_until_it_is_dropped_even_over_updates() {
     assert_eq!((state.active(ids[0]), state.active(ids[1])), (0, 1));
 
     // The endpoint keeps its identity under another number.
-    state.update(set(&cluster, endpoints(vec![endpoint(1, 1), endpoint(9, 1)])), START);
+    state.change(set(&cluster, endpoints(vec![endpoint(1, 1), endpoint(9, 1)])), START);
     assert_eq!(state.active(ids[1]), 1);
     assert_eq!(state.slots.id(0), Some(ids[1]));
     assert!(state.begin(ids[0]).is_none(), "the first has left");
 
     // Its slot goes to another endpoint, which has nothing to do with it.
-    state.update(set(&cluster, endpoints(vec![endpoint(8, 1), endpoint(9, 1)])), START);
+    state.change(set(&cluster, endpoints(vec![endpoint(8, 1), endpoint(9, 1)])), START);
     assert!(state.begin(ids[1]).is_none());
     drop(request);
     let new = self::ids(&mut state);
@@ -258,7 +269,7 @@ fn a_new_endpoint_warms_up_while_old_ones_carry_the_load() {
         let cluster = Cluster { warm_up: Some(warm_up.clone()), ..cluster(policy) };
         let mut state = state(&cluster, endpoints(some(1)));
         let joined = START + Duration::from_secs(1000);
-        state.update(set(&cluster, endpoints(some(2))), joined);
+        state.change(set(&cluster, endpoints(some(2))), joined);
         let share = |state: &mut ClusterState, after: u64| {
             let mut rng = Seeded(3);
             let now = joined + Duration::from_secs(after);
@@ -297,7 +308,7 @@ fn an_endpoint_that_becomes_ready_warms_up_too() {
     let cluster = Cluster { warm_up: Some(warm_up), ..cluster(Policy::RoundRobin) };
     let mut state = state(&cluster, endpoints(vec![endpoint(0, 1), endpoint(1, 1), unhealthy(2)]));
     let later = START + Duration::from_secs(1000);
-    state.update(set(&cluster, endpoints(some(3))), later);
+    state.change(set(&cluster, endpoints(some(3))), later);
     let mut rng = Seeded(3);
     let third = (0..1000).filter(|_| next_of(&mut state, None, later, &mut rng) == Some(2)).count();
     assert!(third < 60, "{third} of 1000");
@@ -310,7 +321,7 @@ fn an_ejected_endpoint_gets_nothing_until_it_returns() {
     let ids = ids(&mut state);
     assert!(state.is_ejected(ids[1]));
     assert_eq!(counts(&mut state, 40), [20, 0, 20]);
-    assert_eq!(state.next_sweep(), Some(START + Duration::from_secs(10)));
+    assert_eq!(state.sweep(START), [], "the first is in an interval");
     assert_eq!(state.sweep(START + Duration::from_secs(10)), []);
     assert_eq!(state.sweep(START + Duration::from_secs(30)), [ids[1]]);
     let counts = counts(&mut state, 30);
@@ -322,11 +333,11 @@ fn an_ejection_outlives_an_update_and_an_outlier_rule_that_changes_does_not() {
     let cluster = ejecting(Policy::RoundRobin);
     let mut state = state(&cluster, endpoints(some(3)));
     eject(&mut state, 1, START);
-    state.update(set(&cluster, endpoints(some(4))), START);
+    state.change(set(&cluster, endpoints(some(4))), START);
     assert_eq!(counts(&mut state, 30), [10, 0, 10, 10]);
-    state.update(set(&Cluster { outlier: None, ..cluster }, endpoints(some(4))), START);
+    state.change(set(&Cluster { outlier: None, ..cluster }, endpoints(some(4))), START);
     assert_eq!(counts(&mut state, 40), [10; 4]);
-    assert_eq!(state.next_sweep(), None);
+    assert!(state.observed.detector().is_none());
 }
 
 #[test]
@@ -337,17 +348,33 @@ fn everything_ejected_is_no_healthy_endpoint_unless_panic_is_on() {
     eject(&mut state, 1, START);
     assert_eq!(next_of(&mut state, None, START, &mut Draws::of([0])), None);
     let panicking = Cluster { locality: LocalityPolicy::default(), ..calm };
-    state.update(set(&panicking, endpoints(some(2))), START);
+    state.change(set(&panicking, endpoints(some(2))), START);
     assert_eq!(counts(&mut state, 10), [5, 5]);
 }
 
 #[test]
-fn ejections_of_other_cores_are_followed() {
-    let mut state = state(&ejecting(Policy::RoundRobin), endpoints(some(2)));
-    state.follow_ejection(&endpoint(1, 1).address, START);
-    state.follow_ejection(&endpoint(77, 1).address, START);
-    assert_eq!(counts(&mut state, 10), [10, 0]);
-    assert_eq!(state.sweep(START + Duration::from_secs(30)).len(), 1);
+fn errors_count_over_all_cores_and_an_ejection_holds_for_all() {
+    let cluster = Cluster {
+        outlier: Some(Config { consecutive_5xx: 3, max_ejection_percent: 100, ..Config::default() }),
+        ..ejecting(Policy::RoundRobin)
+    };
+    let all = observed(&cluster, endpoints(some(2)));
+    let core = || ClusterState::new(all.clone(), START, &mut Draws::of([0]));
+    let [mut first, mut second] = [core(), core()];
+    let (id, error) = (ids(&mut first)[1], Outcome::Response(500));
+    assert_eq!(first.report(id, error, START), None);
+    assert_eq!(second.report(id, error, START), None);
+    assert!(matches!(first.report(id, error, START), Some(Detection::Ejected { .. })));
+    assert_eq!(counts(&mut second, 10), [10, 0]);
+    // One has taken over a new version, the other has not yet.
+    second.change(set(&cluster, endpoints(some(3))), START);
+    assert_eq!(counts(&mut first, 10), [10, 0]);
+    assert_eq!(counts(&mut second, 10), [5, 0, 5]);
+    assert_eq!(second.sweep(START), []);
+    assert_eq!(second.sweep(START + Duration::from_secs(30)), [id]);
+    assert_eq!(first.sweep(START + Duration::from_secs(30)), [], "the other one has");
+    assert_eq!(counts(&mut first, 10), [5, 5]);
+    assert_eq!(counts(&mut second, 30), [10, 10, 10]);
 }
 
 #[test]
@@ -355,7 +382,7 @@ fn an_outcome_of_an_endpoint_that_left_is_ignored() {
     let cluster = ejecting(Policy::RoundRobin);
     let mut state = state(&cluster, endpoints(some(2)));
     let ids = ids(&mut state);
-    state.update(set(&cluster, endpoints(vec![endpoint(1, 1)])), START);
+    state.change(set(&cluster, endpoints(vec![endpoint(1, 1)])), START);
     assert_eq!(state.report(ids[0], Outcome::Response(500), START), None);
 }
 
@@ -483,7 +510,7 @@ proptest! {
         let warm_up = WarmUp { duration: Duration::from_secs(20), minimum_percent: 10.0, aggression: 1.5 };
         let cluster = Cluster { warm_up: Some(warm_up), ..ejecting(policies[policy].clone()) };
         let mut rng = Seeded(seed);
-        let mut state = ClusterState::new(set(&cluster, endpoints(vec![])), START, &mut rng);
+        let mut state = ClusterState::new(observed(&cluster, endpoints(vec![])), START, &mut rng);
         let mut requests = Vec::new();
         let mut now = START;
         for (kind, list, hash) in steps {
@@ -495,7 +522,7 @@ proptest! {
                         let health = if healthy { endpoint.health } else { crate::model::Health::Draining };
                         place(priority, None, vec![Endpoint { health, ..endpoint }])
                     });
-                    state.update(set(&cluster, Endpoints { localities: places.collect() }), now);
+                    state.change(set(&cluster, Endpoints { localities: places.collect() }), now);
                 }
                 1 => { state.sweep(now); }
                 2 => requests.clear(),
@@ -503,7 +530,7 @@ proptest! {
             }
             for _ in 0..5 {
                 let choice = state.choose(Some(hash), &mut Attempts::default(), now, &mut rng);
-                let usable = |index: usize| state.set.members[index].healthy && !state.slots.is_ejected(index as u32);
+                let usable = |index: usize| state.endpoints().members[index].healthy && !state.observed.is_ejected(index);
                 match choice {
                     Choice::Endpoint { id, index } => {
                         prop_assert!(usable(index), "panic is off");
@@ -512,7 +539,7 @@ proptest! {
                         let outcome = if hash % 7 == 0 { Outcome::Response(500) } else { Outcome::Response(200) };
                         state.report(id, outcome, now);
                     }
-                    Choice::NoHealthyEndpoint => prop_assert!((0..state.set.len()).all(|index| !usable(index))),
+                    Choice::NoHealthyEndpoint => prop_assert!((0..state.endpoints().len()).all(|index| !usable(index))),
                     Choice::OriginalDestination => prop_assert!(false),
                 }
             }
@@ -520,8 +547,8 @@ proptest! {
                 let expect = if state.slots.find(*id).is_some() { requests.iter().filter(|(other, _)| other == id).count() } else { 0 };
                 prop_assert_eq!(state.active(*id) as usize, expect);
             }
-            let ejected = (0..state.set.len() as u32).filter(|&index| state.slots.is_ejected(index)).count();
-            prop_assert_eq!(ejected, state.detector.as_ref().unwrap().ejected());
+            let ejected = (0..state.endpoints().len()).filter(|&index| state.observed.is_ejected(index)).count();
+            prop_assert_eq!(ejected, state.observed.detector().unwrap().ejected());
         }
     }
 }
