@@ -229,7 +229,8 @@ impl Upstreams {
             let state = upstream.state.borrow();
             state.sweep(now);
             // What is wrong with an endpoint may be wrong with connections to it.
-            let ejected: HashSet<&EndpointAddress> = state.ejected().map(|it| &it.address).collect();
+            let ejected: HashSet<&EndpointAddress> =
+                state.ejected().map(|it| &it.address).collect();
             let cluster = &upstream.shared.cluster;
             // Manners go by what clients say, of which there is no end, and so do addresses that clients mean: what is not used
             // is forgotten.

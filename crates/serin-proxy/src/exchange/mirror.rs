@@ -30,7 +30,7 @@ use crate::message::Headers;
 use crate::record::Record;
 use crate::request::{Request, Upgrade};
 use crate::telemetry::Visit;
-use crate::upstream::{OpenError, Target, Upstream, Version, open};
+use crate::upstream::{Connection, OpenError, Target, Upstream, Version, open};
 use crate::worker::Worker;
 
 /// Bytes that may wait for a mirror.
@@ -125,6 +125,24 @@ impl Mirror {
         }
     }
 
+    /// A connection to the endpoint.
+    async fn open(
+        &self,
+        upstream: &Upstream,
+        target: &Target,
+        request: &Request,
+    ) -> Option<Connection> {
+        let opened = open(&self.worker, upstream, target, request, self.version).await;
+        let outcome = match &opened {
+            Ok(_) => Outcome::Connected,
+            // None of the endpoint's doing.
+            Err(OpenError::Overflow) => return None,
+            Err(_) => Outcome::Failed,
+        };
+        upstream.report(target.id, outcome);
+        opened.ok()
+    }
+
     /// `None` if it did not come as far as an answer.
     async fn exchange(&self, source: CopySource, record: &mut Record) -> Option<Copied> {
         let worker = &self.worker;
@@ -140,15 +158,7 @@ impl Mirror {
         let report = |outcome| upstream.report(target.id, outcome);
         let changed = self.come_in(&upstream, &target, record)?;
         let request = changed.as_deref().unwrap_or(&self.request);
-        let mut connection = match open(worker, &upstream, &target, request, self.version).await {
-            Ok(connection) => connection,
-            Err(OpenError::Overflow) => return None,
-            Err(_) => {
-                report(Outcome::Failed);
-                return None;
-            }
-        };
-        report(Outcome::Connected);
+        let mut connection = self.open(&upstream, &target, request).await?;
         let begun = (request, &*record);
         let visit = Visit::begin(&worker.telemetry, worker.clock, &target, begun, true);
         let progress = Progress::new(worker.clock, false);

@@ -262,8 +262,7 @@ impl Pool {
         let idle = std::mem::take(&mut *self.idle.borrow_mut());
         let is_fresh = |idle: &Idle| limit.is_none_or(|limit| now.since(idle.since) < limit);
         let may_serve = |idle: &Idle| {
-            idle.connection.may_serve(self.occupancy.clock, limits)
-                && !idle.connection.has_news()
+            idle.connection.may_serve(self.occupancy.clock, limits) && !idle.connection.has_news()
         };
         let kept: Vec<Idle> =
             idle.into_iter().filter(|idle| is_fresh(idle) && may_serve(idle)).collect();

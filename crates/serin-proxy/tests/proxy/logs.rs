@@ -280,9 +280,9 @@ fn a_request_that_may_not_wait_for_a_connection_has_no_endpoint() {
     streams[1].write_all(GET.as_bytes()).unwrap();
     streams[2].write_all(GET.as_bytes()).unwrap();
     // One of them waits, and the other is told at once.
-    let answers = streams.into_iter().map(|mut stream| {
-        std::thread::spawn(move || read_until(&mut stream, "\r\n\r\n"))
-    });
+    let answers = streams
+        .into_iter()
+        .map(|mut stream| std::thread::spawn(move || read_until(&mut stream, "\r\n\r\n")));
     let answers: Vec<_> = answers.collect();
     while !answers[1..].iter().any(|it| it.is_finished()) {
         std::thread::yield_now();

@@ -24,7 +24,8 @@ impl Observed {
         if Arc::ptr_eq(&self.set, &set) {
             return self.clone();
         }
-        let Some(detector) = self.detector.as_ref().filter(|_| self.set.outlier == set.outlier) else {
+        let Some(detector) = self.detector.as_ref().filter(|_| self.set.outlier == set.outlier)
+        else {
             return Self::new(set);
         };
         let detector = detector.next(&set.numbers_in(&self.set));

@@ -114,8 +114,7 @@ fn the_largest_share_counts_the_endpoint_about_to_be_ejected() {
         (0, 5, 0),
         (200, 2, 2),
     ] {
-        let detector =
-            cluster(Config { max_ejection_percent: percent, ..config() }, endpoints);
+        let detector = cluster(Config { max_ejection_percent: percent, ..config() }, endpoints);
         for endpoint in 0..endpoints {
             eject(&detector, endpoint, START);
         }

@@ -141,9 +141,8 @@ fn too_many_retries_under_way_are_refused_and_each_request_has_one_at_most() {
     let breaker = Breaker::new(Limits { max_retries: 1, ..Limits::default() });
     let policy = policy(&[Condition::Any5xx]);
     let new = || State::new(&policy, &Headers::default()).unwrap();
-    let decide = |state: &mut State| {
-        state.decide(&policy, status(500), &breaker, &mut Draws::of([0]))
-    };
+    let decide =
+        |state: &mut State| state.decide(&policy, status(500), &breaker, &mut Draws::of([0]));
     let (mut first, mut second) = (new(), new());
     assert!(matches!(decide(&mut first), Verdict::Retry { .. }));
     assert!(matches!(

@@ -100,7 +100,7 @@ fn round_robin_takes_turns_from_a_start_of_its_own() {
     let turns = |seed: u64, list: Vec<Endpoint>, count: usize| -> Vec<usize> {
         let cluster = cluster(Policy::RoundRobin);
         let mut state =
-            ClusterState::new(set(&cluster, endpoints(list)), START, &mut Draws::of([seed]));
+            ClusterState::new(observed(&cluster, endpoints(list)), START, &mut Draws::of([seed]));
         (0..count).map(|_| next_of(&mut state, None, START, &mut Draws::of([0])).unwrap()).collect()
     };
     assert_eq!(turns(0, some(3), 5), [0, 1, 2, 0, 1]);
@@ -355,7 +355,11 @@ fn everything_ejected_is_no_healthy_endpoint_unless_panic_is_on() {
 #[test]
 fn errors_count_over_all_cores_and_an_ejection_holds_for_all() {
     let cluster = Cluster {
-        outlier: Some(Config { consecutive_5xx: 3, max_ejection_percent: 100, ..Config::default() }),
+        outlier: Some(Config {
+            consecutive_5xx: 3,
+            max_ejection_percent: 100,
+            ..Config::default()
+        }),
         ..ejecting(Policy::RoundRobin)
     };
     let all = observed(&cluster, endpoints(some(2)));
@@ -400,6 +404,7 @@ fn a_hash_keeps_its_endpoint_unless_that_is_ejected() {
         };
         let before = choices(&mut state);
         assert_eq!(choices(&mut state), before);
+        state.sweep(START);
         eject(&mut state, 3, START);
         let after = choices(&mut state);
         let moved = before
