@@ -35,7 +35,7 @@ pub(crate) struct Ends {
     pub(crate) listener_port: u16,
     /// What TLS told, where it was terminated.
     pub(crate) tls: Option<Rc<TlsFacts>>,
-    /// The name that the client asked for, where TLS passes through.
+    /// The name that the client asked for, where TLS is not terminated.
     pub(crate) server_name: Option<Box<str>>,
 }
 
@@ -123,12 +123,17 @@ async fn open<'l>(
     }
     let (stream, seen) = look(stream, listener, &ends).await?;
     let chosen = choose(listener, &ends, &seen);
-    let chain = chosen.inspect_err(|_| {
-        worker.telemetry.log_refused(&ends, Refused::no_filter_chain());
-    })?;
-    if chain.tls.is_none() {
+    if chosen.as_ref().map_or(true, |chain| chain.tls.is_none()) {
         let asked_for = (!seen.server_name.is_empty()).then_some(seen.server_name);
         ends.server_name = asked_for.map(String::into_boxed_str);
+    }
+    let chain = chosen.inspect_err(|_| {
+        // Who left before it was clear what is wanted was not refused.
+        if !seen.is_over {
+            worker.telemetry.log_refused(&ends, Refused::no_filter_chain());
+        }
+    })?;
+    if chain.tls.is_none() {
         return Ok((chain, Stream::Tcp(stream), Rc::new(ends)));
     }
     let (stream, facts) = handshake(worker, &snapshot, (listener, chain), stream).await?;

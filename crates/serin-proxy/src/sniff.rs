@@ -38,6 +38,8 @@ pub(crate) struct Seen {
     /// Lower-case; empty if there is none.
     pub(crate) server_name: String,
     pub(crate) protocols: Vec<String>,
+    /// The client has ended before more was clear.
+    pub(crate) is_over: bool,
 }
 
 impl Seen {
@@ -47,6 +49,7 @@ impl Seen {
             transport: TransportProtocol::Plain,
             server_name: String::new(),
             protocols: Vec::new(),
+            is_over: false,
         }
     }
 }
@@ -58,22 +61,29 @@ pub(crate) async fn sniff(
     local: Option<SocketAddr>,
 ) -> io::Result<Seen> {
     let asks = asks(listener, local.map(|it| it.ip()), local.map_or(listener.port, |it| it.port()));
+    let looks_for_tls = listener.inspect.tls && asks.tls;
+    match see(stream, (looks_for_tls, listener.inspect.http && asks.http)).await {
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+            Ok(Seen { is_over: true, ..Seen::nothing() })
+        }
+        seen => seen,
+    }
+}
+
+async fn see(stream: &TcpStream, (tls, http): (bool, bool)) -> io::Result<Seen> {
     let mut seen = Seen::nothing();
-    if listener.inspect.tls
-        && asks.tls
-        && let Some(hello) = look(stream, ClientHello::read).await?
-    {
+    if tls && let Some(hello) = look(stream, ClientHello::read).await? {
         seen.transport = TransportProtocol::Tls;
         seen.server_name = hello.server_name;
         seen.protocols = hello.protocols;
-    } else if listener.inspect.http && asks.http {
+    } else if http {
         let version = look(stream, http::version).await?;
         seen.protocols.extend(version.map(str::to_owned));
     }
     Ok(seen)
 }
 
-/// Peeks at more and more bytes until it is clear what they are.
+/// Peeks at more and more bytes until it is clear what they are. That they end before is an error.
 pub(crate) async fn look<T>(
     stream: &TcpStream,
     read: impl Fn(&[u8]) -> Look<T>,
@@ -95,12 +105,13 @@ pub(crate) async fn look<T>(
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
             Err(error) => return Err(error),
         };
-        let is_all = count == before || count == space.len();
+        let is_over = count == before;
         before = count;
         match read(space.get(..count).unwrap_or_default()) {
             Look::Found(found) => return Ok(Some(found)),
             Look::Not => return Ok(None),
-            Look::More if is_all => return Ok(None),
+            Look::More if is_over => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Look::More if count == space.len() => return Ok(None),
             Look::More => {}
         }
     }

@@ -1,7 +1,7 @@
 //! Bytes between a client and an endpoint, for everything that is not HTTP.
 //!
 //! Each direction ends by itself (a half-closed connection stays so), holds a buffer only while there is something in it, and
-//! reads no more than the other side has taken.
+//! reads no more than the other side has taken. A side that resets its connection resets the other's.
 
 mod tunnel;
 
@@ -28,7 +28,7 @@ use crate::connection::Ends;
 use crate::inbound;
 use crate::io::{Buffer, BufferPool, Io, Stream};
 use crate::telemetry::ConnectionDetail;
-use crate::upstream::{Manner, Target, Upstream, connect};
+use crate::upstream::{ConnectError, Manner, Target, Upstream, connect};
 use crate::worker::Worker;
 
 /// Endpoints that are tried until one takes the connection.
@@ -117,7 +117,14 @@ async fn connect_and_carry(
         let carried = carry(&server, &client, buffers, &carried.sent).await;
         carried.map_err(|(is_reading, error)| broken(!is_reading, error))
     };
-    until_done(proxy, ends, carried, async { tokio::try_join!(up, down).map(drop) }).await
+    let carrying = async { tokio::try_join!(up, down).map(drop) };
+    let ended = until_done(proxy, ends, carried, carrying).await;
+    match &ended {
+        Err(Broken::Upstream(error)) if is_reset(error) => client.reset(),
+        Err(Broken::Downstream(error)) if is_reset(error) => server.reset(),
+        _ => {}
+    }
+    flags_of(&ended)
 }
 
 /// Chooses a cluster.
@@ -165,25 +172,34 @@ async fn reach(
             return Err(flags(Flag::UpstreamConnectionTermination));
         }
         match reach_once(worker, upstream, &target, ends).await {
-            Some((stream, active)) => {
+            Ok((stream, active)) => {
+                if let Some(detail) = &mut record.detail {
+                    detail.transport_failure = None;
+                }
                 record.destination = target.destination;
                 record.is_received = target.is_received();
                 return Ok(Reached { stream, _permit: permit, _active: active });
             }
-            None if attempt >= CONNECT_ATTEMPTS => break,
-            None => {}
+            Err(error) => {
+                if let Some(detail) = &mut record.detail {
+                    detail.transport_failure = error.transport_failure();
+                }
+                if attempt >= CONNECT_ATTEMPTS {
+                    break;
+                }
+            }
         }
     }
     Err(NOBODY_TOOK_IT)
 }
 
-/// Connects to one endpoint; `None` if that fails.
+/// Connects to one endpoint.
 async fn reach_once(
     worker: &Worker,
     upstream: &Upstream,
     target: &Target,
     ends: &Ends,
-) -> Option<(Stream, Option<Active>)> {
+) -> Result<(Stream, Option<Active>), ConnectError> {
     let active = upstream.begin(target);
     let both = ends.local.map(|local| (ends.peer, local));
     // What passes through keeps the name that the client asked for.
@@ -193,14 +209,11 @@ async fn reach_once(
         connect(worker.settings.networks(), &upstream.shared, &target.address, &manner).await;
     let outcome = if connected.is_ok() { Outcome::ConnectedFinally } else { Outcome::Failed };
     upstream.report(target.id, outcome);
-    match connected {
-        Ok(stream) => Some((stream, active)),
-        Err(error) => {
-            let error = &error as &dyn std::error::Error;
-            tracing::debug!(peer = %ends.peer, error, "no connection to the endpoint");
-            None
-        }
+    if let Err(error) = &connected {
+        let error = error as &dyn std::error::Error;
+        tracing::debug!(peer = %ends.peer, error, "no connection to the endpoint");
     }
+    connected.map(|stream| (stream, active))
 }
 
 /// Bytes that have been carried so far.
@@ -221,13 +234,19 @@ enum Broken {
     Idle(Duration),
 }
 
+/// Envoy's: neither what the client does nor time that runs out has a flag.
 fn flags_of(ended: &Result<(), Broken>) -> Flags {
     match ended {
-        Ok(()) => Flags::NONE,
-        Err(Broken::Downstream(_)) => Flags::NONE.with(Flag::DownstreamConnectionTermination),
+        Err(Broken::Upstream(error)) if is_reset(error) => {
+            Flags::NONE.with(Flag::UpstreamRemoteReset)
+        }
         Err(Broken::Upstream(_)) => Flags::NONE.with(Flag::UpstreamConnectionTermination),
-        Err(Broken::Idle(_)) => Flags::NONE.with(Flag::StreamIdleTimeout),
+        Ok(()) | Err(Broken::Downstream(_) | Broken::Idle(_)) => Flags::NONE,
     }
+}
+
+fn is_reset(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe)
 }
 
 /// Carries until it is done, or nothing has been carried for too long; how it ended.
@@ -236,7 +255,7 @@ async fn until_done(
     ends: &Ends,
     carried: &Carried,
     carrying: impl Future<Output = Result<(), Broken>>,
-) -> Flags {
+) -> Result<(), Broken> {
     let ended = tokio::select! {
         biased;
         ended = carrying => ended,
@@ -245,7 +264,7 @@ async fn until_done(
     if let Err(error) = &ended {
         tracing::debug!(peer = %ends.peer, %error, "the connection broke");
     }
-    flags_of(&ended)
+    ended
 }
 
 const fn broken(is_downstream: bool, error: io::Error) -> Broken {

@@ -33,7 +33,7 @@ use crate::under_way::Visitor;
 use crate::worker::Worker;
 
 pub(crate) use call::{Answer, Connection, UpstreamError};
-pub(crate) use connect::{Manner, connect};
+pub(crate) use connect::{ConnectError, Manner, connect};
 pub(crate) use http1::{has_token, keeps_alive};
 pub(crate) use pool::{OpenError, Pool};
 

@@ -32,6 +32,16 @@ impl Stream {
             Self::Unix(_) => None,
         }
     }
+
+    /// Dropping it will reset the connection: what is not sent yet is lost, and the peer learns that something went wrong.
+    fn reset_on_drop(&self) {
+        // Where that cannot be said any more, there is no connection to reset.
+        let _ = match self {
+            Self::Tcp(stream) => stream.set_zero_linger(),
+            Self::Tls(stream) => stream.get_ref().0.set_zero_linger(),
+            Self::Unix(_) => Ok(()),
+        };
+    }
 }
 
 /// Does the same with whichever stream it is.
@@ -96,6 +106,11 @@ impl Io {
     /// This side's address, where it has one.
     pub(crate) fn local_addr(&self) -> Option<SocketAddr> {
         self.0.borrow().local_addr()
+    }
+
+    /// Resets the connection.
+    pub(crate) fn reset(self) {
+        self.0.into_inner().reset_on_drop();
     }
 
     /// The stream itself.

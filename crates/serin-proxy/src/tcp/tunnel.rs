@@ -12,7 +12,10 @@ use serin_routing::outlier::Outcome;
 use serin_routing::response::{Flag, Flags};
 use tokio::time::timeout;
 
-use super::{Broken, CONNECT_ATTEMPTS, Carried, NOBODY_TOOK_IT, TcpRecord, broken, until_done};
+use super::{
+    Broken, CONNECT_ATTEMPTS, Carried, NOBODY_TOOK_IT, TcpRecord, broken, flags_of, is_reset,
+    until_done,
+};
 use crate::body::{Piece, Sink, Source};
 use crate::connection::Ends;
 use crate::inbound;
@@ -98,7 +101,11 @@ impl Way<'_> {
             let up = send(&client, &mut sink, &worker.buffers, &carried.received);
             let down = receive(&mut source, &client, &carried.sent);
             let carrying = async { tokio::try_join!(up, down).map(drop) };
-            return until_done(proxy, ends, carried, carrying).await;
+            let ended = until_done(proxy, ends, carried, carrying).await;
+            if matches!(&ended, Err(Broken::Upstream(error)) if is_reset(error)) {
+                client.reset();
+            }
+            return flags_of(&ended);
         }
         NOBODY_TOOK_IT
     }

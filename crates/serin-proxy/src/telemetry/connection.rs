@@ -26,6 +26,8 @@ pub(crate) struct ConnectionDetail {
     pub(crate) cluster: Option<Arc<str>>,
     pub(crate) endpoint: Option<EndpointAddress>,
     pub(crate) upstream_local: Option<SocketAddr>,
+    /// Why there is no connection upstream.
+    pub(crate) transport_failure: Option<String>,
 }
 
 /// Why a connection ends without a request, and what the client was told.
@@ -145,6 +147,9 @@ impl Facts for ConnectionFacts<'_> {
             Property::Protocol => self.refused.version.is_some_and(|it| number(out, it.name())),
             Property::UpstreamCluster => optional(out, self.detail.cluster.as_deref()),
             Property::UpstreamHost => endpoint(out, self.detail.endpoint.as_ref()),
+            Property::UpstreamTransportFailureReason => {
+                optional(out, self.detail.transport_failure.as_deref())
+            }
             Property::RequestedServerName if self.ends.tls.is_none() => {
                 optional(out, self.ends.server_name.as_deref())
             }

@@ -1,15 +1,17 @@
 //! What access logs say of connections, of what is refused, and of the way upstream.
 
-use std::io::{Read, Write};
-use std::net::SocketAddr;
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use serin_routing::model::*;
 use serin_routing::retry::{Condition, Policy};
 use serin_telemetry::access_log::{AccessLog, Layout, Target, Writer};
+use socket2::SockRef;
 
 use crate::support::{
     Running, Setup, answering, ask, client, connect, on_demand, read_until, refusing, request, run,
@@ -305,4 +307,83 @@ fn an_answer_that_is_not_tried_again_for_too_many_retries_says_so() {
     let logged = Logged::with(setup, "%RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS%");
     talk(logged.address(), GET);
     assert_eq!(logged.lines(), ["503 UO via_upstream"]);
+}
+
+/// Ends a connection with a reset.
+fn reset(stream: TcpStream) {
+    SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
+}
+
+const RESET: io::ErrorKind = io::ErrorKind::ConnectionReset;
+
+#[test]
+fn an_endpoint_that_resets_resets_the_clients_connection() {
+    let rude = upstream(|mut stream| {
+        stream.read_exact(&mut [0; 4]).unwrap();
+        stream.write_all(b"half").unwrap();
+        stream.read_exact(&mut [0; 4]).unwrap();
+        reset(stream);
+    });
+    let logged = Logged::with(bytes(rude, None), "%RESPONSE_FLAGS% %BYTES_RECEIVED% %BYTES_SENT%");
+    let mut client = connect(logged.address());
+    client.write_all(b"who?").unwrap();
+    read_until(&mut client, "half");
+    client.write_all(b"why?").unwrap();
+    assert_eq!(client.read(&mut [0]).unwrap_err().kind(), RESET);
+    assert_eq!(logged.lines(), ["UR 8 4"]);
+}
+
+#[test]
+fn a_client_that_resets_resets_the_endpoints_connection() {
+    let (tell, told) = channel();
+    let faithful = upstream(move |mut stream| {
+        stream.read_exact(&mut [0; 4]).unwrap();
+        stream.write_all(b"yes").unwrap();
+        tell.send(stream.read(&mut [0]).map_err(|error| error.kind())).unwrap();
+    });
+    let logged = Logged::with(bytes(faithful, None), "%RESPONSE_FLAGS%");
+    let mut client = connect(logged.address());
+    client.write_all(b"who?").unwrap();
+    read_until(&mut client, "yes");
+    reset(client);
+    assert_eq!(told.recv().unwrap(), Err(RESET));
+    assert_eq!(logged.lines(), ["-"]);
+}
+
+#[test]
+fn a_connection_that_nothing_comes_on_ends_without_a_flag() {
+    let silent = upstream(|mut stream| {
+        let _ = stream.read_to_end(&mut Vec::new());
+    });
+    let mut setup = bytes(silent, None);
+    let NetworkFilter::Tcp(proxy) = &mut setup.chains[0].filter else { unreachable!() };
+    proxy.idle_timeout = Some(Duration::from_millis(1));
+    let logged = Logged::with(setup, "%RESPONSE_FLAGS%");
+    let mut client = connect(logged.address());
+    assert_eq!(client.read(&mut [0]).unwrap(), 0);
+    assert_eq!(logged.lines(), ["-"]);
+}
+
+#[test]
+fn a_connection_that_no_endpoint_takes_says_why() {
+    let format = "%RESPONSE_FLAGS% %UPSTREAM_TRANSPORT_FAILURE_REASON%";
+    let logged = Logged::with(bytes(refusing(), None), format);
+    talk(logged.address(), "");
+    assert_eq!(logged.lines(), ["UF,URX delayed_connect_error:_Connection_refused"]);
+}
+
+#[test]
+fn who_leaves_before_it_is_clear_what_is_wanted_was_not_refused() {
+    let mut setup = bytes(who_is_there(), None);
+    setup.chains[0].criteria.server_names = vec!["only.example".into()];
+    setup.inspect.tls = true;
+    let logged = Logged::start(setup);
+    for begun in ["", "\x16\x03\x01"] {
+        let mut client = connect(logged.address());
+        client.write_all(begun.as_bytes()).unwrap();
+        client.shutdown(Shutdown::Write).unwrap();
+        // What was sent and not read makes the end a reset.
+        assert_eq!(client.read(&mut [0]).unwrap_or(0), 0);
+    }
+    assert_eq!(logged.lines(), Vec::<String>::new());
 }
