@@ -1,5 +1,6 @@
 //! Applies manifests to a cluster, and waits until what they ask for is there.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -23,6 +24,8 @@ const MANAGER: &str = "serin-up";
 
 /// How long a kind may take to be served after its definition was applied.
 const DEFINED: Duration = Duration::from_secs(10);
+/// How long any other may take.
+const KNOWN: Duration = Duration::from_secs(1);
 
 /// The objects of all manifests, each with the file it comes from.
 ///
@@ -51,10 +54,13 @@ pub(crate) async fn apply_objects(
         Some("Namespace") => 1,
         _ => 2,
     });
+    let defined: BTreeSet<_> = objects.iter().filter_map(|(_, object)| defined(object)).collect();
     for (file, object) in &objects {
         let name = object["metadata"]["name"].as_str().unwrap_or_default();
         let kind = object["kind"].as_str().unwrap_or_default();
-        apply_one(client, object).await.with_context(|| format!("{file}: {kind} {name}"))?;
+        apply_one(client, object, &defined)
+            .await
+            .with_context(|| format!("{file}: {kind} {name}"))?;
     }
     Ok(objects.len())
 }
@@ -89,12 +95,25 @@ fn add(objects: &mut Vec<(String, Value)>, file: &str, value: Value) {
     }
 }
 
-async fn apply_one(client: &Client, object: &Value) -> anyhow::Result<()> {
+/// The group and kind that an object defines.
+fn defined(object: &Value) -> Option<(&str, &str)> {
+    let is_definition = object["kind"] == "CustomResourceDefinition";
+    let spec = is_definition.then_some(&object["spec"])?;
+    Some((spec["group"].as_str()?, spec["names"]["kind"].as_str()?))
+}
+
+async fn apply_one(
+    client: &Client,
+    object: &Value,
+    defined: &BTreeSet<(&str, &str)>,
+) -> anyhow::Result<()> {
     let field = |name: &str| object[name].as_str().with_context(|| format!("it has no {name}"));
     let (version, kind) = (field("apiVersion")?, field("kind")?);
     let (group, version) = version.rsplit_once('/').unwrap_or(("", version));
     let kind = GroupVersionKind::gvk(group, version, kind);
-    let (resource, capabilities) = resource(client, &kind).await?;
+    let is_new = defined.contains(&(&*kind.group, &*kind.kind));
+    let limit = if is_new { DEFINED } else { KNOWN };
+    let (resource, capabilities) = resource(client, &kind, limit).await?;
     let name = object["metadata"]["name"].as_str().context("it has no metadata.name")?;
     let api: Api<DynamicObject> = match capabilities.scope {
         Scope::Cluster => Api::all_with(client.clone(), &resource),
@@ -113,12 +132,13 @@ async fn apply_one(client: &Client, object: &Value) -> anyhow::Result<()> {
     }
 }
 
-/// The resource of a kind; waits for one that was defined a moment ago.
+/// The resource of a kind; waits for one that was defined a moment ago, for no longer than the limit.
 async fn resource(
     client: &Client,
     kind: &GroupVersionKind,
+    limit: Duration,
 ) -> anyhow::Result<(discovery::ApiResource, discovery::ApiCapabilities)> {
-    let until = Instant::now() + DEFINED;
+    let until = Instant::now() + limit;
     loop {
         match discovery::pinned_kind(client, kind).await {
             Ok(found) => return Ok(found),
@@ -240,7 +260,18 @@ fn waiting(pod: &Pod) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+
+    #[test]
+    fn definitions_tell_what_they_define() {
+        let names = json!({"kind": "Thing", "plural": "things"});
+        let spec = json!({"group": "example.com", "names": names});
+        let object = json!({"kind": "CustomResourceDefinition", "spec": spec});
+        assert_eq!(defined(&object), Some(("example.com", "Thing")));
+        assert_eq!(defined(&json!({"kind": "Thing", "spec": spec})), None);
+    }
 
     #[test]
     fn of_a_kind_that_is_not_there_is_told_what_was_meant() {
