@@ -149,7 +149,12 @@ impl<P: Publisher> Delivery<P> {
                 slot.pause = PAUSE;
             }
             Outcome::Published(_, Err(error)) => {
-                tracing::warn!(%proxy, %error, "a proxy goes on with what it had");
+                // A pod that starts or ends has no proxy for a moment.
+                if slot.pause < LONGEST_PAUSE {
+                    tracing::debug!(%proxy, %error, "a proxy is given its model again soon");
+                } else {
+                    tracing::warn!(%proxy, %error, "a proxy goes on with what it had");
+                }
                 pause = slot.pause;
                 slot.pause = (slot.pause * 2).min(LONGEST_PAUSE);
                 done.push(Done::Failed);
