@@ -146,6 +146,11 @@ const fn has_failed(request: &Request) -> bool {
     request.status == 0 || request.status >= 500
 }
 
+/// Whether the details say more of the status than that it is somebody's, and no flag has them.
+fn is_explained(request: &Request) -> bool {
+    request.flags == "-" && !["-", "via_upstream", "direct_response"].contains(&&*request.details)
+}
+
 fn line(row: &Row) -> Markup {
     let request = &row.request;
     html! {
@@ -154,7 +159,9 @@ fn line(row: &Row) -> Markup {
             td.long { span.quiet { (request.method) " " (request.host) } span.path { (request.path) } }
             td {
                 @if has_failed(request) { span.shape.bad aria-hidden="true" { "■" } " " }
-                @if request.status == 0 { "no answer" } @else { (request.status) }
+                @if request.status == 0 { "no answer" }
+                @else if is_explained(request) { abbr title=(request.details) { (request.status) } }
+                @else { (request.status) }
                 @if request.flags != "-" { " " abbr title=(request.details) { (request.flags) } }
                 @if request.attempts > 1 { span.quiet { " " (request.attempts) " tries" } }
             }

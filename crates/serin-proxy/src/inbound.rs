@@ -6,9 +6,10 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use serin_routing::authentication::Checked;
-use serin_routing::authorization::{Authorization, Caller, Inbound, Verdict};
+use serin_routing::authorization::{Authorization, Caller, Inbound, Rule, Verdict};
 use serin_routing::model::EndpointAddress;
 use serin_routing::response::Failure;
 
@@ -18,6 +19,26 @@ use crate::snapshot::Snapshot;
 use crate::upstream::{Target, Upstream};
 use crate::worker::Worker;
 
+/// A request is not let in.
+pub(crate) struct Refused {
+    pub(crate) failure: Failure,
+    /// The rule that denies it, as Istio names it, if that is why; `none` if no rule allows it.
+    pub(crate) denied_by: Option<Arc<str>>,
+}
+
+impl Refused {
+    fn denied(rule: Option<&Rule>) -> Self {
+        let denied_by = rule.map_or_else(|| "none".into(), |rule| Arc::clone(&rule.name));
+        Self { failure: Failure::AccessDenied, denied_by: Some(denied_by) }
+    }
+}
+
+impl From<Failure> for Refused {
+    fn from(failure: Failure) -> Self {
+        Self { failure, denied_by: None }
+    }
+}
+
 /// What a try comes in as at the workload that it goes to: with other headers, where the workload's own proxy would change them, or as
 /// it is. The error is what it meets there otherwise.
 pub(crate) fn of_request(
@@ -25,7 +46,7 @@ pub(crate) fn of_request(
     snapshot: &Snapshot,
     (upstream, target): (&Upstream, &Target),
     request: &Request,
-) -> Result<Option<Box<Request>>, Failure> {
+) -> Result<Option<Box<Request>>, Refused> {
     let Some((inbound, destination)) = inbound(snapshot, target) else { return Ok(None) };
     let downstream = &request.downstream;
     let source = source(snapshot, downstream.direct_remote, downstream.local);
@@ -37,7 +58,7 @@ pub(crate) fn of_request(
         ..Caller::default()
     };
     if !inbound.connects(&caller) {
-        return Err(Failure::ConnectionTermination);
+        return Err(Failure::ConnectionTermination.into());
     }
     let checked = checked(worker, inbound.authorization.as_deref(), request)?;
     let changed = (!checked.changes_nothing()).then(|| {
@@ -48,8 +69,8 @@ pub(crate) fn of_request(
     let caller = Caller { token: checked.token.as_ref(), ..caller };
     match inbound.admits(&caller, Some(changed.as_deref().unwrap_or(request))) {
         Verdict::Allowed => Ok(changed),
-        Verdict::Denied(_) => Err(Failure::AccessDenied),
-        Verdict::NotMutual => Err(Failure::ConnectionTermination),
+        Verdict::Denied(rule) => Err(Refused::denied(rule)),
+        Verdict::NotMutual => Err(Failure::ConnectionTermination.into()),
     }
 }
 
@@ -89,7 +110,7 @@ pub(crate) fn at_gateway(
     worker: &Worker,
     snapshot: &Snapshot,
     request: &mut Request,
-) -> Result<(), Failure> {
+) -> Result<(), Refused> {
     let model = snapshot.compiled.model();
     let Some(own) = model.authorization.get(&request.downstream.listener_port) else {
         return Ok(());
@@ -108,8 +129,8 @@ pub(crate) fn at_gateway(
         token: request.token.as_deref(),
     };
     match own.judge(&caller, Some(&*request)) {
-        Verdict::Allowed => Ok(()),
-        _ => Err(Failure::AccessDenied),
+        Verdict::Denied(rule) => Err(Refused::denied(rule)),
+        Verdict::Allowed | Verdict::NotMutual => Ok(()),
     }
 }
 

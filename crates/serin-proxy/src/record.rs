@@ -1,6 +1,8 @@
 //! What is known of a request when it is over: made once for each, however it ends.
 
+use std::borrow::Cow;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serin_routing::response::{BrokenOff, Failure, Flag, Flags};
@@ -72,6 +74,27 @@ impl Record {
     /// A flag that says how it went.
     pub(crate) const fn flag(&mut self, flag: Flag) {
         self.flags = self.flags.with(flag);
+    }
+
+    /// It is not let in, by a rule of this name if that is why.
+    pub(crate) fn denied(&mut self, denied_by: Option<Arc<str>>) {
+        if let Some(detail) = &mut self.detail {
+            detail.denied_by = denied_by;
+        }
+    }
+
+    /// What became of it in Envoy's words, with the rule that denied it or the reason of the transport where that is why.
+    pub(crate) fn details_in_full(&self) -> Cow<'static, str> {
+        if let Some(rule) = self.detail.as_ref().and_then(|it| it.denied_by.as_deref()) {
+            return format!("{}_matched_policy[{rule}]", self.details).into();
+        }
+        let unconnected = self.details.strip_suffix("{remote_connection_failure}");
+        match unconnected.zip(self.transport_failure.as_deref()) {
+            Some((details, reason)) => {
+                format!("{details}{{remote_connection_failure|{reason}}}").into()
+            }
+            None => self.details.into(),
+        }
     }
 
     /// The client went away before it had its answer.

@@ -103,6 +103,8 @@ pub(crate) struct Detail {
     /// This side's address of the connection to the endpoint.
     pub(crate) upstream_local: Option<SocketAddr>,
     pub(crate) upstream_version: Option<Version>,
+    /// The rule that does not let it in; `none` if it is for want of one.
+    pub(crate) denied_by: Option<Arc<str>>,
     /// When the last byte of the request had come.
     pub(crate) received: Option<Instant>,
     /// When the head of the answer came from the endpoint.

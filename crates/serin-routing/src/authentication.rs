@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use percent_encoding::percent_decode;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -251,7 +252,7 @@ impl Issuer {
 }
 
 impl Place {
-    /// The token that stands there.
+    /// What stands there in place of a token, as Envoy takes it: nothing is cut off at its end, and an empty one is malformed.
     fn token<R: Request>(&self, view: &View<'_, R>) -> Option<Vec<u8>> {
         match self {
             Self::Header(name, prefix) => {
@@ -263,15 +264,14 @@ impl Place {
                 let at = value.windows(prefix.len()).position(|it| it == prefix.as_bytes())?;
                 let rest = value.get(at + prefix.len()..).unwrap_or_default();
                 let begin = rest.iter().position(is_of_token);
-                let Some(begin) = begin else { return Some(value.to_vec()) };
-                let rest = rest.get(begin..).unwrap_or_default();
-                let end = rest.iter().position(|byte| !is_of_token(byte)).unwrap_or(rest.len());
-                Some(rest.get(..end).unwrap_or_default().to_vec())
+                let token = begin.map_or(value, |begin| rest.get(begin..).unwrap_or_default());
+                Some(token.to_vec())
             }
-            Self::Parameter(name) => first_parameter(view.query, name).map(<[u8]>::to_vec),
+            Self::Parameter(name) => {
+                first_parameter(view.query, name).map(|it| percent_decode(it).collect())
+            }
             Self::Cookie(name) => cookie(view.request, name).map(<[u8]>::to_vec),
         }
-        .filter(|token| !token.is_empty())
     }
 }
 

@@ -119,7 +119,7 @@ impl Mirror {
             Err(refused) => {
                 let begun = (&self.request, record);
                 let visit = Visit::begin(&worker.telemetry, worker.clock, target, begun, true);
-                visit.iter().for_each(|it| it.failed(refused));
+                visit.iter().for_each(|it| it.failed(refused.failure));
                 None
             }
         }

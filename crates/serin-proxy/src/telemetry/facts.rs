@@ -87,7 +87,9 @@ impl Facts for LogFacts<'_> {
             Property::ResponseCode => number(out, record.status),
             Property::ResponseFlags => number(out, record.flags),
             Property::ResponseFlagsLong => flags_in_full(out, record.flags),
-            Property::ResponseCodeDetails => details(out, record),
+            Property::ResponseCodeDetails => {
+                record.details != "-" && number(out, record.details_in_full())
+            }
             Property::Protocol => number(out, self.version.name()),
             Property::RouteName => optional(out, self.detail.route.as_deref()),
             Property::VirtualHostName => optional(out, self.detail.virtual_host.as_deref()),
@@ -167,17 +169,6 @@ pub(crate) fn endpoint(out: &mut Vec<u8>, endpoint: Option<&EndpointAddress>) ->
 /// Milliseconds from one moment to another, if both were.
 fn span(out: &mut Vec<u8>, from: Option<Instant>, to: Option<Instant>) -> bool {
     from.zip(to).is_some_and(|(from, to)| number(out, to.since(from).as_millis()))
-}
-
-/// What became of a request, with the reason of the transport where that is why: `…{remote_connection_failure|…}`.
-fn details(out: &mut Vec<u8>, record: &Record) -> bool {
-    let failure = record.transport_failure.as_deref().zip(
-        record.details.strip_suffix("}").filter(|it| it.ends_with("{remote_connection_failure")),
-    );
-    match failure {
-        Some((reason, details)) => number(out, format_args!("{details}|{reason}}}")),
-        None => record.details != "-" && number(out, record.details),
-    }
 }
 
 pub(super) fn flags_in_full(out: &mut Vec<u8>, flags: Flags) -> bool {

@@ -1,5 +1,6 @@
 //! A few of the latest requests, for people.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,7 +34,7 @@ pub struct Seen {
     /// Response flags, `-` if there are none.
     pub flags: String,
     /// Where the answer came from.
-    pub details: &'static str,
+    pub details: Cow<'static, str>,
     /// From its head to the end of the answer.
     pub duration: Duration,
     /// Tries upstream.
@@ -70,7 +71,7 @@ impl Seen {
             path: text(path),
             status: record.status,
             flags: record.flags.to_string(),
-            details: record.details,
+            details: record.details_in_full(),
             duration,
             attempts: record.attempts,
             rule,

@@ -138,11 +138,19 @@ fn tokens_are_found_in_headers_parameters_and_cookies() {
     check(&header, &get().with_header("x-jwt", &good), found);
     check(&header, &bearing(&good), Ok(None));
     let prefixed = at(Place::Header("x-jwt".into(), "token=".into()));
-    check(&prefixed, &get().with_header("x-jwt", format!("a=b; token=\"{good}\"; c=d")), found);
+    check(&prefixed, &get().with_header("x-jwt", format!("a=b; token=\"{good}")), found);
+    let more = get().with_header("x-jwt", format!("token={good},"));
+    check(&prefixed, &more, Err("Jwt signature is an invalid Base64url encoded"));
+    let no_token =
+        Err("Jwt is not in the form of Header.Payload.Signature with two dots and 3 sections");
     let parameter = at(Place::Parameter("jwt".into()));
     check(&parameter, &RequestParts::get("a", &format!("/?a=b&jwt={good}")), found);
+    let written = good.replace('.', "%2E");
+    check(&parameter, &RequestParts::get("a", &format!("/?jwt={written}&a=b")), found);
+    check(&parameter, &RequestParts::get("a", "/?jwt="), no_token);
     let in_cookie = at(Place::Cookie("session".into()));
     check(&in_cookie, &get().with_header("cookie", format!("a=b; session={good}")), found);
+    check(&in_cookie, &get().with_header("cookie", "session=; a=b"), no_token);
     check(
         &[issuer("shop", "k")],
         &RequestParts::get("a", &format!("/?access_token={good}")),

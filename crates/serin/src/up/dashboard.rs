@@ -123,7 +123,7 @@ fn request(seen: Seen, source: String) -> Request {
         path: seen.path,
         status: seen.status,
         flags: seen.flags,
-        details: seen.details.to_owned(),
+        details: seen.details.into_owned(),
         milliseconds: seen.duration.as_secs_f64() * 1000.0,
         attempts: seen.attempts,
         source,

@@ -1,5 +1,7 @@
 //! What a gateway tells of itself: metrics, logs, dumps, explanations, and what can be switched.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use crate::support::{
@@ -136,6 +138,45 @@ fn an_access_log_has_a_line_for_each_request() {
             "GET /ok/1 200 - good outbound|80||one.test 22",
         ]
     );
+}
+
+#[test]
+fn who_is_denied_by_which_rule_is_told() {
+    let policies = "\
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: private}
+spec:
+  selector: {matchLabels: {istio: ingressgateway}}
+  action: DENY
+  rules:
+  - to: [{operation: {methods: [DELETE]}}]
+  - to: [{operation: {paths: [/answer]}}]
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: public}
+spec:
+  selector: {matchLabels: {istio: ingressgateway}}
+  rules: [{to: [{operation: {paths: [/ok, /answer]}}]}]
+";
+    let folder = folder();
+    folder.write("policies.yaml", policies);
+    let log = folder.0.join("access.log");
+    let format = "%RESPONSE_CODE% %RESPONSE_CODE_DETAILS%";
+    let arguments = ["--access-log", log.to_str().unwrap(), "--access-log-format", format];
+    let labels = ["--labels", "istio=ingressgateway", "--drain-time", "0s"];
+    let mut gateway = Gateway::start(&folder, &[&arguments[..], &labels].concat());
+    let statuses = ["/ok", "/answer", "/none"].map(|path| get(gateway.address(), "a", path).status);
+    assert_eq!(statuses, [200, 403, 403]);
+    gateway.signal("-TERM");
+    assert!(gateway.wait().success());
+    let by_rule = "rbac_access_denied_matched_policy[ns[default]-policy[private]-rule[1]]";
+    let by_none = "rbac_access_denied_matched_policy[none]";
+    let text = std::fs::read_to_string(&log).unwrap();
+    let lines: BTreeSet<&str> = text.lines().collect();
+    let denied = [by_none, by_rule].map(|details| format!("403 {details}"));
+    assert_eq!(lines, BTreeSet::from(["200 via_upstream", &denied[0], &denied[1]]));
 }
 
 #[test]
