@@ -27,15 +27,16 @@ pub(crate) struct Refused {
 }
 
 impl Refused {
-    fn denied(rule: Option<&Rule>) -> Self {
+    #[cold]
+    fn denied(rule: Option<&Rule>) -> Box<Self> {
         let denied_by = rule.map_or_else(|| "none".into(), |rule| Arc::clone(&rule.name));
-        Self { failure: Failure::AccessDenied, denied_by: Some(denied_by) }
+        Box::new(Self { failure: Failure::AccessDenied, denied_by: Some(denied_by) })
     }
 }
 
-impl From<Failure> for Refused {
+impl From<Failure> for Box<Refused> {
     fn from(failure: Failure) -> Self {
-        Self { failure, denied_by: None }
+        Self::new(Refused { failure, denied_by: None })
     }
 }
 
@@ -46,7 +47,7 @@ pub(crate) fn of_request(
     snapshot: &Snapshot,
     (upstream, target): (&Upstream, &Target),
     request: &Request,
-) -> Result<Option<Box<Request>>, Refused> {
+) -> Result<Option<Box<Request>>, Box<Refused>> {
     let Some((inbound, destination)) = inbound(snapshot, target) else { return Ok(None) };
     let downstream = &request.downstream;
     let source = source(snapshot, downstream.direct_remote, downstream.local);
@@ -110,7 +111,7 @@ pub(crate) fn at_gateway(
     worker: &Worker,
     snapshot: &Snapshot,
     request: &mut Request,
-) -> Result<(), Refused> {
+) -> Result<(), Box<Refused>> {
     let model = snapshot.compiled.model();
     let Some(own) = model.authorization.get(&request.downstream.listener_port) else {
         return Ok(());

@@ -378,9 +378,11 @@ impl Upstream {
 
     /// Tells how a try at an endpoint went.
     pub(crate) fn report(&self, endpoint: Option<EndpointId>, outcome: Outcome) {
-        if let Some(id) = endpoint {
+        let state = self.state.borrow();
+        // Where nobody counts, the clock is not looked at.
+        if let Some(id) = endpoint.filter(|_| state.detects()) {
             // What the detection found shows in the balancer's next choice.
-            let _ = self.state.borrow().report(id, outcome, self.clock.now());
+            let _ = state.report(id, outcome, self.clock.now());
         }
     }
 

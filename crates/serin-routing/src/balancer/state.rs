@@ -230,6 +230,11 @@ impl ClusterState {
         ejected.into_iter().flatten().filter_map(|number| set.endpoint(number))
     }
 
+    /// Whether reports count: there is outlier detection.
+    pub fn detects(&self) -> bool {
+        self.observed.detector().is_some()
+    }
+
     /// Reports what became of a request. An ejection counts at once, on all cores.
     pub fn report(&self, id: EndpointId, outcome: Outcome, now: Instant) -> Option<Detection> {
         self.observed.detector()?.report(self.number(id)?, outcome, now)
