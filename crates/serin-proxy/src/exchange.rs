@@ -118,9 +118,9 @@ async fn phases(
         return reply::own(exchange, request, None, answer, responder).await;
     }
     worker.telemetry.trace(request, &mut responder.record, &mut *worker.random.borrow_mut());
-    if let Err(refused) = inbound::at_gateway(worker, exchange.snapshot, request) {
-        responder.record.denied(refused.denied_by);
-        return reply::fail(exchange, request, None, refused.failure, responder).await;
+    if let Err(rejection) = inbound::at_gateway(worker, exchange.snapshot, request) {
+        responder.record.denied(rejection.denied_by);
+        return reply::fail(exchange, request, None, rejection.failure, responder).await;
     }
     if let Some(failure) = set_up(worker, request, outgoing) {
         return reply::fail(exchange, request, None, failure, responder).await;

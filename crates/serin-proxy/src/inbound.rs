@@ -19,14 +19,14 @@ use crate::snapshot::Snapshot;
 use crate::upstream::{Target, Upstream};
 use crate::worker::Worker;
 
-/// A request is not let in.
-pub(crate) struct Refused {
+/// Why a request is not let in.
+pub(crate) struct Rejection {
     pub(crate) failure: Failure,
     /// The rule that denies it, as Istio names it, if that is why; `none` if no rule allows it.
     pub(crate) denied_by: Option<Arc<str>>,
 }
 
-impl Refused {
+impl Rejection {
     #[cold]
     fn denied(rule: Option<&Rule>) -> Box<Self> {
         let denied_by = rule.map_or_else(|| "none".into(), |rule| Arc::clone(&rule.name));
@@ -34,9 +34,9 @@ impl Refused {
     }
 }
 
-impl From<Failure> for Box<Refused> {
+impl From<Failure> for Box<Rejection> {
     fn from(failure: Failure) -> Self {
-        Self::new(Refused { failure, denied_by: None })
+        Self::new(Rejection { failure, denied_by: None })
     }
 }
 
@@ -47,7 +47,7 @@ pub(crate) fn of_request(
     snapshot: &Snapshot,
     (upstream, target): (&Upstream, &Target),
     request: &Request,
-) -> Result<Option<Box<Request>>, Box<Refused>> {
+) -> Result<Option<Box<Request>>, Box<Rejection>> {
     let Some((inbound, destination)) = inbound(snapshot, target) else { return Ok(None) };
     let downstream = &request.downstream;
     let source = source(snapshot, downstream.direct_remote, downstream.local);
@@ -70,7 +70,7 @@ pub(crate) fn of_request(
     let caller = Caller { token: checked.token.as_ref(), ..caller };
     match inbound.admits(&caller, Some(changed.as_deref().unwrap_or(request))) {
         Verdict::Allowed => Ok(changed),
-        Verdict::Denied(rule) => Err(Refused::denied(rule)),
+        Verdict::Denied(rule) => Err(Rejection::denied(rule)),
         Verdict::NotMutual => Err(Failure::ConnectionTermination.into()),
     }
 }
@@ -111,7 +111,7 @@ pub(crate) fn at_gateway(
     worker: &Worker,
     snapshot: &Snapshot,
     request: &mut Request,
-) -> Result<(), Box<Refused>> {
+) -> Result<(), Box<Rejection>> {
     let model = snapshot.compiled.model();
     let Some(own) = model.authorization.get(&request.downstream.listener_port) else {
         return Ok(());
@@ -130,8 +130,10 @@ pub(crate) fn at_gateway(
         token: request.token.as_deref(),
     };
     match own.judge(&caller, Some(&*request)) {
-        Verdict::Denied(rule) => Err(Refused::denied(rule)),
-        Verdict::Allowed | Verdict::NotMutual => Ok(()),
+        Verdict::Denied(rule) => Err(Rejection::denied(rule)),
+        Verdict::Allowed => Ok(()),
+        // At its listeners the handshake has seen to that.
+        Verdict::NotMutual => Err(Failure::ConnectionTermination.into()),
     }
 }
 

@@ -110,11 +110,11 @@ pub(super) async fn attempt(
     let inbound = inbound::of_request(worker, trip.exchange.snapshot, ends, request);
     let request = inbound.as_ref().map_or(None, |it| it.as_deref()).unwrap_or(request);
     let mut round = Round { trip, request, target: &target, visit: None, progress, retries };
-    if let Err(refused) = &inbound {
-        responder.record.denied(refused.denied_by.clone());
+    if let Err(rejection) = &inbound {
+        responder.record.denied(rejection.denied_by.clone());
         let begun = (request, &responder.record);
         round.visit = Visit::begin(&worker.telemetry, worker.clock, &target, begun, false);
-        return round.refused(refused.failure);
+        return round.refused(rejection.failure);
     }
     let mut connection =
         match open(worker, trip.upstream, &target, request, trip.exchange.version).await {

@@ -116,10 +116,10 @@ impl Mirror {
         let ends = (upstream, target);
         match inbound::of_request(worker, &worker.snapshot(), ends, &self.request) {
             Ok(changed) => Some(changed),
-            Err(refused) => {
+            Err(rejection) => {
                 let begun = (&self.request, record);
                 let visit = Visit::begin(&worker.telemetry, worker.clock, target, begun, true);
-                visit.iter().for_each(|it| it.failed(refused.failure));
+                visit.iter().for_each(|it| it.failed(rejection.failure));
                 None
             }
         }
