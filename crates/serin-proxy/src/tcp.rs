@@ -59,6 +59,23 @@ pub(crate) struct TcpRecord {
     pub(crate) detail: Option<Box<ConnectionDetail>>,
 }
 
+impl TcpRecord {
+    /// An endpoint is about to be asked.
+    fn tries(&mut self, target: &Target) {
+        if let Some(detail) = &mut self.detail {
+            detail.endpoint = Some(target.address.clone());
+            detail.transport_failure = None;
+        }
+    }
+
+    /// It did not take the connection, for this reason.
+    fn failed(&mut self, transport_failure: Option<String>) {
+        if let Some(detail) = &mut self.detail {
+            detail.transport_failure = transport_failure;
+        }
+    }
+}
+
 /// Connects a client to an endpoint and carries bytes until both are done. One draw per connection.
 pub(crate) async fn serve(worker: &Rc<Worker>, proxy: &TcpProxy, client: Stream, ends: Rc<Ends>) {
     let carried = Carried::default();
@@ -164,26 +181,19 @@ async fn reach(
         let target =
             upstream.choose(hash, &mut attempts, ends.local, &mut worker.random.borrow_mut());
         let target = target.ok_or(flags(Flag::NoHealthyUpstream))?;
-        if let Some(detail) = &mut record.detail {
-            detail.endpoint = Some(target.address.clone());
-        }
+        record.tries(&target);
         if !inbound::of_connection(&worker.snapshot(), (upstream, &target), ends) {
             record.destination = target.destination;
             return Err(flags(Flag::UpstreamConnectionTermination));
         }
         match reach_once(worker, upstream, &target, ends).await {
             Ok((stream, active)) => {
-                if let Some(detail) = &mut record.detail {
-                    detail.transport_failure = None;
-                }
                 record.destination = target.destination;
                 record.is_received = target.is_received();
                 return Ok(Reached { stream, _permit: permit, _active: active });
             }
             Err(error) => {
-                if let Some(detail) = &mut record.detail {
-                    detail.transport_failure = error.transport_failure();
-                }
+                record.failed(error.transport_failure());
                 if attempt >= CONNECT_ATTEMPTS {
                     break;
                 }

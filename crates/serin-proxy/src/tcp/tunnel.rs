@@ -50,9 +50,7 @@ impl Way<'_> {
             let target =
                 upstream.choose(hash, &mut attempts, ends.local, &mut worker.random.borrow_mut());
             let Some(target) = target else { return Flags::NONE.with(Flag::NoHealthyUpstream) };
-            if let Some(detail) = &mut record.detail {
-                detail.endpoint = Some(target.address.clone());
-            }
+            record.tries(&target);
             let snapshot = worker.snapshot();
             if inbound::of_request(worker, &snapshot, (upstream, &target), &request).is_err() {
                 record.destination = target.destination;
@@ -64,6 +62,7 @@ impl Way<'_> {
                 Ok(connection) => connection,
                 Err(OpenError::Overflow) => return Flags::NONE.with(Flag::UpstreamOverflow),
                 Err(error) => {
+                    record.failed(error.transport_failure());
                     self.refused(&target, &error);
                     continue;
                 }
