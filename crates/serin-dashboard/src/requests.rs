@@ -146,7 +146,7 @@ const fn has_failed(request: &Request) -> bool {
     request.status == 0 || request.status >= 500
 }
 
-/// Whether the details say more of the status than that it is somebody's, and no flag has them.
+/// Whether the details tell more than whose answer it is, and there is no flag to tell them at.
 fn is_explained(request: &Request) -> bool {
     request.flags == "-" && !["-", "via_upstream", "direct_response"].contains(&&*request.details)
 }

@@ -1,8 +1,9 @@
 //! Choosing an endpoint of a cluster, as Envoy does.
 //!
 //! An [`EndpointSet`] is immutable and made once for each version of a cluster's endpoints; [`Observed`] adds who of them is
-//! ejected, for all cores. A [`ClusterState`] belongs to one core and holds what changes: turns, requests under way. A choice goes from the priority (health,
-//! overprovisioning, panic) to the place (weights of localities) to the endpoint (the policy).
+//! ejected, for all cores. A [`ClusterState`] belongs to one core and holds what changes there: turns, requests under way.
+//! A choice goes from the priority (health, overprovisioning, panic) to the place (weights of localities) to the endpoint
+//! (the policy).
 //!
 //! For each try of a request the owner calls [`ClusterState::choose`], notes it in the request's [`Attempts`], holds the
 //! [`Active`] of [`ClusterState::begin`] while the try is under way, and [`reports`](ClusterState::report) what became of

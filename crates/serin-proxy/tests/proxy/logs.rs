@@ -84,6 +84,13 @@ fn who_is_there() -> SocketAddr {
     })
 }
 
+/// Says nothing.
+fn silent() -> SocketAddr {
+    upstream(|mut stream| {
+        let _ = stream.read_to_end(&mut Vec::new());
+    })
+}
+
 #[test]
 fn a_connection_of_bytes_is_a_line_with_both_its_ends() {
     let up = who_is_there();
@@ -109,10 +116,7 @@ fn a_connection_that_no_endpoint_takes_says_so() {
 
 #[test]
 fn a_connection_ends_with_the_time_it_may_last() {
-    let silent = upstream(|mut stream| {
-        let _ = stream.read_to_end(&mut Vec::new());
-    });
-    let logged = Logged::start(bytes(silent, Some(Duration::from_millis(1))));
+    let logged = Logged::start(bytes(silent(), Some(Duration::from_millis(1))));
     assert_eq!(talk(logged.address(), ""), "");
     let lines = logged.lines();
     assert!(lines[0].starts_with("0 DT - - 0 0 "), "{lines:?}");
@@ -352,10 +356,7 @@ fn a_client_that_resets_resets_the_endpoints_connection() {
 
 #[test]
 fn a_connection_that_nothing_comes_on_ends_without_a_flag() {
-    let silent = upstream(|mut stream| {
-        let _ = stream.read_to_end(&mut Vec::new());
-    });
-    let mut setup = bytes(silent, None);
+    let mut setup = bytes(silent(), None);
     let NetworkFilter::Tcp(proxy) = &mut setup.chains[0].filter else { unreachable!() };
     proxy.idle_timeout = Some(Duration::from_millis(1));
     let logged = Logged::with(setup, "%RESPONSE_FLAGS%");

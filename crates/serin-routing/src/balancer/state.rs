@@ -1,4 +1,4 @@
-//! What changes from request to request: whose turn it is, what is under way where, who is ejected.
+//! What changes from request to request: whose turn it is, what is under way where.
 
 use std::sync::Arc;
 

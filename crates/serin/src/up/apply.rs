@@ -22,9 +22,9 @@ use crate::input;
 /// Who owns the fields that manifests set.
 const MANAGER: &str = "serin-up";
 
-/// How long a kind may take to be served after its definition was applied.
+/// How long a kind may take to be served after its definition was applied, and the API to answer at all.
 const DEFINED: Duration = Duration::from_secs(10);
-/// How long any other may take.
+/// How long any other kind may take.
 const KNOWN: Duration = Duration::from_secs(1);
 
 /// The objects of all manifests, each with the file it comes from.
@@ -138,17 +138,19 @@ async fn resource(
     kind: &GroupVersionKind,
     limit: Duration,
 ) -> anyhow::Result<(discovery::ApiResource, discovery::ApiCapabilities)> {
-    let until = Instant::now() + limit;
+    let began = Instant::now();
     loop {
-        match discovery::pinned_kind(client, kind).await {
+        let error = match discovery::pinned_kind(client, kind).await {
             Ok(found) => return Ok(found),
-            Err(_) if Instant::now() < until => {
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
-            Err(error) if is_absent(&error) => {
-                bail!("{}", absent(kind))
-            }
-            Err(error) => return Err(error).context("cannot ask the API for its kinds"),
+            Err(error) => error,
+        };
+        let is_absent = is_absent(&error);
+        if began.elapsed() < if is_absent { limit } else { DEFINED } {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        } else if is_absent {
+            bail!("{}", absent(kind))
+        } else {
+            return Err(error).context("cannot ask the API for its kinds");
         }
     }
 }
