@@ -53,6 +53,7 @@ fn service(
     name: &str,
     timeout: Duration,
 ) -> Result<Upstream, BadSample> {
+    let timeout = environment.timeout(timeout)?;
     let capitals = name.to_uppercase();
     let mut host = environment.get(&format!("{capitals}_HOSTNAME")).unwrap_or(name).to_owned();
     if let Some(domain) = environment.get("SERVICES_DOMAIN") {

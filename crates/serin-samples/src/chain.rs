@@ -10,7 +10,8 @@ use http::StatusCode;
 use crate::bookinfo::PASSED_ON;
 use crate::environment::Environment;
 use crate::message::{Call, Reply, text};
-use crate::upstream::{BadUrl, Upstream};
+use crate::sample::BadSample;
+use crate::upstream::Upstream;
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -22,13 +23,14 @@ pub(crate) struct Chain {
 }
 
 impl Chain {
-    pub(crate) fn new(environment: &Environment) -> Result<Self, BadUrl> {
+    pub(crate) fn new(environment: &Environment) -> Result<Self, BadSample> {
         let app = environment.first(&["SERIN_SAMPLE_NAME", "app"]).unwrap_or("app");
         let version = environment.version("version").unwrap_or("v1");
+        let timeout = environment.timeout(TIMEOUT)?;
         let url = environment.first(&["SERIN_SAMPLE_UPSTREAM", "upstream_url"]);
         Ok(Self {
             name: format!("{app}-{version}"),
-            upstream: url.map(|url| Upstream::parse(url, TIMEOUT)).transpose()?,
+            upstream: url.map(|url| Upstream::parse(url, timeout)).transpose()?,
         })
     }
 

@@ -4,6 +4,13 @@
 //! one process. Flags of the command line become variables, too: what can be said in a manifest and what can be typed is the same.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::misbehave::duration;
+use crate::sample::BadSample;
+
+/// How long any service may take that a sample calls.
+const TIMEOUT: &str = "SERIN_SAMPLE_TIMEOUT";
 
 /// Names and values, as a container gets them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -43,6 +50,14 @@ impl Environment {
         }
         let system = std::fs::read_to_string("/proc/sys/kernel/hostname");
         system.map_or_else(|_| "localhost".to_owned(), |name| name.trim().to_owned())
+    }
+
+    /// How long a service may take that a sample calls: `SERIN_SAMPLE_TIMEOUT`, or what is usual for it.
+    pub(crate) fn timeout(&self, usual: Duration) -> Result<Duration, BadSample> {
+        let Some(value) = self.get(TIMEOUT) else { return Ok(usual) };
+        duration(value)
+            .filter(|it| !it.is_zero())
+            .ok_or_else(|| BadSample::Timeout { variable: TIMEOUT, value: value.to_owned() })
     }
 
     /// The version that a sample plays: the flag's, or what a sample's own variable says.

@@ -8,7 +8,8 @@ use http::StatusCode;
 use crate::bookinfo::PASSED_ON;
 use crate::environment::Environment;
 use crate::message::{Call, Reply, text};
-use crate::upstream::{BadUrl, Upstream};
+use crate::sample::BadSample;
+use crate::upstream::Upstream;
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -23,11 +24,12 @@ pub(crate) struct Greet {
 }
 
 impl Greet {
-    pub(crate) fn new(environment: &Environment) -> Result<Self, BadUrl> {
+    pub(crate) fn new(environment: &Environment) -> Result<Self, BadSample> {
+        let timeout = environment.timeout(TIMEOUT)?;
         let url = environment.first(&["SERIN_SAMPLE_UPSTREAM", "UPSTREAM_URL"]);
         let name = environment.get("SERIN_SAMPLE_NAME");
         Ok(Self {
-            upstream: url.map(|url| Upstream::parse(url, TIMEOUT)).transpose()?,
+            upstream: url.map(|url| Upstream::parse(url, timeout)).transpose()?,
             service: name.unwrap_or("svc-b").to_owned(),
             version: environment.version("SERVICE_VERSION").unwrap_or("v1").to_owned(),
             instance: environment.instance(),

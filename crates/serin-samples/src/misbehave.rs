@@ -305,7 +305,8 @@ fn crash_after(text: &str) -> Option<Option<CrashAfter>> {
     duration(text).map(|time| Some(CrashAfter::Time(time)))
 }
 
-fn duration(text: &str) -> Option<Duration> {
+/// At most a day.
+pub(crate) fn duration(text: &str) -> Option<Duration> {
     let units = [("ms", 0.001), ("us", 0.000_001), ("s", 1.0), ("m", 60.0)];
     let (number, unit) =
         match units.iter().find_map(|(unit, it)| Some((text.strip_suffix(unit)?, it))) {

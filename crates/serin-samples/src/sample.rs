@@ -63,6 +63,14 @@ pub enum BadSample {
         /// What it says.
         value: String,
     },
+    /// A time that is none.
+    #[error("the time in {variable} is `{value}`, which is none: 500ms, 30s and 1m are")]
+    Timeout {
+        /// The variable that says it.
+        variable: &'static str,
+        /// What it says.
+        value: String,
+    },
 }
 
 impl Sample {

@@ -6,13 +6,16 @@
 mod live;
 mod text;
 
+use std::future::ready;
 use std::io::Write;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, bail};
+use futures_util::{Stream, StreamExt as _};
 use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams};
 use kube::core::{ApiResource, GroupVersionKind};
+use kube::runtime::{WatchStreamExt as _, watcher};
 use serde_json::{Value, json};
 use serin_rollout::facts::{COMMAND, Decision, Facts};
 
@@ -66,13 +69,18 @@ pub(crate) fn run(args: &CanaryArgs, out: &mut dyn Write) -> anyhow::Result<Exit
     })
 }
 
-/// What a Canary's status says.
-pub(crate) async fn facts(
+/// What a Canary's status says, now and after each change. While the API is away nothing comes.
+pub(crate) async fn changes(
     client: &kube::Client,
     namespace: &str,
     name: &str,
-) -> anyhow::Result<Facts> {
-    Cluster { client: client.clone(), namespace: namespace.to_owned() }.one(name).await
+) -> anyhow::Result<impl Stream<Item = Facts> + use<>> {
+    let cluster = Cluster { client: client.clone(), namespace: namespace.to_owned() };
+    let (group, _) = cluster.find(name).await?;
+    let api = cluster.api(group, Some(namespace));
+    let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
+    let objects = watcher(api, config).default_backoff().applied_objects();
+    Ok(objects.filter_map(move |object| ready(object.ok().map(|it| of(group, &it)))))
 }
 
 fn of((group, version): (&str, &str), object: &DynamicObject) -> Facts {

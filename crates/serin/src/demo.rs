@@ -16,6 +16,7 @@ mod versions;
 use std::io::Write;
 use std::pin::pin;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::anyhow;
 
@@ -24,6 +25,11 @@ use crate::terminal::{self, Palette};
 use crate::up::{Signals, check_privileges};
 use narrator::{Event, Narrator};
 use stage::Stage;
+
+/// How long a step of a story may take: that a machine is slow is not how a story ends.
+const PATIENCE: Duration = Duration::from_secs(300);
+/// How long an answer may take, for the same reason.
+const ANSWER: Duration = Duration::from_secs(60);
 
 /// Tells a story; 0 only if it ends as it should.
 pub(crate) fn run(args: &DemoArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
@@ -62,6 +68,9 @@ async fn perform(args: &DemoArgs, mut narrator: Narrator<'_>) -> anyhow::Result<
     stage.narrator.note(&Event { event: "ended", reason, ..Event::default() })?;
     if let Some(Ok(false)) = told {
         stage.narrator.say("This is not how the story should end.")?;
+        if let Some(why) = stage.narrator.users.last_failure() {
+            stage.narrator.add(&format!("the last request that failed: {why}"))?;
+        }
     }
     if let Some(Ok(_)) = told {
         look_around(args, &mut stage)?;

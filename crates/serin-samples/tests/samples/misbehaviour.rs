@@ -165,4 +165,13 @@ fn samples_that_cannot_be_are_told() {
         &[("REVIEWS_SERVICE_PORT", "tcp")],
         "the port in REVIEWS_SERVICE_PORT is `tcp`, which is none",
     );
+    for value in ["soon", "0s"] {
+        check(
+            "greet",
+            &[("SERIN_SAMPLE_TIMEOUT", value)],
+            &format!(
+                "the time in SERIN_SAMPLE_TIMEOUT is `{value}`, which is none: 500ms, 30s and 1m are"
+            ),
+        );
+    }
 }

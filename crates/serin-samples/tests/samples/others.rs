@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::Request;
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::running::start;
 
@@ -36,6 +36,15 @@ async fn a_chain_tells_its_links_in_order() {
     let reply = first.get("/").await;
     assert_eq!(reply.status, 503);
     assert!(reply.body.contains("said 503 Service Unavailable"), "{}", reply.body);
+}
+
+#[tokio::test]
+async fn a_chain_waits_as_long_as_it_is_told_to() {
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", silent.local_addr().unwrap());
+    let variables = [("upstream_url", url.as_str()), ("SERIN_SAMPLE_TIMEOUT", "10ms")];
+    let reply = start("chain", &variables).await.get("/").await;
+    assert!(reply.body.ends_with("did not answer within 10ms"), "{}", reply.body);
 }
 
 #[tokio::test]

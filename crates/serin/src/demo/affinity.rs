@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
+use super::PATIENCE;
 use super::crowd::{Crowd, Question, USERS};
 use super::narrator::{Event, Weights};
 use super::stage::{BOOKINFO, Manifest, Stage};
@@ -29,8 +30,6 @@ const FINISH: Manifest = (
     include_str!("../../../../samples/session-affinity/finish/virtual-service.yaml"),
 );
 
-/// By then everybody has asked once more.
-const PATIENCE: Duration = Duration::from_secs(60);
 /// How often is looked whether they have.
 const PACE: Duration = Duration::from_millis(100);
 
@@ -51,7 +50,6 @@ pub(super) async fn tell(stage: &mut Stage<'_>) -> anyhow::Result<bool> {
     for weight in [10, 20, 40, 60, 80] {
         stage.apply(&[STEP], |object| weigh(object, weight)).await?;
         stage.live("reviews").await?;
-        crowd.shares();
         sleep(pause(stage)).await;
         let (met, cookies, back) = (crowd.users_of("v2"), crowd.with_cookie(), crowd.went_back());
         stage.narrator.say(&format!(

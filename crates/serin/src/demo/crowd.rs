@@ -13,14 +13,11 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout};
 
+use super::{ANSWER, PATIENCE};
 use crate::load::Progress;
 
 /// So many users.
 pub(super) const USERS: usize = 200;
-/// An answer must come within this time.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// The first answer must come within this time.
-const FIRST_ANSWER: Duration = Duration::from_secs(60);
 /// How often somebody asks who waits for the first answer.
 const PACE: Duration = Duration::from_millis(100);
 /// The longest answer that is read.
@@ -54,6 +51,8 @@ pub(super) struct Crowd {
 /// What the users have seen.
 #[derive(Debug)]
 pub(super) struct Seen {
+    /// Which answers are counted now: those to what is asked in this round.
+    round: u64,
     /// Answers by version since this was last taken.
     shares: BTreeMap<String, u64>,
     users: Vec<User>,
@@ -70,7 +69,7 @@ struct User {
 impl Question {
     /// Waits until there is an answer: the proxies hear of pods a moment after the pods are ready.
     pub(super) async fn until_answered(&self) -> anyhow::Result<()> {
-        let until = Instant::now() + FIRST_ANSWER;
+        let until = Instant::now() + PATIENCE;
         loop {
             match ask(self, None).await {
                 Ok(answer) if answer.status < 500 => return Ok(()),
@@ -95,7 +94,8 @@ impl Crowd {
     ) -> anyhow::Result<Self> {
         question.until_answered().await?;
         let users = vec![User::default(); USERS];
-        let seen = Arc::new(Mutex::new(Seen { shares: BTreeMap::new(), users, went_back: 0 }));
+        let seen =
+            Arc::new(Mutex::new(Seen { round: 0, shares: BTreeMap::new(), users, went_back: 0 }));
         let mut tasks = JoinSet::new();
         let begin = Instant::now();
         let pace = Duration::from_secs_f64(USERS as f64 / f64::from(rate));
@@ -108,11 +108,14 @@ impl Crowd {
                 next.set_missed_tick_behavior(MissedTickBehavior::Delay);
                 loop {
                     next.tick().await;
-                    let cookie = lock(&seen).users[index].cookie.clone();
+                    let (round, cookie) = lock(&seen).question_of(index);
                     let answer = ask(&question, cookie.as_deref()).await;
-                    progress.count(answer.as_ref().is_ok_and(|it| it.status < 500));
-                    if let Ok(answer) = answer {
-                        lock(&seen).take(index, &answer, (question.version)(&answer));
+                    match answer {
+                        Ok(answer) => {
+                            progress.count(answer.status, answer.body.as_bytes());
+                            lock(&seen).take(index, round, &answer, (question.version)(&answer));
+                        }
+                        Err(error) => progress.fail(format!("{error:#}")),
                     }
                 }
             });
@@ -123,6 +126,17 @@ impl Crowd {
     /// Answers by version since this was last asked.
     pub(super) fn shares(&self) -> BTreeMap<String, u64> {
         std::mem::take(&mut lock(&self.seen).shares)
+    }
+
+    /// Answers by version to what is asked from now on, for this time and until there are some.
+    pub(super) async fn answers_for(&self, time: Duration) -> BTreeMap<String, u64> {
+        lock(&self.seen).begin_round();
+        let until = Instant::now() + PATIENCE;
+        sleep(time).await;
+        while lock(&self.seen).shares.is_empty() && Instant::now() < until {
+            sleep(PACE).await;
+        }
+        self.shares()
     }
 
     /// How many users met this version last.
@@ -143,7 +157,18 @@ impl Crowd {
 }
 
 impl Seen {
-    fn take(&mut self, index: usize, answer: &Answer, version: Option<String>) {
+    /// What a user asks with, and in which round.
+    fn question_of(&self, index: usize) -> (u64, Option<String>) {
+        (self.round, self.users[index].cookie.clone())
+    }
+
+    /// From now on only answers count to what is asked from now on.
+    fn begin_round(&mut self) {
+        self.round += 1;
+        self.shares.clear();
+    }
+
+    fn take(&mut self, index: usize, round: u64, answer: &Answer, version: Option<String>) {
         let user = &mut self.users[index];
         for cookie in answer.headers.get_all(header::SET_COOKIE) {
             let Ok(cookie) = cookie.to_str() else { continue };
@@ -152,7 +177,9 @@ impl Seen {
             user.cookie = (!is_taken_back).then(|| pair.trim().to_owned());
         }
         let Some(version) = version else { return };
-        *self.shares.entry(version.clone()).or_default() += 1;
+        if round == self.round {
+            *self.shares.entry(version.clone()).or_default() += 1;
+        }
         self.went_back += u64::from(user.version.as_ref().is_some_and(|last| *last > version));
         user.version = Some(version);
     }
@@ -164,7 +191,7 @@ fn lock(seen: &Mutex<Seen>) -> MutexGuard<'_, Seen> {
 
 /// One question on a connection of its own.
 pub(super) async fn ask(question: &Question, cookie: Option<&str>) -> anyhow::Result<Answer> {
-    timeout(PATIENCE, exchange(question, cookie)).await.context("no answer in time")?
+    timeout(ANSWER, exchange(question, cookie)).await.context("no answer in time")?
 }
 
 async fn exchange(question: &Question, cookie: Option<&str>) -> anyhow::Result<Answer> {
@@ -207,13 +234,17 @@ mod tests {
     #[test]
     fn users_keep_their_cookies_until_they_are_taken_back_and_going_back_is_counted() {
         let users = vec![User::default(); 2];
-        let mut seen = Seen { shares: BTreeMap::new(), users, went_back: 0 };
-        seen.take(0, &answer(Some("version=v2; Path=/; Max-Age=60")), Some("v2".to_owned()));
-        seen.take(1, &answer(None), Some("v1".to_owned()));
-        assert_eq!(seen.users[0].cookie.as_deref(), Some("version=v2"));
-        seen.take(0, &answer(Some("version=v2; Path=/; Max-Age=0")), Some("v1".to_owned()));
-        seen.take(1, &answer(None), Some("v2".to_owned()));
-        assert_eq!((seen.users[0].cookie.clone(), seen.went_back), (None, 1));
+        let mut seen = Seen { round: 0, shares: BTreeMap::new(), users, went_back: 0 };
+        seen.take(0, 0, &answer(Some("version=v2; Path=/; Max-Age=60")), Some("v2".to_owned()));
+        seen.take(1, 0, &answer(None), Some("v1".to_owned()));
+        assert_eq!(seen.question_of(0), (0, Some("version=v2".to_owned())));
+        seen.take(0, 0, &answer(Some("version=v2; Path=/; Max-Age=0")), Some("v1".to_owned()));
+        seen.take(1, 0, &answer(None), Some("v2".to_owned()));
+        assert_eq!((seen.question_of(0), seen.went_back), ((0, None), 1));
         assert_eq!(seen.shares, BTreeMap::from([("v1".to_owned(), 2), ("v2".to_owned(), 2)]));
+        seen.begin_round();
+        seen.take(0, 0, &answer(None), Some("v1".to_owned()));
+        seen.take(1, 1, &answer(None), Some("v2".to_owned()));
+        assert_eq!(seen.shares, BTreeMap::from([("v2".to_owned(), 1)]));
     }
 }

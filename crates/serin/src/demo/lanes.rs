@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::Value;
-use tokio::time::sleep;
 
 use super::crowd::{Answer, Crowd, Question};
 use super::narrator::Event;
@@ -74,8 +73,7 @@ async fn watch(
 ) -> anyhow::Result<BTreeMap<String, u64>> {
     let question = Question { url: stage.url_of(PORT), host: Some(HOST), header, version: way };
     let crowd = Crowd::asking(&question, stage.rate, &stage.narrator.users).await?;
-    sleep(Duration::from_secs(if stage.fast { 4 } else { 10 })).await;
-    let seen = crowd.shares();
+    let seen = crowd.answers_for(Duration::from_secs(if stage.fast { 4 } else { 10 })).await;
     let with = header.map_or_else(String::new, |(name, value)| format!(" with {name}: {value}"));
     let ways: Vec<String> = seen.iter().map(|(way, count)| format!("{count} took {way}")).collect();
     let ways = ways.join(", ");

@@ -1,13 +1,15 @@
 //! A good version is promoted, a bad one is rolled back.
 
-use std::time::Duration;
+use std::pin::pin;
 
-use anyhow::bail;
+use anyhow::{Context, bail};
+use futures_util::StreamExt as _;
 use serde_json::{Value, json};
 use serin_rollout::Phase;
 use serin_rollout::facts::{self, Facts};
-use tokio::time::{Instant, sleep};
+use tokio::time::timeout;
 
+use super::PATIENCE;
 use super::narrator::{Event, Weights};
 use super::stage::{BOOKINFO, Manifest, Stage};
 use crate::canary;
@@ -22,10 +24,6 @@ const CANARY: Manifest =
 /// The page's way to its reviews: what users ask for.
 const PATH: &str = "/api/v1/products/0/reviews";
 const DEPLOYMENT: (&str, &str, &str) = ("apps/v1", "Deployment", "reviews");
-/// How often the release is looked at.
-const PACE: Duration = Duration::from_millis(200);
-/// A release that takes longer does not end as it should.
-const PATIENCE: Duration = Duration::from_secs(300);
 /// A bad version may be seen by so many of 1,000 requests of the time of its release.
 const BEARABLE: u64 = 20;
 
@@ -111,7 +109,8 @@ async fn release(stage: &mut Stage<'_>, old: &str, new: &Version) -> anyhow::Res
     let container = json!({"name": "reviews", "image": image,
         "env": [{"name": "SERIN_SAMPLE_ERRORS", "value": errors}]});
     let template = json!({"spec": {"template": {"spec": {"containers": [container]}}}});
-    let before = canary::facts(&stage.client, "default", "reviews").await?;
+    let mut changes = pin!(canary::changes(&stage.client, "default", "reviews").await?);
+    let before = changes.next().await.context("the Canary of reviews is gone")?;
     stage.patch(DEPLOYMENT, &template).await?;
     stage.narrator.say(&format!("{name} is released."))?;
     stage.narrator.add(&format!("kubectl set image deployment/reviews reviews={image}"))?;
@@ -127,35 +126,39 @@ async fn release(stage: &mut Stage<'_>, old: &str, new: &Version) -> anyhow::Res
     })?;
     let mut teller =
         Teller { old: old.to_owned(), new: (*name).to_owned(), last: before, told: None };
-    let until = Instant::now() + PATIENCE;
     let mut has_begun = false;
-    loop {
-        let facts = canary::facts(&stage.client, "default", "reviews").await?;
-        teller.tell(stage, &facts)?;
-        has_begun |= facts.is_running();
-        if has_begun && matches!(facts.phase, Phase::Succeeded | Phase::Failed) {
-            return Ok(facts.phase);
+    let told = timeout(PATIENCE, async {
+        while let Some(facts) = changes.next().await {
+            teller.tell(stage, &facts)?;
+            has_begun |= facts.is_running();
+            if has_begun && matches!(facts.phase, Phase::Succeeded | Phase::Failed) {
+                return Ok(facts.phase);
+            }
         }
-        if Instant::now() > until {
-            bail!("the release of {name} does not end: {}", standstill(&facts));
-        }
-        sleep(PACE).await;
-    }
+        bail!("the Canary of reviews is gone")
+    });
+    let told = told.await;
+    told.unwrap_or_else(|_| {
+        bail!("the release of {name} does not end: {}", standstill(&teller.last))
+    })
 }
 
 /// Waits until there is a primary.
 async fn initialised(stage: &Stage<'_>) -> anyhow::Result<()> {
-    let until = Instant::now() + PATIENCE;
-    loop {
-        let facts = canary::facts(&stage.client, "default", "reviews").await?;
-        if facts.phase == Phase::Initialized {
-            return Ok(());
+    let mut changes = pin!(canary::changes(&stage.client, "default", "reviews").await?);
+    let mut last = None;
+    let made = timeout(PATIENCE, async {
+        while let Some(facts) = changes.next().await {
+            if facts.phase == Phase::Initialized {
+                return;
+            }
+            last = Some(facts);
         }
-        if Instant::now() > until {
-            bail!("reviews-primary is not made: {}", standstill(&facts));
-        }
-        sleep(PACE).await;
+    });
+    if made.await.is_err() {
+        bail!("reviews-primary is not made: {}", last.as_ref().map(standstill).unwrap_or_default());
     }
+    Ok(())
 }
 
 fn standstill(facts: &Facts) -> String {

@@ -6,6 +6,7 @@ use anyhow::bail;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
+use super::PATIENCE;
 use super::crowd::{Answer, Crowd, Question};
 use super::narrator::Event;
 use super::stage::{Manifest, Stage};
@@ -20,8 +21,6 @@ const SERVICE: Manifest = (
 );
 const OLD: &str = "1.14.2";
 const NEW: &str = "1.16.1";
-/// An update that takes longer does not end as it should.
-const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Tells the story; whether it ended as it should.
 pub(super) async fn tell(stage: &mut Stage<'_>) -> anyhow::Result<bool> {
@@ -47,9 +46,7 @@ pub(super) async fn tell(stage: &mut Stage<'_>) -> anyhow::Result<bool> {
         sleep(Duration::from_secs(if stage.fast { 1 } else { 4 })).await;
         stage.narrator.heading(command)?;
         update(stage, image, &crowd).await?;
-        crowd.shares();
-        sleep(Duration::from_secs(1)).await;
-        let after = crowd.shares();
+        let after = crowd.answers_for(Duration::from_secs(1)).await;
         is_good &= after.keys().eq([image]);
     }
     let (requests, failed) = stage.narrator.users.so_far();

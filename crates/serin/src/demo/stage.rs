@@ -17,14 +17,13 @@ use tokio::time::{Instant, sleep};
 
 use super::crowd::Question;
 use super::narrator::Narrator;
+use super::{ANSWER, PATIENCE};
 use crate::cli::{DemoArgs, DownArgs, PlaceArgs, ViewArgs, When};
 use crate::down;
 use crate::kubeconfig;
 use crate::load::{self, Wanted};
 use crate::up::{self, Place, Run};
 
-/// How long anything may take that is waited for.
-const PATIENCE: Duration = Duration::from_secs(90);
 /// How often what is waited for is looked at.
 const PACE: Duration = Duration::from_millis(100);
 /// Files of the repository, by name.
@@ -101,6 +100,7 @@ impl<'a> Stage<'a> {
     }
 
     /// Applies manifests of the repository, each object changed by `change`; those that it turns into nothing are left out.
+    /// Samples are as patient with each other as this is.
     pub(super) async fn apply(
         &self,
         manifests: &[Manifest],
@@ -112,6 +112,7 @@ impl<'a> Stage<'a> {
         }
         objects.iter_mut().for_each(|(_, object)| change(object));
         objects.retain(|(_, object)| !object.is_null());
+        objects.iter_mut().for_each(|(_, object)| be_patient(object));
         up::apply_objects(&self.client, objects).await?;
         Ok(())
     }
@@ -207,6 +208,7 @@ impl<'a> Stage<'a> {
         question.until_answered().await?;
         // Longer than anybody watches.
         let mut wanted = Wanted::of(url, f64::from(self.rate), Duration::from_secs(24 * 3600))?;
+        wanted.timeout = ANSWER;
         wanted.progress = Arc::clone(&self.narrator.users);
         self.users = Some(tokio::spawn(async move {
             load::generate(&wanted, std::future::pending()).await;
@@ -230,6 +232,22 @@ impl<'a> Stage<'a> {
             users.abort();
         }
         end(self.place).await
+    }
+}
+
+/// Lets the samples of a Deployment wait as long for each other as users wait for them.
+fn be_patient(object: &mut Value) {
+    if object["kind"] != "Deployment" {
+        return;
+    }
+    let containers = object.pointer_mut("/spec/template/spec/containers");
+    for container in containers.and_then(Value::as_array_mut).into_iter().flatten() {
+        let variable =
+            json!({"name": "SERIN_SAMPLE_TIMEOUT", "value": format!("{}s", ANSWER.as_secs())});
+        match container["env"].as_array_mut() {
+            Some(variables) => variables.push(variable),
+            None => container["env"] = json!([variable]),
+        }
     }
 }
 

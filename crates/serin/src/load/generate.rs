@@ -37,6 +37,7 @@ pub(crate) struct Wanted {
 pub(crate) struct Progress {
     succeeded: AtomicU64,
     failed: AtomicU64,
+    last_failure: Mutex<Option<String>>,
 }
 
 impl Progress {
@@ -46,10 +47,25 @@ impl Progress {
         (self.succeeded.load(Ordering::Relaxed) + failed, failed)
     }
 
-    /// Counts an answer.
-    pub(crate) fn count(&self, is_good: bool) {
-        let counter = if is_good { &self.succeeded } else { &self.failed };
-        counter.fetch_add(1, Ordering::Relaxed);
+    /// Why the last request that failed did.
+    pub(crate) fn last_failure(&self) -> Option<String> {
+        self.last_failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Counts an answer; one of 500 and above is a failure.
+    pub(crate) fn count(&self, status: u16, body: &[u8]) {
+        if status < 500 {
+            self.succeeded.fetch_add(1, Ordering::Relaxed);
+        } else {
+            let body = String::from_utf8_lossy(&body[..body.len().min(SHOWN)]);
+            self.fail(format!("{status} {}", body.trim()).trim().to_owned());
+        }
+    }
+
+    /// Counts a request that has no answer.
+    pub(crate) fn fail(&self, why: String) {
+        self.failed.fetch_add(1, Ordering::Relaxed);
+        *self.last_failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
     }
 }
 
@@ -83,6 +99,9 @@ pub(crate) struct Latency {
     pub(crate) max: f64,
 }
 
+/// So many bytes of an answer that is a failure are shown.
+const SHOWN: usize = 200;
+
 type Idle = Mutex<Vec<SendRequest<Full<Bytes>>>>;
 
 /// Sends for as long as is wanted, or until `stop`, and waits for the answers.
@@ -115,8 +134,11 @@ pub(crate) async fn generate(wanted: &Wanted, stop: impl Future<Output = ()>) ->
         open.spawn(async move {
             let answer = tokio::time::timeout(wanted.timeout, send(&wanted, &idle)).await;
             let answer = answer.unwrap_or_else(|_| Err("no answer in time".to_owned()));
-            wanted.progress.count(answer.as_ref().is_ok_and(|status| *status < 500));
-            (answer, due.elapsed())
+            match &answer {
+                Ok((status, body)) => wanted.progress.count(*status, body),
+                Err(error) => wanted.progress.fail(error.clone()),
+            }
+            (answer.map(|(status, _)| status), due.elapsed())
         });
     }
     while let Some(ended) = open.join_next().await {
@@ -125,7 +147,8 @@ pub(crate) async fn generate(wanted: &Wanted, stop: impl Future<Output = ()>) ->
     outcome.finish(start.elapsed())
 }
 
-async fn send(wanted: &Wanted, idle: &Idle) -> Result<u16, String> {
+/// The status of the answer, and where its body begins.
+async fn send(wanted: &Wanted, idle: &Idle) -> Result<(u16, Vec<u8>), String> {
     // A connection that was idle may have been closed meanwhile; a request that was not sent goes on another one.
     loop {
         let kept = idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
@@ -144,11 +167,14 @@ async fn send(wanted: &Wanted, idle: &Idle) -> Result<u16, String> {
         };
         let status = answer.status().as_u16();
         let mut body = answer.into_body();
+        let mut begin = Vec::new();
         while let Some(frame) = body.frame().await {
-            frame.map_err(|error| error.to_string())?;
+            let frame = frame.map_err(|error| error.to_string())?;
+            let data = frame.data_ref().map_or(&[][..], |it| it);
+            begin.extend_from_slice(&data[..data.len().min(SHOWN - begin.len())]);
         }
         idle.lock().unwrap_or_else(PoisonError::into_inner).push(sender);
-        return Ok(status);
+        return Ok((status, begin));
     }
 }
 

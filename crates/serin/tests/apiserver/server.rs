@@ -36,10 +36,14 @@ impl Server {
         command.arg("--kubeconfig").arg(self.kubeconfig()).args(args).output().unwrap()
     }
 
-    /// What kubectl prints, errors included.
+    /// What kubectl prints, errors included, without what its library logs (`I1122 18:27:50 …`, when it waits for itself).
     pub(crate) fn says(&self, kubectl: &Path, args: &[&str]) -> String {
         let output = self.kubectl(kubectl, args);
-        String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
+        let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        let is_logged = |line: &&str| {
+            line.strip_prefix('I').is_some_and(|it| it.starts_with(|it: char| it.is_ascii_digit()))
+        };
+        text.split_inclusive('\n').filter(|line| !is_logged(line)).collect()
     }
 
     /// Ends the process as a crash does, and starts another one over the same data.

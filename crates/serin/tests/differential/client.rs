@@ -1,22 +1,22 @@
 //! Sends bytes to a proxy and tells what became of them: every response, and whether the connection still serves.
 
 use std::fmt::Write as _;
-use std::io::{BufRead, BufReader, ErrorKind, Write};
+use std::io::{self, BufRead, BufReader, ErrorKind, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-/// A proxy that says nothing for so long is taken to wait for more. Long beside what answers take.
-const SILENCE: Duration = Duration::from_secs(2);
+/// What is told of a proxy that says nothing for longer than it is given.
+pub(crate) const SILENT: &str = "silence";
 /// Sent after each case to learn whether the connection goes on.
 const PROBE: &[u8] = b"GET /exact?probe HTTP/1.1\r\nhost: shop.test\r\n\r\n";
 
 /// Headers of responses whose values both proxies may choose as they like.
 const FREE: &[&str] = &["date", "x-envoy-upstream-service-time"];
 
-/// What became of `bytes`, as text to compare.
-pub(crate) fn send(proxy: SocketAddr, bytes: &[u8]) -> String {
+/// What became of `bytes`, as text to compare, where a proxy may be silent for so long.
+pub(crate) fn send(proxy: SocketAddr, bytes: &[u8], silence: Duration) -> String {
     let mut stream = TcpStream::connect(proxy).expect("the proxy listens");
-    stream.set_read_timeout(Some(SILENCE)).expect("a time above zero");
+    stream.set_read_timeout(Some(silence)).expect("a time above zero");
     stream.set_nodelay(true).expect("a TCP socket");
     let mut told = String::new();
     // A proxy that refuses may close before everything was written.
@@ -69,12 +69,13 @@ fn response(reader: &mut impl BufRead, is_head: bool) -> Result<Option<String>, 
             let mut body = vec![0; length.parse().map_err(|_| format!("length {length}"))?];
             match reader.read_exact(&mut body) {
                 Ok(()) => String::from_utf8_lossy(&body).into_owned(),
-                Err(_) => "(breaks off)".to_owned(),
+                Err(error) if is_over(&error) => "(breaks off)".to_owned(),
+                Err(error) => return Err(why(&error)),
             }
         }
         (_, None) => {
             let mut body = Vec::new();
-            reader.read_to_end(&mut body).map_err(|error| error.to_string())?;
+            reader.read_to_end(&mut body).map_err(|error| why(&error))?;
             String::from_utf8_lossy(&body).into_owned()
         }
     };
@@ -107,7 +108,7 @@ fn chunks(reader: &mut impl BufRead) -> Result<String, String> {
             break;
         }
         let mut chunk = vec![0; size + 2];
-        reader.read_exact(&mut chunk).map_err(|error| error.to_string())?;
+        reader.read_exact(&mut chunk).map_err(|error| why(&error))?;
         body.extend_from_slice(&chunk[..size]);
     }
     let mut trailers = String::new();
@@ -123,10 +124,18 @@ fn text(reader: &mut impl BufRead) -> Result<Option<String>, String> {
     match reader.read_until(b'\n', &mut line) {
         Ok(0) => Ok(None),
         Ok(_) => Ok(Some(String::from_utf8_lossy(&line).trim_end().to_owned())),
-        Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
-            Err("silence".to_owned())
-        }
-        Err(error) if error.kind() == ErrorKind::ConnectionReset => Ok(None),
-        Err(error) => Err(error.to_string()),
+        Err(error) if is_over(&error) => Ok(None),
+        Err(error) => Err(why(&error)),
+    }
+}
+
+fn is_over(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::UnexpectedEof)
+}
+
+fn why(error: &io::Error) -> String {
+    match error.kind() {
+        ErrorKind::WouldBlock | ErrorKind::TimedOut => SILENT.to_owned(),
+        _ => error.to_string(),
     }
 }
