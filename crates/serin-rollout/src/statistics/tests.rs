@@ -145,6 +145,37 @@ fn a_verdict_of_abort_is_kept_although_the_evidence_fades() {
 }
 
 #[test]
+fn what_copies_showed_counts_on_when_users_come() {
+    let mirrored = Policy { mirrored: true, gate: None, ..Policy::default() };
+    let arm = |total, bad| Arm { counts: Counts::new(total, bad), ..Arm::default() };
+    let copies = MirrorInterval { pairs: 139, canary_failed: 9, ..MirrorInterval::default() };
+    let steps = [
+        Interval { canary: arm(22, 0), primary: arm(73, 0) },
+        Interval { canary: arm(30, 2), primary: arm(64, 0) },
+        Interval { canary: arm(67, 9), primary: arm(27, 0) },
+    ];
+    let verdict = |copies: &[MirrorInterval], users: &[Interval]| {
+        let mut sequential = Sequential::new(mirrored.clone());
+        copies.iter().for_each(|it| sequential.observe_mirror(it));
+        users.iter().for_each(|it| sequential.observe(it));
+        sequential.verdict()
+    };
+    // Neither is enough alone, together they are.
+    assert_eq!(verdict(&[copies], &[]), Verdict::Inconclusive);
+    assert_eq!(verdict(&[], &steps), Verdict::GoOn);
+    assert_eq!(verdict(&[copies], &steps), Verdict::Abort);
+    // Nor do copies that fared well silence users.
+    let mut sequential = Sequential::new(mirrored);
+    sequential.observe_mirror(&MirrorInterval {
+        pairs: 1_000,
+        primary_failed: 100,
+        ..MirrorInterval::default()
+    });
+    sequential.observe(&Interval { canary: arm(10, 8), primary: arm(90, 0) });
+    assert_eq!(sequential.verdict(), Verdict::Abort);
+}
+
+#[test]
 fn evidence_says_what_would_change_the_verdict() {
     let mut sequential = Sequential::new(Policy::default());
     let arm = |total, bad| Arm { counts: Counts::new(total, bad), ..Arm::default() };
@@ -265,6 +296,32 @@ fn false_alarms_stay_below_alpha_however_often_one_looks() {
         let rate = share(runs, |random| ever(random, gate(), p, 2.0, alpha));
         assert!(rate <= alpha + slack, "gate at r=2, p={p}: {rate}");
     }
+}
+
+#[test]
+fn false_alarms_stay_below_alpha_where_copies_come_before_users() {
+    let (alpha, runs) = (0.05_f64, 600);
+    let policy = Policy { alpha, mirrored: true, quantiles: vec![], ..Policy::default() };
+    let rate = share(runs, |random| {
+        let mut sequential = Sequential::new(policy.clone());
+        for _ in 0..40 {
+            let mut failed = || random.binomial(20, 0.1);
+            let (canary_failed, primary_failed) = (failed(), failed());
+            let pairs =
+                MirrorInterval { pairs: 20, canary_failed, primary_failed, ..Default::default() };
+            sequential.observe_mirror(&pairs);
+        }
+        for _ in 0..80 {
+            let mut arm = |total| Arm {
+                counts: Counts::new(total, random.binomial(total, 0.1)),
+                ..Arm::default()
+            };
+            sequential.observe(&Interval { canary: arm(5), primary: arm(20) });
+        }
+        sequential.is_abort()
+    });
+    let slack = 3.0 * (alpha * (1.0 - alpha) / runs as f64).sqrt();
+    assert!(rate > 0.0 && rate <= alpha + slack, "{rate}");
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! The verdict: all tests of a release together, and what they say: go on, abort, or not enough evidence.
 //!
 //! The tests that a plan calls for share one budget. Their evidence is averaged, which is evidence again and loses less
-//! than a threshold for each. What the canary may be aborted for is one number that is compared with 1/α.
+//! than a threshold for each. Copies and users are different requests, so what they show of the same matter multiplies. What
+//! the canary may be aborted for is one number that is compared with 1/α.
 
 use serde::{Deserialize, Serialize};
 
@@ -123,6 +124,9 @@ pub enum Verdict {
     Abort,
 }
 
+/// A test, its part of the budget, and the logarithm of its evidence.
+type Test = (TestName, f64, f64);
+
 /// The evidence of a release as it grows. It can be stored and goes on where it was.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Sequential {
@@ -219,8 +223,8 @@ impl Sequential {
         self.peak = self.peak.max(self.log_e());
     }
 
-    /// The tests with their parts of the budget and the logarithm of their evidence.
-    fn tests(&self) -> [(TestName, f64, f64); 5] {
+    /// All tests.
+    fn tests(&self) -> [Test; 5] {
         let latency = if self.policy.quantiles.is_empty() { 0.0 } else { 1.0 };
         let mirrored = if self.policy.mirrored { 1.0 } else { 0.0 };
         let guard = if self.ceiling.is_some() { 1.0 } else { 0.0 };
@@ -240,7 +244,7 @@ impl Sequential {
 
     /// The logarithm of all evidence that the canary is worse; 0 at the beginning.
     pub fn log_e(&self) -> f64 {
-        log_weighted_mean(self.tests().iter().map(|(_, weight, log)| (*weight, *log)))
+        together(self.tests())
     }
 
     /// The greatest that the logarithm of the evidence ever was.
@@ -284,4 +288,21 @@ impl Sequential {
             ArmEvidence { units: counts.total, errors: counts.bad, low, high }
         })
     }
+}
+
+/// The logarithm of the evidence of all tests.
+///
+/// Evidence of requests that are not the same multiplies: were the canary no worse, neither could be expected to grow,
+/// whatever the other has come to. Each of two such tests keeps half of its stake back, so that where one of them speaks for
+/// the canary, or nothing, it does not undo more than half of what the other says.
+fn together(tests: [Test; 5]) -> f64 {
+    let [errors, latency, mirrored_errors, mirrored_latency, ceiling] =
+        tests.map(|(_, weight, log)| (weight, log));
+    let half = |log: f64| log_weighted_mean([(1.0, 0.0), (1.0, log)].into_iter());
+    let both = |users: (f64, f64), copies: (f64, f64)| match copies.0 {
+        0.0 => users,
+        _ => (users.0 + copies.0, half(users.1) + half(copies.1)),
+    };
+    let parts = [both(errors, mirrored_errors), both(latency, mirrored_latency), ceiling];
+    log_weighted_mean(parts.into_iter())
 }

@@ -235,7 +235,7 @@ impl<'a> Stage<'a> {
     }
 }
 
-/// Lets the samples of a Deployment wait as long for each other as users wait for them.
+/// Lets the samples of a Deployment wait as long for each other, and probes for them, as users do.
 fn be_patient(object: &mut Value) {
     if object["kind"] != "Deployment" {
         return;
@@ -244,6 +244,9 @@ fn be_patient(object: &mut Value) {
     for container in containers.and_then(Value::as_array_mut).into_iter().flatten() {
         let variable =
             json!({"name": "SERIN_SAMPLE_TIMEOUT", "value": format!("{}s", ANSWER.as_secs())});
+        if let Some(probe) = container.get_mut("readinessProbe") {
+            probe["timeoutSeconds"] = ANSWER.as_secs().into();
+        }
         match container["env"].as_array_mut() {
             Some(variables) => variables.push(variable),
             None => container["env"] = json!([variable]),

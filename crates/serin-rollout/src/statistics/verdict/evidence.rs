@@ -2,8 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Gate, Sequential, Verdict};
-use crate::statistics::special::log_weighted_mean;
+use super::{Gate, Sequential, Verdict, together};
 
 /// Errors at once that are thought through to tell how far an abort is.
 const MOST_ERRORS: u64 = 10_000;
@@ -185,13 +184,11 @@ impl Sequential {
     fn errors_to_abort(&self) -> Option<u64> {
         let (canary, primary) = self.share;
         let tests = self.tests();
-        let after =
-            |more: u64| {
-                let errors = self.errors.log_e_after(more, canary, primary);
-                log_weighted_mean(tests.iter().enumerate().map(|(index, (_, weight, log))| {
-                    (*weight, if index == 0 { errors } else { *log })
-                }))
-            };
+        let after = |more: u64| {
+            let mut tests = tests;
+            tests[0].2 = self.errors.log_e_after(more, canary, primary);
+            together(tests)
+        };
         if after(MOST_ERRORS) < self.threshold() {
             return None;
         }
