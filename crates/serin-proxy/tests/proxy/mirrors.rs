@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 
 use serin_routing::cohort::Key;
@@ -9,11 +10,13 @@ use serin_routing::model::Action;
 use serin_routing::model::{
     HeaderOps, HeaderValue, Mirror, PathRewrite, PerMillion, Redirect, UpstreamProtocol,
 };
+use serin_routing::retry::Condition;
 use serin_telemetry::focus::{Difference, Focus, Side, Sight};
 
+use crate::retries::{in_turn, policy};
 use crate::support::{
-    Setup, ask, client, cluster, connect, echo, headers, next_request, read, read_until, refusing,
-    request, route, run, talk, upstream, upstream_http2,
+    Running, Setup, ask, client, cluster, connect, echo, headers, next_request, read, read_until,
+    refusing, request, route, run, talk, upstream, upstream_http2,
 };
 
 const GET: &str = "GET /a HTTP/1.1\r\nHost: echo.example\r\nConnection: close\r\n\r\n";
@@ -162,35 +165,59 @@ fn a_mirror_that_cannot_be_reached_changes_nothing() {
     assert!(talk(setup.start().address, GET).starts_with("HTTP/1.1 200 OK\r\n"));
 }
 
+/// A closer look at the versions behind a mirror.
+fn focus(keys: Vec<Key>) -> Arc<Focus> {
+    Focus::new(keys, |destination| match &*destination.service {
+        "shadow" => Some(Side::Canary),
+        _ => Some(Side::Primary),
+    })
+}
+
+/// What was seen until there were so many pairs: copies end in their own time.
+fn seen(running: &Running, focus: &Arc<Focus>, pairs: u64) -> Sight {
+    let observer = running.proxy.observer();
+    let mut sights = Vec::new();
+    while sights.iter().map(|sight: &Sight| sight.pairs.all).sum::<u64>() < pairs {
+        sights.push(run(observer.look_closer(focus)));
+    }
+    Sight::sum(sights)
+}
+
+#[test]
+fn a_request_that_was_tried_again_has_fared_no_better_than_its_copy() {
+    let (flaky, _) = in_turn(&["503 No", "200 OK"]);
+    let (address, _told) = shadow();
+    let mut setup = mirrored(flaky, address, 100.0);
+    setup.forward().retry = policy(&[Condition::Any5xx]);
+    let running = setup.start();
+    let focus = focus(Vec::new());
+    run(running.proxy.observer().look_closer(&focus));
+    assert!(talk(running.address, GET).starts_with("HTTP/1.1 200 OK\r\n"));
+    let sight = seen(&running, &focus, 1);
+    assert_eq!((sight.primary.all.failures, sight.copies.failures), (0, 1));
+    assert_eq!(sight.pairs.differences, []);
+}
+
 #[test]
 fn a_closer_look_pairs_requests_with_their_copies_and_knows_their_sessions() {
     let (address, told) = shadow();
     let running = mirrored(echo(), address, 100.0).start();
-    let observer = running.proxy.observer();
-    let keys = vec![Key::Cookie("user".into())];
-    let focus = Focus::new(keys, |destination| match &*destination.service {
-        "shadow" => Some(Side::Canary),
-        _ => Some(Side::Primary),
-    });
-    assert_eq!(run(observer.look_closer(&focus)).primary.all.requests, 0);
+    let focus = focus(vec![Key::Cookie("user".into())]);
+    let first = run(running.proxy.observer().look_closer(&focus));
+    assert_eq!(first.primary.all.requests, 0);
     for cookie in ["user=a", "user=a", "other=b"] {
         let request = GET.replace("Connection:", &format!("Cookie: {cookie}\r\nConnection:"));
         assert!(talk(running.address, request).starts_with("HTTP/1.1 200 OK\r\n"));
         told.recv().unwrap();
     }
-    // Copies end in their own time.
-    let mut sights = Vec::new();
-    while sights.iter().map(|sight: &Sight| sight.pairs.all).sum::<u64>() < 3 {
-        sights.push(run(observer.look_closer(&focus)));
-    }
-    let sight = Sight::sum(sights);
+    let sight = seen(&running, &focus, 3);
     assert_eq!((sight.primary.all.requests, sight.primary.all.failures), (3, 0));
     assert_eq!((sight.primary.alone.requests, sight.primary.sessions.len()), (1, 1));
     assert_eq!((sight.copies.requests, sight.copies.failures), (3, 3));
     assert_eq!(sight.canary.all.requests, 0, "no user has asked it");
     let user = sight.primary.sessions.keys().next().copied();
-    let mut seen = sight.pairs.differences;
-    seen.sort_by_key(|(session, _)| session.is_none());
+    let mut differences = sight.pairs.differences;
+    differences.sort_by_key(|(session, _)| session.is_none());
     let failed = Difference::CanaryFailed;
-    assert_eq!(seen, [(user, failed), (user, failed), (None, failed)]);
+    assert_eq!(differences, [(user, failed), (user, failed), (None, failed)]);
 }

@@ -16,7 +16,7 @@ use crate::support::{
 const GET: &str = "GET / HTTP/1.1\r\nHost: echo.example\r\nConnection: close\r\n\r\n";
 
 /// Gives the n-th request of all the n-th answer, and the last one from then on.
-fn in_turn(answers: &'static [&'static str]) -> (SocketAddr, Arc<AtomicU32>) {
+pub(crate) fn in_turn(answers: &'static [&'static str]) -> (SocketAddr, Arc<AtomicU32>) {
     let count = Arc::new(AtomicU32::new(0));
     let counter = Arc::clone(&count);
     let address = answering(move |request| {
@@ -27,7 +27,7 @@ fn in_turn(answers: &'static [&'static str]) -> (SocketAddr, Arc<AtomicU32>) {
     (address, count)
 }
 
-fn policy(retry_on: &[Condition]) -> Option<Policy> {
+pub(crate) fn policy(retry_on: &[Condition]) -> Option<Policy> {
     Some(Policy {
         attempts: 2,
         retry_on: retry_on.to_vec(),
