@@ -147,7 +147,7 @@ pub(crate) async fn generate(wanted: &Wanted, stop: impl Future<Output = ()>) ->
     outcome.finish(start.elapsed())
 }
 
-/// The status of the answer, and where its body begins.
+/// The status of the answer, and where its body begins if it is a failure.
 async fn send(wanted: &Wanted, idle: &Idle) -> Result<(u16, Vec<u8>), String> {
     // A connection that was idle may have been closed meanwhile; a request that was not sent goes on another one.
     loop {
@@ -167,11 +167,12 @@ async fn send(wanted: &Wanted, idle: &Idle) -> Result<(u16, Vec<u8>), String> {
         };
         let status = answer.status().as_u16();
         let mut body = answer.into_body();
+        let shown = if status < 500 { 0 } else { SHOWN };
         let mut begin = Vec::new();
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|error| error.to_string())?;
             let data = frame.data_ref().map_or(&[][..], |it| it);
-            begin.extend_from_slice(&data[..data.len().min(SHOWN - begin.len())]);
+            begin.extend_from_slice(&data[..data.len().min(shown - begin.len())]);
         }
         idle.lock().unwrap_or_else(PoisonError::into_inner).push(sender);
         return Ok((status, begin));
