@@ -38,6 +38,8 @@ pub(crate) struct Record {
     pub(crate) transport_failure: Option<String>,
     /// Tries upstream.
     pub(crate) attempts: u32,
+    /// Whether the first of them failed, and there was another.
+    pub(crate) first_try_failed: bool,
     pub(crate) request_bytes: u64,
     pub(crate) response_bytes: u64,
     /// The gRPC status of the answer, from its trailers or its head.
@@ -63,6 +65,7 @@ impl Record {
             details: "-",
             transport_failure: None,
             attempts: 0,
+            first_try_failed: false,
             request_bytes: 0,
             response_bytes: 0,
             grpc_status: None,

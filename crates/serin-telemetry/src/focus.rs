@@ -80,8 +80,8 @@ pub struct Ending {
     pub flags: Flags,
     /// From the head to the end of the answer.
     pub duration: Duration,
-    /// Whether it was tried again after the first try. Copies never are.
-    pub is_retried: bool,
+    /// Whether the first try failed and it was tried again. Copies never are.
+    pub first_try_failed: bool,
 }
 
 impl Ending {
@@ -156,7 +156,7 @@ pub struct Pairs {
 pub enum Difference {
     /// Only the copy failed.
     CanaryFailed,
-    /// Only the user's request failed, or had to be tried again.
+    /// Only the user's request failed, or its first try did.
     PrimaryFailed,
     /// The copy took longer by more than a quarter, and by more than 5 ms.
     CanarySlower,
@@ -238,11 +238,11 @@ impl Pairs {
 }
 
 impl Difference {
-    /// A copy has one try, so it is compared with the first try of the request: that there was another says that it failed.
+    /// A copy has one try, so it is compared with the first try of the request.
     fn between(primary: &Ending, copy: &Ending) -> Option<Self> {
         let is_slower =
             |it: Duration, than: Duration| it * 4 > than * SLOWER_QUARTERS && it > than + SLOWER_BY;
-        match (primary.is_retried || primary.has_failed(), copy.has_failed()) {
+        match (primary.first_try_failed || primary.has_failed(), copy.has_failed()) {
             (false, true) => Some(Self::CanaryFailed),
             (true, false) => Some(Self::PrimaryFailed),
             (true, true) => None,

@@ -39,6 +39,8 @@ pub(super) enum Tried {
     Again {
         /// After this time.
         after: Duration,
+        /// Whether it failed: rules may also want another try for an answer that is none of a server's failures.
+        failed: bool,
     },
 }
 
@@ -325,10 +327,16 @@ impl Round<'_> {
         if !self.progress.replayable.get() {
             return Err(None);
         }
+        let has_failed = match &failed {
+            retry::Failure::NoAnswer { .. } => true,
+            retry::Failure::Answer { status, grpc_status, .. } => {
+                *status >= 500 || grpc_status.is_some_and(|it| it != 0)
+            }
+        };
         let breaker = &self.trip.upstream.shared.breaker;
         let mut random = self.trip.exchange.worker.random.borrow_mut();
         match retries.decide(policy, failed, breaker, &mut *random) {
-            Verdict::Retry { after } => Ok(Tried::Again { after }),
+            Verdict::Retry { after } => Ok(Tried::Again { after, failed: has_failed }),
             Verdict::LimitExceeded => Err(Some(Flag::UpstreamRetryLimitExceeded)),
             Verdict::Overflow(_) => Err(Some(Flag::UpstreamOverflow)),
             Verdict::Final => Err(None),

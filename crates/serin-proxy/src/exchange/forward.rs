@@ -177,7 +177,8 @@ async fn try_until_answered(
                 flag.into_iter().for_each(|flag| responder.record.flag(flag));
                 return Err(failure);
             }
-            Tried::Again { after } => {
+            Tried::Again { after, failed } => {
+                responder.record.first_try_failed |= failed && number == 1;
                 if after > Duration::ZERO {
                     tokio::time::sleep(after).await;
                 }

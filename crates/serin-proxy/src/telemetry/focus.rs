@@ -116,6 +116,6 @@ fn ending(record: &Record, protocol: Protocol, duration: Duration) -> Ending {
         protocol,
         flags: record.flags,
         duration,
-        is_retried: record.attempts > 1,
+        first_try_failed: record.first_try_failed,
     }
 }

@@ -183,19 +183,26 @@ fn seen(running: &Running, focus: &Arc<Focus>, pairs: u64) -> Sight {
     Sight::sum(sights)
 }
 
-#[test]
-fn a_request_that_was_tried_again_has_fared_no_better_than_its_copy() {
-    let (flaky, _) = in_turn(&["503 No", "200 OK"]);
+/// How a request whose first try has this status, and that is tried again, compares with a copy that fails.
+fn difference(first: &'static [&'static str], retry_on: Condition) -> Vec<Difference> {
     let (address, _told) = shadow();
-    let mut setup = mirrored(flaky, address, 100.0);
-    setup.forward().retry = policy(&[Condition::Any5xx]);
+    let mut setup = mirrored(in_turn(first).0, address, 100.0);
+    setup.forward().retry = policy(&[retry_on]);
     let running = setup.start();
     let focus = focus(Vec::new());
     run(running.proxy.observer().look_closer(&focus));
     assert!(talk(running.address, GET).starts_with("HTTP/1.1 200 OK\r\n"));
     let sight = seen(&running, &focus, 1);
     assert_eq!((sight.primary.all.failures, sight.copies.failures), (0, 1));
-    assert_eq!(sight.pairs.differences, []);
+    sight.pairs.differences.into_iter().map(|(_, difference)| difference).collect()
+}
+
+#[test]
+fn a_request_that_was_tried_again_has_fared_no_better_than_its_copy() {
+    assert_eq!(difference(&["503 No", "200 OK"], Condition::Any5xx), []);
+    let failed = [Difference::CanaryFailed];
+    assert_eq!(difference(&["409 Wait", "200 OK"], Condition::Retriable4xx), failed);
+    assert_eq!(difference(&["200 OK"], Condition::Any5xx), failed);
 }
 
 #[test]

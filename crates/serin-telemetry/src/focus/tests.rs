@@ -55,7 +55,7 @@ fn ending(destination: DestinationId, status: u16, milliseconds: u64) -> Ending 
         protocol: Protocol::Http,
         flags: Flags::NONE,
         duration: Duration::from_millis(milliseconds),
-        is_retried: false,
+        first_try_failed: false,
     }
 }
 
@@ -139,7 +139,7 @@ fn pairs_tell_which_version_was_worse() {
 fn a_request_that_was_tried_again_is_compared_by_its_first_try() {
     for (status, expect) in [(503, None), (200, Some(Difference::PrimaryFailed))] {
         let mut core = Core::new();
-        let primary = Ending { is_retried: true, ..ending(core.primary, 200, 10) };
+        let primary = Ending { first_try_failed: true, ..ending(core.primary, 200, 10) };
         core.pair(&primary, &ending(core.canary, status, 10), None);
         let differences = core.take().pairs.differences;
         assert_eq!(differences.first().map(|(_, difference)| *difference), expect);

@@ -31,7 +31,7 @@ pub struct TestEvidence {
     pub name: TestName,
     /// The logarithm of its evidence that the canary is worse; 0 is none, below 0 speaks for the canary.
     pub log_e: f64,
-    /// Its share in the whole, 0 to 1.
+    /// Its share of the budget, 0 to 1.
     pub weight: f64,
 }
 
